@@ -1,0 +1,141 @@
+"""Norm and size of a change, in one definite meaning, parsed from and printed as text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from percuss.core.errors import BudgetError, nearest
+from percuss.core.images import PixelRange
+
+
+class Norm(StrEnum):
+    """How a change is measured, over the values of one image in [0, 1] units."""
+
+    LINF = "linf"
+    L2 = "l2"
+    L1 = "l1"
+    L0 = "l0"
+    NONE = "none"
+
+
+#: Suffixes and prefixes a size may carry, per norm, beside the bare number.
+_FORMS = {
+    Norm.LINF: "a number or fraction in [0, 1] units (2/255), or native units (2grey, 10HU)",
+    Norm.L2: "a Euclidean length in [0, 1] units (0.5), or rms:SIZE",
+    Norm.L1: "a sum of absolute changes in [0, 1] units (10), or mad:SIZE",
+    Norm.L0: "a share of pixels (20% or 0.2)",
+}
+_NUMBER = re.compile(r"^(?P<top>[0-9.eE+-]+)(?:/(?P<bottom>[0-9.eE+]+))?(?P<suffix>%|grey|HU)?$")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A norm and a size as the user gave it.
+
+    Attributes:
+        norm: how the change is measured.
+        value: the size in its own ``unit``; ``inf`` for ``none``.
+        unit: ``unit`` ([0, 1] values), ``rms``, ``mad``, ``share``, ``grey`` or ``HU``.
+        text: the text it was given as, printed back in reports.
+    """
+
+    norm: Norm
+    value: float
+    unit: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def size_text(self) -> str:
+        """The size without the norm: ``2/255``, ``20%``; empty for ``none``."""
+        return self.text.partition("=")[2]
+
+    def eps(self, shape: Sequence[int], pixels: PixelRange | None = None) -> float:
+        """The size in the norm's own absolute measure for images ``[channels, height, width]``.
+
+        linf, l2, l1: in [0, 1] units; l0: share of pixels; none: infinity. ``pixels`` is needed for native units.
+        """
+        values = math.prod(shape)
+        if self.unit == "rms":
+            return self.value * math.sqrt(values)
+        if self.unit == "mad":
+            return self.value * values
+        if self.unit in ("grey", "HU"):
+            return self.value / self._native_span(pixels)
+        return self.value
+
+    def _native_span(self, pixels: PixelRange | None) -> float:
+        wanted = {"grey": "grey level", "HU": "HU"}[self.unit]
+        if pixels is None or pixels.unit != wanted:
+            found = "unknown" if pixels is None else pixels.unit
+            raise BudgetError(f"budget {self.text} needs images in {wanted}", value=found,
+                              next_step="give the size in [0, 1] units, for instance linf=2/255")
+        return pixels.span
+
+
+def parse_budget(text: str) -> Budget:
+    """One budget: ``linf=2/255``, ``linf=10HU``, ``l2=25``, ``l2=rms:0.01``, ``l1=mad:0.5/255``, ``l0=20%``, ``none``."""
+    name, _, size = text.strip().partition("=")
+    norm = _norm(name)
+    if norm is Norm.NONE:
+        if size:
+            raise BudgetError("the norm none takes no size", value=text, next_step="write just none")
+        return Budget(norm, math.inf, "unit", "none")
+    measure, colon, number = size.rpartition(":")
+    allowed_measure = {Norm.L2: "rms", Norm.L1: "mad"}.get(norm)
+    if colon and measure != allowed_measure:
+        raise BudgetError(f"unknown measure in {text}", value=measure, allowed=_FORMS[norm])
+    match = _NUMBER.match(number.strip())
+    if match is None:
+        raise BudgetError(f"the size in {text!r} is not a number", value=size, allowed=_FORMS[norm])
+    value, suffix = _value(match, text), match["suffix"]
+    unit = "share" if norm is Norm.L0 else measure or suffix or "unit"
+    if suffix == "%":
+        value /= 100
+    if suffix and (suffix == "%") != (norm is Norm.L0) or (suffix in ("grey", "HU") and norm is not Norm.LINF):
+        raise BudgetError(f"the unit {suffix} does not fit the norm {norm}", value=text, allowed=_FORMS[norm])
+    _check_size(norm, unit, value, text)
+    return Budget(norm, value, unit, f"{norm}={size.strip()}")
+
+
+def parse_budgets(text: str) -> list[Budget]:
+    """Several sizes of one norm: ``linf=1/255,2/255``; a list, smallest first, without repeats."""
+    name, equals, sizes = text.strip().partition("=")
+    if not equals:
+        return [parse_budget(name)]
+    found = {parse_budget(f"{name}={size}") for size in sizes.split(",")}
+    return sorted(found, key=lambda budget: (budget.unit, budget.value))
+
+
+def _norm(name: str) -> Norm:
+    cleaned = name.strip().lower()
+    try:
+        return Norm(cleaned)
+    except ValueError:
+        raise BudgetError("unknown norm", value=name, allowed=nearest(cleaned, [norm.value for norm in Norm]),
+                          next_step="write for instance linf=2/255, l2=0.5, l1=10, l0=5% or none") from None
+
+
+def _value(match: re.Match[str], text: str) -> float:
+    try:
+        value = float(match["top"])
+        if match["bottom"]:
+            value /= float(match["bottom"])
+    except (ValueError, ZeroDivisionError):
+        raise BudgetError("the size is not a number", value=text) from None
+    return value
+
+
+def _check_size(norm: Norm, unit: str, value: float, text: str) -> None:
+    if not math.isfinite(value) or value <= 0:
+        raise BudgetError("a budget must be a finite size above zero", value=text, allowed=_FORMS[norm])
+    if value > 1 and (unit in ("share", "rms", "mad") or (norm is Norm.LINF and unit == "unit")):
+        hint = f"{norm}={value:g}/255" if norm is Norm.LINF else "a size of at most 1 (or 100%)"
+        raise BudgetError("the budget is larger than the whole range of the pixels", value=text,
+                          allowed=_FORMS[norm], next_step=f"did you mean {hint}?")

@@ -1,0 +1,234 @@
+"""Images as they come from disk: native values with their range and unit, and the set that holds them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from percuss.core.errors import DataError
+
+Task = Literal["classify", "multilabel"]
+
+
+@dataclass(frozen=True)
+class PixelRange:
+    """Native value range of stored pixels: ``[low, high]`` in ``step``s of ``unit``.
+
+    8-bit images are ``PixelRange(0, 255)``; a CT window of -1350..150 HU is ``PixelRange(-1350, 150, 1, "HU")``.
+    Images in [0, 1] are ``(native - low) / (high - low)``; one stored step is ``step / (high - low)`` there.
+    """
+
+    low: float = 0.0
+    high: float = 255.0
+    step: float = 1.0
+    unit: str = "grey level"
+
+    @property
+    def span(self) -> float:
+        """``high - low`` in native units."""
+        return self.high - self.low
+
+    @property
+    def levels(self) -> int:
+        """Number of steps between low and high (255 for 8 bit, 65535 for 16 bit)."""
+        return round(self.span / self.step)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with what is known of it.
+
+    Attributes:
+        id: stable name within its set.
+        pixels: native values, ``[channels, height, width]``, numpy, integer where stored as integer.
+        range: native range and unit of the pixels.
+        target: class index (classify) or 0/1 vector (multilabel).
+        mask: integer mask ``[height, width]`` or ``[channels, height, width]`` where there is one.
+        group: patient (or other unit that must not be divided), None where unknown.
+        spacing_mm: pixel spacing (row, column) in millimetres where known.
+    """
+
+    id: str
+    pixels: np.ndarray[Any, Any]
+    range: PixelRange
+    target: int | np.ndarray[Any, Any]
+    mask: np.ndarray[Any, Any] | None = None
+    group: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+
+    def unit(self) -> Tensor:
+        """Pixels as float32 in [0, 1], ``[channels, height, width]``; raises DataError on NaN or out of range."""
+        values = torch.from_numpy(np.ascontiguousarray(self.pixels, dtype=np.float64))
+        if not bool(torch.isfinite(values).all()):
+            raise DataError(f"image {self.id} holds NaN or infinite pixels", allowed="finite values",
+                            next_step="mend or remove the file")
+        if float(values.min()) < self.range.low or float(values.max()) > self.range.high:
+            raise DataError(
+                f"image {self.id} leaves its declared range",
+                value=f"{float(values.min()):g} to {float(values.max()):g}",
+                allowed=f"{self.range.low:g} to {self.range.high:g} {self.range.unit}",
+                next_step="declare the true range (for instance ?bits=12 behind the data spec)",
+            )
+        return ((values - self.range.low) / self.range.span).to(torch.float32)
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image that could not be used, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a set knows of a case before its pixels are read."""
+
+    id: str
+    target: int | tuple[int, ...]
+    split: str | None = None
+    group: str | None = None
+    source: str = ""
+
+
+@dataclass
+class Tensors:
+    """Images that could be read, stacked, with the list of those that could not."""
+
+    ids: list[str]
+    images: Tensor
+    targets: Tensor
+    groups: list[str | None]
+    range: PixelRange
+    bad: list[BadImage] = field(default_factory=list)
+
+
+class ImageSet(ABC):
+    """Ordered cases with stable ids. Readers implement ``read`` and fill ``entries``.
+
+    Attributes:
+        spec: the text it was loaded from.
+        task: ``classify`` (one class index) or ``multilabel`` (0/1 vector).
+        classes: class names in index order.
+        entries: the cases in order, of the chosen split.
+    """
+
+    def __init__(self, spec: str, task: Task, classes: Sequence[str], entries: Sequence[Entry]) -> None:
+        self.spec, self.task, self.classes, self.entries = spec, task, tuple(classes), tuple(entries)
+        self._index = {entry.id: entry for entry in self.entries}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in order."""
+        return tuple(entry.id for entry in self.entries)
+
+    def entry(self, case_id: str) -> Entry:
+        """The entry of one id; DataError with the nearest ids where unknown."""
+        from percuss.core.errors import nearest
+
+        if case_id not in self._index:
+            raise DataError("no such image in the set", value=case_id, allowed=nearest(case_id, self.ids))
+        return self._index[case_id]
+
+    @abstractmethod
+    def read(self, case_id: str) -> Case:
+        """Read one case. Raises DataError where the image cannot be used."""
+
+    @abstractmethod
+    def fingerprint(self, case_id: str) -> str:
+        """SHA-256 (hex) of what decides this case: stored bytes or recipe, and the reading options."""
+
+    @abstractmethod
+    def subset(self, split: str | None = None, ids: Sequence[str] | None = None) -> ImageSet:
+        """The same set limited to a split or to some ids, order kept."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits present, in order of first appearance."""
+        return tuple(dict.fromkeys(entry.split for entry in self.entries if entry.split is not None))
+
+    def tensors(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
+        """Images float32 ``[N, C, H, W]`` in [0, 1] and targets (long ``[N]``, or float ``[N, K]`` for multilabel).
+
+        Raises the first reading error; ``collect`` records bad images instead. With ``limit`` the first
+        cases of a fixed spread over the whole set are taken, so every class has its share.
+        """
+        got = self.collect(self.ids if limit is None else self.spread(limit))
+        if got.bad:
+            raise DataError(f"{len(got.bad)} of {len(self)} images cannot be used, first",
+                            value=f"{got.bad[0].id} ({got.bad[0].reason})",
+                            next_step="mend or remove them, or audit the set: an audit records and skips them")
+        return got.images, got.targets
+
+    def spread(self, limit: int) -> tuple[str, ...]:
+        """At most ``limit`` ids: a seeded draw that gives every class its share, in set order."""
+        from percuss.core.seeds import seed_of
+
+        if limit < 1:
+            raise DataError("a limit must be at least 1", value=limit)
+        by_class: dict[object, list[str]] = {}
+        for entry in self.entries:
+            by_class.setdefault(entry.target, []).append(entry.id)
+        # One rank per class and a fixed shuffle within: the first n are balanced whatever n is.
+        ranked = [
+            (rank, seed_of("spread", name), name)
+            for names in by_class.values()
+            for rank, name in enumerate(sorted(names, key=lambda n: seed_of("spread", n)))
+        ]
+        kept = {name for _, _, name in sorted(ranked)[:limit]}
+        return tuple(name for name in self.ids if name in kept)
+
+    def collect(self, ids: Sequence[str]) -> Tensors:
+        """Read some cases; those that cannot be read, or whose size or range differs from the rest, are listed as bad."""
+        good: list[tuple[Case, Tensor]] = []
+        bad: list[BadImage] = []
+        for name in ids:
+            try:
+                case = self.read(name)
+                good.append((case, case.unit()))
+            except DataError as error:
+                bad.append(BadImage(name, str(error)))
+        good, odd = _same_shape(good)
+        return Tensors(
+            ids=[case.id for case, _ in good],
+            images=torch.stack([pixels for _, pixels in good]) if good else torch.zeros(0, 0, 0, 0),
+            targets=_targets([case.target for case, _ in good], self.task),
+            groups=[case.group for case, _ in good],
+            range=good[0][0].range if good else PixelRange(),
+            bad=bad + odd,
+        )
+
+
+def _targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:
+    if task == "classify":
+        return torch.tensor([int(value) for value in values], dtype=torch.long)
+    if not values:
+        return torch.zeros(0, 0)
+    return torch.tensor(np.stack([np.asarray(value) for value in values]), dtype=torch.float32)
+
+
+def _same_shape(pairs: list[tuple[Case, Tensor]]) -> tuple[list[tuple[Case, Tensor]], list[BadImage]]:
+    """Split off the images whose shape or native range is not that of most."""
+    counts: dict[tuple[object, PixelRange], int] = {}
+    for case, pixels in pairs:
+        counts[(tuple(pixels.shape), case.range)] = counts.get((tuple(pixels.shape), case.range), 0) + 1
+    if len(counts) <= 1:
+        return pairs, []
+    usual = max(counts, key=lambda key: counts[key])
+    keep, odd = [], []
+    for case, pixels in pairs:
+        if (tuple(pixels.shape), case.range) == usual:
+            keep.append((case, pixels))
+        else:
+            odd.append(BadImage(case.id, f"image {case.id} is {tuple(pixels.shape)} in {case.range.levels} levels; most are "
+                                f"{usual[0]} in {usual[1].levels}. Next: give one size explicitly, for instance ?size=224"))
+    return keep, odd

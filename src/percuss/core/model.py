@@ -1,0 +1,135 @@
+"""A model as Percuss sees it: images in [0, 1] to logits, normalisation inside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from percuss.core.errors import ModelError
+from percuss.core.images import Task
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model says of itself.
+
+    Attributes:
+        spec: where it came from (``timm:resnet18``, a folder, ``module``).
+        task: ``classify`` or ``multilabel``.
+        classes: class names in output order. A single-logit binary model has two classes and one output.
+        channels: input channels of the images it takes (1 grey, 3 colour).
+        size: (height, width) it was made for; None where any size works.
+        mean, std: normalisation applied inside, per network channel, in [0, 1] units.
+        weights: where the weights came from (``random``, ``pretrained``, a file).
+    """
+
+    spec: str
+    task: Task
+    classes: tuple[str, ...]
+    channels: int
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    weights: str = "given"
+
+
+class Model(nn.Module):
+    """A network with its normalisation: float32 images ``[N, C, H, W]`` in [0, 1] to logits ``[N, outputs]``.
+
+    Grey images (``info.channels == 1``) are copied to the network's channels inside, where the network
+    takes more, so that a change of a grey image stays a grey image.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, info: ModelInfo) -> None:
+        super().__init__()
+        if info.task not in ("classify", "multilabel"):
+            raise ModelError("unknown task", value=info.task, allowed="classify, multilabel")
+        if len(info.classes) < 1 or (info.task == "classify" and len(info.classes) < 2):
+            raise ModelError("a classifier needs at least two classes", value=info.classes)
+        self.network, self.info = network, info
+        self.register_buffer("mean", torch.tensor(info.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(info.std).view(1, -1, 1, 1), persistent=False)
+        self.eval()
+
+    @property
+    def task(self) -> Task:
+        """``classify`` or ``multilabel``."""
+        return self.info.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in output order."""
+        return self.info.classes
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Allowed numbers of outputs: one logit will do for two classes."""
+        count = len(self.classes)
+        return (2, 1) if self.task == "classify" and count == 2 else (count,)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float32 ``[N, outputs]``. ModelError on a wrong input or output shape."""
+        if images.dim() != 4 or images.shape[1] != self.info.channels:
+            raise ModelError("the images do not fit the model", value=f"shape {tuple(images.shape)}",
+                             allowed=f"[N, {self.info.channels}, height, width]",
+                             next_step="for grey images and a colour model give ?channels=rgb behind the data spec, "
+                             "or --grey-inside to let the model copy the grey channel")
+        if self.info.size is not None and tuple(images.shape[2:]) != self.info.size:
+            raise ModelError("the images are not of the model's size", value=f"{tuple(images.shape[2:])}",
+                             allowed=f"{self.info.size}", next_step=f"give ?size={self.info.size[0]} behind the data spec")
+        logits = self.network((images - self.mean) / self.std)
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] not in self.outputs \
+                or logits.shape[0] != images.shape[0]:
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ModelError("the model's output has the wrong shape", value=shape,
+                             allowed=f"logits [{images.shape[0]}, {' or '.join(map(str, self.outputs))}] for classes {self.classes}",
+                             next_step="return logits only, one per class")
+        return logits.float()
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of architecture text, every weight and the record: equal models, equal text."""
+        digest = hashlib.sha256(repr(self.info).encode())
+        digest.update(str(self.network).encode())
+        for name, value in sorted(self.state_dict(keep_vars=False).items()):
+            digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+                          if value.numel() else b"")
+        return digest.hexdigest()
+
+
+def wide_logits(logits: Tensor) -> Tensor:
+    """Logits with one column per class: a single binary logit z becomes (0, z); others pass unchanged."""
+    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+def decide(logits: Tensor, task: Task) -> Tensor:
+    """The decision: class index ``[N]`` (classify) or 0/1 ``[N, K]`` (multilabel, threshold 0 on the logit)."""
+    return wide_logits(logits).argmax(1) if task == "classify" else (logits > 0).long()
+
+
+def is_right(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Whether each decision equals the target; multilabel: every label right."""
+    decision = decide(logits, task)
+    return decision == targets if task == "classify" else (decision == targets.long()).all(1)
+
+
+def confidence(logits: Tensor, task: Task) -> Tensor:
+    """Probability of the decision made: softmax maximum, or for multilabel of the least sure label."""
+    if task == "classify":
+        return wide_logits(logits).double().softmax(1).max(1).values.float()
+    probability = logits.double().sigmoid()
+    return torch.maximum(probability, 1 - probability).min(1).values.float()
+
+
+def class_names(count: int, given: Sequence[str] | int | None) -> tuple[str, ...]:
+    """Class names from a list, a number, or none (``count`` numbered classes)."""
+    if given is None or isinstance(given, int):
+        return tuple(str(i) for i in range(count if given is None else given))
+    return tuple(given)

@@ -1,0 +1,123 @@
+"""results.json: what an audit found, as typed records with a versioned schema."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1.0"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(_Record):
+    """A number with its two-sided 95 % interval; ``value`` is None where undefined (n = 0)."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int = Field(description="images behind the number")
+    method: str = Field(description="how the interval was made, with the number of clusters where clustered")
+
+
+class CurvePoint(_Record):
+    """One attack (or the worst case over attacks) at one budget."""
+
+    attack: str
+    norm: str
+    budget: str
+    eps: float | None = Field(description="absolute size; null for the norm none")
+    robust_accuracy: Interval
+    robust_accuracy_stored: Interval
+    success_rate: Interval
+    success_rate_stored: Interval
+    confidence_change: Interval = Field(description="mean change of the probability of the true decision, correct images")
+    median_gradient_evaluations: float
+
+
+class Sensitivity(_Record):
+    """Per-image smallest flipping size found, summarised for one norm."""
+
+    norm: str
+    stored: bool
+    n_correct: int
+    n_flipped: int
+    n_censored: int = Field(description="never flipped up to the largest size tried")
+    quartiles: tuple[float | None, float | None, float | None] = Field(
+        description="25, 50 and 75 % points over correct images; null where censored")
+    largest_tried: float | None
+
+
+class Clean(_Record):
+    """Performance without attack."""
+
+    accuracy: Interval
+    balanced_accuracy: Interval
+    auc: Interval
+    confusion: list[list[int]] | None = Field(description="rows true, columns predicted; null for multilabel")
+    per_class: dict[str, Interval] = Field(description="accuracy within each true class (multilabel: per label)")
+
+
+class FindingRecord(_Record):
+    """A finding as stored."""
+
+    id: str
+    severity: Literal["info", "warning", "severe"]
+    message: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class DataRecord(_Record):
+    """The images judged."""
+
+    spec: str
+    split: str | None
+    task: str
+    classes: list[str]
+    n_images: int
+    n_groups: int | None = Field(description="patients; null where unknown")
+    n_bad: int
+    bad: list[dict[str, str]]
+    shape: list[int]
+    unit: str
+    levels: int
+    sha256: str
+
+
+class ModelRecord(_Record):
+    """The model judged."""
+
+    spec: str
+    weights: str
+    parameters: int
+    classes: list[str]
+    channels: int
+    sha256: str
+
+
+class Results(_Record):
+    """The whole of results.json."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    percuss_version: str
+    run_id: str
+    started: str
+    finished: str
+    seconds: float
+    seed: int
+    protocol: str
+    data: DataRecord
+    model: ModelRecord
+    threat_model: dict[str, str]
+    attacks: list[dict[str, Any]]
+    budgets: list[str]
+    clean: Clean
+    curves: list[CurvePoint]
+    sensitivity: list[Sensitivity]
+    findings: list[FindingRecord]
+    not_tested: list[str]
+    environment: dict[str, str]
+    requirements: list[dict[str, Any]] = Field(default_factory=list, description="limits the user set, with outcome")

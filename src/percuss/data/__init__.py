@@ -1,0 +1,1 @@
+"""Readers: one file per on-disk format, each giving an ImageSet."""

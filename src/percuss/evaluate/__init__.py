@@ -1,0 +1,1 @@
+"""Numbers from rows: clean performance, curves, intervals, sensitivity. Never runs a model."""

@@ -1,0 +1,1 @@
+"""The order of the stages: plans and the steps that call them."""

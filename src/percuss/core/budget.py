@@ -74,8 +74,11 @@ class Budget:
         wanted = {"grey": "grey level", "HU": "HU"}[self.unit]
         if pixels is None or pixels.unit != wanted:
             found = "unknown" if pixels is None else pixels.unit
-            raise BudgetError(f"budget {self.text} needs images in {wanted}", value=found,
-                              next_step="give the size in [0, 1] units, for instance linf=2/255")
+            raise BudgetError(
+                f"budget {self.text} needs images in {wanted}",
+                value=found,
+                next_step="give the size in [0, 1] units, for instance linf=2/255",
+            )
         return pixels.span
 
 
@@ -98,7 +101,9 @@ def parse_budget(text: str) -> Budget:
     unit = "share" if norm is Norm.L0 else measure or suffix or "unit"
     if suffix == "%":
         value /= 100
-    if suffix and (suffix == "%") != (norm is Norm.L0) or (suffix in ("grey", "HU") and norm is not Norm.LINF):
+    if (suffix and (suffix == "%") != (norm is Norm.L0)) or (
+        suffix in ("grey", "HU") and norm is not Norm.LINF
+    ):
         raise BudgetError(f"the unit {suffix} does not fit the norm {norm}", value=text, allowed=_FORMS[norm])
     _check_size(norm, unit, value, text)
     return Budget(norm, value, unit, f"{norm}={size.strip()}")
@@ -118,8 +123,12 @@ def _norm(name: str) -> Norm:
     try:
         return Norm(cleaned)
     except ValueError:
-        raise BudgetError("unknown norm", value=name, allowed=nearest(cleaned, [norm.value for norm in Norm]),
-                          next_step="write for instance linf=2/255, l2=0.5, l1=10, l0=5% or none") from None
+        raise BudgetError(
+            "unknown norm",
+            value=name,
+            allowed=nearest(cleaned, [norm.value for norm in Norm]),
+            next_step="write for instance linf=2/255, l2=0.5, l1=10, l0=5% or none",
+        ) from None
 
 
 def _value(match: re.Match[str], text: str) -> float:
@@ -137,5 +146,9 @@ def _check_size(norm: Norm, unit: str, value: float, text: str) -> None:
         raise BudgetError("a budget must be a finite size above zero", value=text, allowed=_FORMS[norm])
     if value > 1 and (unit in ("share", "rms", "mad") or (norm is Norm.LINF and unit == "unit")):
         hint = f"{norm}={value:g}/255" if norm is Norm.LINF else "a size of at most 1 (or 100%)"
-        raise BudgetError("the budget is larger than the whole range of the pixels", value=text,
-                          allowed=_FORMS[norm], next_step=f"did you mean {hint}?")
+        raise BudgetError(
+            "the budget is larger than the whole range of the pixels",
+            value=text,
+            allowed=_FORMS[norm],
+            next_step=f"did you mean {hint}?",
+        )

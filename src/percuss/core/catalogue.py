@@ -33,8 +33,12 @@ def entry(package: str, name: str, marker: str | None = None) -> ModuleType:
     """One entry by name; PercussError with the nearest names where unknown."""
     known = entries(package, marker)
     if name not in known:
-        raise PercussError(f"unknown {package.rstrip('s')}", value=name, allowed=nearest(name, known),
-                           next_step=f"percuss list {package} shows them all")
+        raise PercussError(
+            f"unknown {package.rstrip('s')}",
+            value=name,
+            allowed=nearest(name, known),
+            next_step=f"percuss list {package} shows them all",
+        )
     return known[name]
 
 

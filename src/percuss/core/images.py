@@ -66,8 +66,11 @@ class Case:
         """Pixels as float32 in [0, 1], ``[channels, height, width]``; raises DataError on NaN or out of range."""
         values = torch.from_numpy(np.ascontiguousarray(self.pixels, dtype=np.float64))
         if not bool(torch.isfinite(values).all()):
-            raise DataError(f"image {self.id} holds NaN or infinite pixels", allowed="finite values",
-                            next_step="mend or remove the file")
+            raise DataError(
+                f"image {self.id} holds NaN or infinite pixels",
+                allowed="finite values",
+                next_step="mend or remove the file",
+            )
         if float(values.min()) < self.range.low or float(values.max()) > self.range.high:
             raise DataError(
                 f"image {self.id} leaves its declared range",
@@ -164,9 +167,11 @@ class ImageSet(ABC):
         """
         got = self.collect(self.ids if limit is None else self.spread(limit))
         if got.bad:
-            raise DataError(f"{len(got.bad)} of {len(self)} images cannot be used, first",
-                            value=f"{got.bad[0].id} ({got.bad[0].reason})",
-                            next_step="mend or remove them, or audit the set: an audit records and skips them")
+            raise DataError(
+                f"{len(got.bad)} of {len(self)} images cannot be used, first",
+                value=f"{got.bad[0].id} ({got.bad[0].reason})",
+                next_step="mend or remove them, or audit the set: an audit records and skips them",
+            )
         return got.images, got.targets
 
     def spread(self, limit: int) -> tuple[str, ...]:
@@ -229,6 +234,11 @@ def _same_shape(pairs: list[tuple[Case, Tensor]]) -> tuple[list[tuple[Case, Tens
         if (tuple(pixels.shape), case.range) == usual:
             keep.append((case, pixels))
         else:
-            odd.append(BadImage(case.id, f"image {case.id} is {tuple(pixels.shape)} in {case.range.levels} levels; most are "
-                                f"{usual[0]} in {usual[1].levels}. Next: give one size explicitly, for instance ?size=224"))
+            odd.append(
+                BadImage(
+                    case.id,
+                    f"image {case.id} is {tuple(pixels.shape)} in {case.range.levels} levels; most are "
+                    f"{usual[0]} in {usual[1].levels}. Next: give one size explicitly, for instance ?size=224",
+                )
+            )
     return keep, odd

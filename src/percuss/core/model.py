@@ -77,20 +77,34 @@ class Model(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 ``[N, outputs]``. ModelError on a wrong input or output shape."""
         if images.dim() != 4 or images.shape[1] != self.info.channels:
-            raise ModelError("the images do not fit the model", value=f"shape {tuple(images.shape)}",
-                             allowed=f"[N, {self.info.channels}, height, width]",
-                             next_step="for grey images and a colour model give ?channels=rgb behind the data spec, "
-                             "or --grey-inside to let the model copy the grey channel")
+            raise ModelError(
+                "the images do not fit the model",
+                value=f"shape {tuple(images.shape)}",
+                allowed=f"[N, {self.info.channels}, height, width]",
+                next_step="for grey images and a colour model give ?channels=rgb behind the data spec, "
+                "or --grey-inside to let the model copy the grey channel",
+            )
         if self.info.size is not None and tuple(images.shape[2:]) != self.info.size:
-            raise ModelError("the images are not of the model's size", value=f"{tuple(images.shape[2:])}",
-                             allowed=f"{self.info.size}", next_step=f"give ?size={self.info.size[0]} behind the data spec")
+            raise ModelError(
+                "the images are not of the model's size",
+                value=f"{tuple(images.shape[2:])}",
+                allowed=f"{self.info.size}",
+                next_step=f"give ?size={self.info.size[0]} behind the data spec",
+            )
         logits = self.network((images - self.mean) / self.std)
-        if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] not in self.outputs \
-                or logits.shape[0] != images.shape[0]:
+        if (
+            not isinstance(logits, Tensor)
+            or logits.dim() != 2
+            or logits.shape[1] not in self.outputs
+            or logits.shape[0] != images.shape[0]
+        ):
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModelError("the model's output has the wrong shape", value=shape,
-                             allowed=f"logits [{images.shape[0]}, {' or '.join(map(str, self.outputs))}] for classes {self.classes}",
-                             next_step="return logits only, one per class")
+            raise ModelError(
+                "the model's output has the wrong shape",
+                value=shape,
+                allowed=f"logits [{images.shape[0]}, {' or '.join(map(str, self.outputs))}] for classes {self.classes}",
+                next_step="return logits only, one per class",
+            )
         return logits.float()
 
     def fingerprint(self) -> str:
@@ -99,8 +113,11 @@ class Model(nn.Module):
         digest.update(str(self.network).encode())
         for name, value in sorted(self.state_dict(keep_vars=False).items()):
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-                          if value.numel() else b"")
+            digest.update(
+                value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+                if value.numel()
+                else b""
+            )
         return digest.hexdigest()
 
 

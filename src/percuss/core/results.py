@@ -34,7 +34,9 @@ class CurvePoint(_Record):
     robust_accuracy_stored: Interval
     success_rate: Interval
     success_rate_stored: Interval
-    confidence_change: Interval = Field(description="mean change of the probability of the true decision, correct images")
+    confidence_change: Interval = Field(
+        description="mean change of the probability of the true decision, correct images"
+    )
     median_gradient_evaluations: float
 
 
@@ -47,7 +49,8 @@ class Sensitivity(_Record):
     n_flipped: int
     n_censored: int = Field(description="never flipped up to the largest size tried")
     quartiles: tuple[float | None, float | None, float | None] = Field(
-        description="25, 50 and 75 % points over correct images; null where censored")
+        description="25, 50 and 75 % points over correct images; null where censored"
+    )
     largest_tried: float | None
 
 
@@ -58,7 +61,9 @@ class Clean(_Record):
     balanced_accuracy: Interval
     auc: Interval
     confusion: list[list[int]] | None = Field(description="rows true, columns predicted; null for multilabel")
-    per_class: dict[str, Interval] = Field(description="accuracy within each true class (multilabel: per label)")
+    per_class: dict[str, Interval] = Field(
+        description="accuracy within each true class (multilabel: per label)"
+    )
 
 
 class FindingRecord(_Record):
@@ -120,4 +125,6 @@ class Results(_Record):
     findings: list[FindingRecord]
     not_tested: list[str]
     environment: dict[str, str]
-    requirements: list[dict[str, Any]] = Field(default_factory=list, description="limits the user set, with outcome")
+    requirements: list[dict[str, Any]] = Field(
+        default_factory=list, description="limits the user set, with outcome"
+    )

@@ -13,8 +13,7 @@ class Tiny(ImageSet):
 
     def __init__(self, cases, task="classify", classes=("a", "b"), broken=()):
         entries = [
-            Entry(c.id, c.target if isinstance(c.target, int) else tuple(c.target), "test", c.group)
-            for c in cases
+            Entry(c.id, c.target if isinstance(c.target, int) else tuple(c.target), "test", c.group) for c in cases
         ]
         super().__init__("tiny", task, classes, entries)
         self.cases, self.broken = {c.id: c for c in cases}, set(broken)
@@ -32,8 +31,8 @@ class Tiny(ImageSet):
         return Tiny([c for c in self.cases.values() if ids is None or c.id in ids], self.task, self.classes)
 
 
-def case(name, target=0, shape=(1, 4, 4), value=7, pixels=None, rng=PixelRange()):
-    return Case(name, np.full(shape, value, np.uint8) if pixels is None else pixels, rng, target)
+def case(name, target=0, shape=(1, 4, 4), value=7, pixels=None, rng=None):
+    return Case(name, np.full(shape, value, np.uint8) if pixels is None else pixels, rng or PixelRange(), target)
 
 
 def test_unit_is_exact_on_the_native_grid():
@@ -44,9 +43,7 @@ def test_unit_is_exact_on_the_native_grid():
 
 
 def test_native_units_map_to_the_window():
-    got = case(
-        "ct", pixels=np.array([[[-1350.0, -600.0, 150.0]]]), rng=PixelRange(-1350, 150, 1, "HU")
-    ).unit()
+    got = case("ct", pixels=np.array([[[-1350.0, -600.0, 150.0]]]), rng=PixelRange(-1350, 150, 1, "HU")).unit()
     assert got.flatten().tolist() == [0.0, 0.5, 1.0]
 
 
@@ -93,7 +90,7 @@ def test_a_limit_gives_every_class_its_share_and_grows_by_adding():
 
 
 def test_an_unknown_id_names_its_neighbours():
-    with pytest.raises(DataError, match="no such image in the set: i1x.*i1"):
+    with pytest.raises(DataError, match=r"no such image in the set: i1x.*i1"):
         Tiny([case("i1"), case("i2")]).read("i1x")
 
 

@@ -18,9 +18,7 @@ class Sum(nn.Module):
 
 
 def info(**changes):
-    return ModelInfo(
-        **({"spec": "module", "task": "classify", "classes": ("a", "b"), "channels": 1} | changes)
-    )
+    return ModelInfo(**({"spec": "module", "task": "classify", "classes": ("a", "b"), "channels": 1} | changes))
 
 
 def test_normalisation_lives_inside():
@@ -55,9 +53,7 @@ def test_one_logit_serves_two_classes():
 def test_multilabel_is_right_only_when_every_label_is():
     logits = torch.tensor([[2.0, -1.0], [2.0, 1.0]])
     assert is_right(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), "multilabel").tolist() == [True, False]
-    assert confidence(logits, "multilabel")[0].item() == pytest.approx(
-        torch.sigmoid(torch.tensor(1.0)).item()
-    )
+    assert confidence(logits, "multilabel")[0].item() == pytest.approx(torch.sigmoid(torch.tensor(1.0)).item())
 
 
 def test_fingerprint_follows_weights_and_record():

@@ -101,9 +101,7 @@ def parse_budget(text: str) -> Budget:
     unit = "share" if norm is Norm.L0 else measure or suffix or "unit"
     if suffix == "%":
         value /= 100
-    if (suffix and (suffix == "%") != (norm is Norm.L0)) or (
-        suffix in ("grey", "HU") and norm is not Norm.LINF
-    ):
+    if (suffix and (suffix == "%") != (norm is Norm.L0)) or (suffix in ("grey", "HU") and norm is not Norm.LINF):
         raise BudgetError(f"the unit {suffix} does not fit the norm {norm}", value=text, allowed=_FORMS[norm])
     _check_size(norm, unit, value, text)
     return Budget(norm, value, unit, f"{norm}={size.strip()}")

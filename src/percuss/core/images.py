@@ -193,7 +193,7 @@ class ImageSet(ABC):
         return tuple(name for name in self.ids if name in kept)
 
     def collect(self, ids: Sequence[str]) -> Tensors:
-        """Read some cases; those that cannot be read, or whose size or range differs from the rest, are listed as bad."""
+        """Read some cases; what cannot be read, or differs from most in size or range, is listed as bad."""
         good: list[tuple[Case, Tensor]] = []
         bad: list[BadImage] = []
         for name in ids:

@@ -114,9 +114,7 @@ class Model(nn.Module):
         for name, value in sorted(self.state_dict(keep_vars=False).items()):
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
             digest.update(
-                value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-                if value.numel()
-                else b""
+                value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
             )
         return digest.hexdigest()
 

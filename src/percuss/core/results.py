@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 
 class _Record(BaseModel):
@@ -61,9 +61,7 @@ class Clean(_Record):
     balanced_accuracy: Interval
     auc: Interval
     confusion: list[list[int]] | None = Field(description="rows true, columns predicted; null for multilabel")
-    per_class: dict[str, Interval] = Field(
-        description="accuracy within each true class (multilabel: per label)"
-    )
+    per_class: dict[str, Interval] = Field(description="accuracy within each true class (multilabel: per label)")
 
 
 class FindingRecord(_Record):
@@ -125,6 +123,4 @@ class Results(_Record):
     findings: list[FindingRecord]
     not_tested: list[str]
     environment: dict[str, str]
-    requirements: list[dict[str, Any]] = Field(
-        default_factory=list, description="limits the user set, with outcome"
-    )
+    requirements: list[dict[str, Any]] = Field(default_factory=list, description="limits the user set, with outcome")

@@ -28,10 +28,7 @@ class ImageRandom:
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform draws, ``[len(ids), *shape]``, float32 on the CPU."""
-        return (
-            torch.stack([torch.rand(tuple(shape), generator=g) for g in self._generators]) * (high - low)
-            + low
-        )
+        return torch.stack([torch.rand(tuple(shape), generator=g) for g in self._generators]) * (high - low) + low
 
     def normal(self, shape: Sequence[int]) -> Tensor:
         """Standard normal draws, ``[len(ids), *shape]``, float32 on the CPU."""

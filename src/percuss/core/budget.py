@@ -83,7 +83,7 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """One budget: ``linf=2/255``, ``linf=10HU``, ``l2=25``, ``l2=rms:0.01``, ``l1=mad:0.5/255``, ``l0=20%``, ``none``."""
+    """One budget, for instance ``linf=2/255``, ``linf=10HU``, ``l2=25``, ``l2=rms:0.01``, ``l1=mad:0.5/255``, ``none``."""
     name, _, size = text.strip().partition("=")
     norm = _norm(name)
     if norm is Norm.NONE:

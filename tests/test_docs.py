@@ -1,0 +1,79 @@
+"""Every attack, data source, command, option and finding has its entry; links lead somewhere; the tutorial runs."""
+
+import shlex
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from percuss.core.catalogue import entries
+
+
+def pages(root):
+    return [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs").rglob("*.md"))]
+
+
+def walk(command, name=""):
+    """Every command below one, with its whole name, and its options."""
+    yield name, [opt for param in command.params for opt in param.opts if opt.startswith("--")]
+    for key, inner in getattr(command, "commands", {}).items():
+        yield from walk(inner, f"{name} {key}".strip())
+
+
+@pytest.fixture(scope="module")
+def command():
+    from percuss.cli.app import app
+
+    return typer.main.get_command(app)
+
+
+def test_links_resolve(check, root):
+    assert [hit for page in pages(root) for hit in check("docs").broken_links(page)] == []
+
+
+@pytest.mark.parametrize(("package", "marker", "folder"), [("attacks", None, "attacks"), ("data", "open_set", "data")])
+def test_every_entry_of_the_catalogue_has_its_page(check, root, package, marker, folder):
+    assert check("docs").without_page(set(entries(package, marker)), root / "docs" / folder) == []
+
+
+def test_every_command_and_option_is_described(check, root, command):
+    text = (root / "docs" / "commands.md").read_text(encoding="utf-8")
+    for name, options in walk(command):
+        assert check("docs").missing({f"percuss {name}".strip(), *options} - {"--help"}, text) == [], name
+
+
+def test_every_finding_is_described(check, root):
+    ids = check("docs").finding_ids(root / "src")
+    assert ids
+    assert check("docs").missing(ids, (root / "docs" / "findings.md").read_text(encoding="utf-8")) == []
+
+
+def test_ci_and_readme_name_the_same_commands(root):
+    readme, ci = (root / "README.md").read_text(encoding="utf-8"), (root / ".ci" / "run").read_text(encoding="utf-8")
+    for line in ("make test", "make demo"):
+        assert f"\n{line}\n" in readme and f"\n{line}\n" in ci
+
+
+def tutorials():
+    from pathlib import Path
+
+    folder = Path(__file__).resolve().parents[1] / "docs"
+    return sorted([*folder.glob("tutorial*.md"), *folder.glob("tutorial*/*.md")])
+
+
+@pytest.mark.parametrize("page", tutorials(), ids=lambda page: page.stem)
+def test_tutorial_runs(check, page, tmp_path, monkeypatch):
+    from percuss.cli.app import app
+
+    docs, text = check("docs"), page.read_text(encoding="utf-8")
+    assert docs.unmarked(text) == [], "each block says <!-- run --> or <!-- not run: reason -->"
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "tutorial"}
+    for block in docs.blocks(text):
+        if block.note == "run" and block.kind == "python":
+            exec(compile(block.body, f"{page.name}:{block.line}", "exec"), names)
+        for line in docs.commands(block) if block.note == "run" and block.kind == "console" else []:
+            program, *arguments = shlex.split(line)
+            assert program == "percuss", line
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, f"{page.name}: {line}: {result.output} {result.exception!r}"

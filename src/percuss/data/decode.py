@@ -1,0 +1,264 @@
+"""From the bytes of an image file to native pixels: depth, orientation, palette and alpha made explicit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from percuss.core.errors import DataError
+from percuss.core.images import PixelRange
+from percuss.data.options import choice, whole
+
+Pixels = np.ndarray[Any, Any]
+
+#: Names of the options that every reader of images understands.
+READING_OPTIONS = ("size", "channels", "bits", "alpha")
+#: Endings of files taken for images, in lower case.
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP")
+_ORIENTATION = 0x0112
+#: How rows and columns are turned for each EXIF orientation: (swap axes first, flip rows, flip columns).
+_TURNS = {
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How stored pixels become a case.
+
+    Attributes:
+        size: side of the square the image is resized to (antialiased, rounded to native levels); None keeps it.
+        channels: ``rgb`` (grey is copied), ``grey`` (colour becomes Rec. 601 luma); None keeps them.
+        bits: declared depth, 1 to 16; None takes the depth of the storage (8 or 16).
+        alpha: ``white`` (laid on white) or ``drop``; None refuses an image that is not fully opaque.
+    """
+
+    size: int | None = None
+    channels: str | None = None
+    bits: int | None = None
+    alpha: str | None = None
+
+
+def reading(options: Mapping[str, str]) -> Reading:
+    """The reading options among ``options``, checked."""
+    return Reading(
+        size=whole(options, "size", 1, 16384),
+        channels=choice(options, "channels", ("rgb", "grey")),
+        bits=whole(options, "bits", 1, 16),
+        alpha=choice(options, "alpha", ("white", "drop")),
+    )
+
+
+def decode(data: bytes, name: str, how: Reading) -> tuple[Pixels, PixelRange]:
+    """Pixels ``[1 or 3, height, width]``, uint8 or uint16, and their native range.
+
+    Args:
+        data: the bytes of a PNG, JPEG, TIFF, BMP or WebP file.
+        name: the image's id, for errors.
+        how: the reading options.
+
+    Raises:
+        DataError: damaged file, colour space or depth without a safe reading, alpha without an instruction.
+    """
+    stored = _stored(data, name, how)
+    return shape(_without_alpha(stored, name, how), name, how)
+
+
+def decode_mask(data: bytes, name: str, size: int | None = None) -> Pixels:
+    """An integer mask ``[height, width]``; palette images give the palette numbers. ``size`` resizes by nearest."""
+    image = _opened(data, name)
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        raise DataError(f"the mask of {name} is not a single channel", value=image.mode, allowed="grey or palette")
+    found = _turned(np.asarray(image).astype(np.int64), image)
+    if size is not None:
+        rows, columns = (((np.arange(size) + 0.5) * side / size).astype(int) for side in found.shape)
+        found = found[np.ix_(rows, columns)]
+    return found
+
+
+def shape(stored: Pixels, name: str, how: Reading) -> tuple[Pixels, PixelRange]:
+    """Apply ``bits``, ``channels`` and ``size`` to pixels ``[1 or 3, height, width]`` of uint8 or uint16."""
+    depth = stored.dtype.itemsize * 8
+    if how.bits is not None:
+        _check_bits(stored, name, depth, how.bits)
+    top = 2 ** (how.bits or depth) - 1
+    if how.channels == "rgb" and stored.shape[0] == 1:
+        stored = np.repeat(stored, 3, axis=0)
+    if how.channels == "grey" and stored.shape[0] == 3:
+        luma = np.tensordot(np.array([0.299, 0.587, 0.114]), stored.astype(np.float64), 1)[None]
+        stored = np.rint(luma).clip(0, top).astype(stored.dtype)
+    if how.size is not None and stored.shape[1:] != (how.size, how.size):
+        stored = _resized(stored, how.size, top)
+    return np.ascontiguousarray(stored), PixelRange(0, top)
+
+
+def _check_bits(stored: Pixels, name: str, depth: int, bits: int) -> None:
+    if bits <= 8 < depth:
+        raise DataError(
+            f"image {name} is 16-bit and would be 16-bit read as 8-bit",
+            value=f"bits={bits}",
+            allowed="bits from 9 to 16",
+            next_step="leave ?bits= out, or declare the true depth, for instance ?bits=12",
+        )
+    if bits > depth:
+        raise DataError(
+            f"image {name} is stored in {depth} bits and cannot hold the declared depth", value=f"bits={bits}"
+        )
+    if int(stored.max(initial=0)) > 2**bits - 1:
+        raise DataError(
+            f"image {name} leaves its declared range",
+            value=f"largest value {int(stored.max())}",
+            allowed=f"0 to {2**bits - 1} for bits={bits}",
+            next_step="declare the true depth with ?bits=",
+        )
+
+
+def _resized(stored: Pixels, size: int, top: int) -> Pixels:
+    values = torch.from_numpy(stored.astype(np.float64))[None]
+    small = torch.nn.functional.interpolate(values, (size, size), mode="bilinear", align_corners=False, antialias=True)[
+        0
+    ]
+    return small.round().clamp(0, top).numpy().astype(stored.dtype)
+
+
+def _stored(data: bytes, name: str, how: Reading) -> Pixels:
+    """Pixels ``[1, 2, 3 or 4, height, width]`` as stored; an even number of channels has alpha as its last."""
+    image = _opened(data, name)
+    if _is_deep_colour(image, data):
+        return _deep_png(data, name, image)
+    if image.mode == "F":
+        found = _whole_levels(np.asarray(image), name, how)
+    elif image.mode.startswith("I"):
+        found = _sixteen(np.asarray(image), name)
+    else:
+        found = np.asarray(_plain(image, name))
+    found = _turned(found, image)
+    return found[None] if found.ndim == 2 else found.transpose(2, 0, 1)
+
+
+def _opened(data: bytes, name: str) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        frames = getattr(image, "n_frames", 1)
+        image.load()
+    except Exception as error:  # Pillow raises many kinds of error on damaged files
+        raise DataError(
+            f"image {name} cannot be read",
+            value=str(error) or type(error).__name__,
+            allowed="whole PNG, JPEG, TIFF, BMP or WebP files",
+            next_step="mend or remove the file",
+        ) from error
+    if frames > 1 and image.format != "MPO":
+        raise DataError(f"image {name} has several pages", value=frames, next_step="save the page you want alone")
+    return image
+
+
+def _plain(image: Image.Image, name: str) -> Image.Image:
+    """An 8-bit grey or colour image, with alpha where the file has any kind of transparency."""
+    mode = image.mode
+    if mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        raise DataError(
+            f"image {name} is in a colour space that has no single reading as RGB",
+            value=mode,
+            allowed="grey, RGB or palette",
+            next_step="convert it with its colour profile, and look at the result",
+        )
+    if "transparency" in image.info or mode == "PA":
+        return image.convert("LA" if mode in ("1", "L") else "RGBA")
+    if mode == "1":
+        return image.convert("L")
+    return image.convert("RGB") if mode == "P" else image
+
+
+def _sixteen(values: Pixels, name: str) -> Pixels:
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < 0 or high > 65535:
+        raise DataError(
+            f"image {name} leaves the 16-bit range",
+            value=f"{low} to {high}",
+            allowed="0 to 65535",
+            next_step="shift or scale it to unsigned 16 bits, for instance add 32768 to signed values",
+        )
+    return values.astype(np.uint16)
+
+
+def _whole_levels(values: Pixels, name: str, how: Reading) -> Pixels:
+    if not bool(np.isfinite(values).all()):
+        raise DataError(
+            f"image {name} holds NaN or infinite pixels", allowed="finite values", next_step="mend or remove the file"
+        )
+    if how.bits is None or bool((values != np.rint(values)).any()):
+        raise DataError(
+            f"image {name} has floating-point pixels, which have no native depth",
+            value=f"{float(values.min()):g} to {float(values.max()):g}",
+            allowed="whole grey levels with ?bits= declared",
+            next_step="save it as 16-bit PNG in grey levels",
+        )
+    found = _sixteen(values, name)
+    return found if how.bits > 8 or int(found.max(initial=0)) > 255 else found.astype(np.uint8)
+
+
+def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
+    """Whether the file has more than 8 bits per channel although Pillow gives 8."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return False
+    if image.format == "PNG":
+        return data[24] == 16  # the bit depth within IHDR
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and max(tags.get(258, (8,))) > 8
+
+
+def _deep_png(data: bytes, name: str, image: Image.Image) -> Pixels:
+    if image.format != "PNG" or "transparency" in image.info:
+        raise DataError(
+            f"image {name} is 16-bit colour in a form that could only be read as 8-bit",
+            value=image.format,
+            next_step="save it as 16-bit colour PNG, which keeps every value",
+        )
+    from torchvision.io import ImageReadMode, decode_png
+
+    try:
+        found = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.UNCHANGED).numpy()
+    except RuntimeError as error:
+        raise DataError(f"image {name} cannot be read", value=str(error)) from error
+    return _turned(found.transpose(1, 2, 0), image).transpose(2, 0, 1)
+
+
+def _turned(pixels: Pixels, image: Image.Image) -> Pixels:
+    """Pixels ``[height, width, ...]`` upright. Pillow turns TIFF by itself and then drops the tag."""
+    swap, rows, columns = _TURNS.get(image.getexif().get(_ORIENTATION, 1), _TURNS[1])
+    if swap:
+        pixels = pixels.swapaxes(0, 1)
+    return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _without_alpha(stored: Pixels, name: str, how: Reading) -> Pixels:
+    if stored.shape[0] in (1, 3):
+        return stored
+    colour, alpha = stored[:-1], stored[-1:]
+    top = int(np.iinfo(stored.dtype).max)
+    if how.alpha == "drop" or bool((alpha == top).all()):
+        return colour
+    if how.alpha is None:
+        raise DataError(
+            f"image {name} is partly transparent, so its colours depend on the background",
+            value=f"{float((alpha < top).mean()):.1%} of its pixels",
+            next_step="say what to do: ?alpha=white lays it on white, ?alpha=drop takes the colours as stored",
+        )
+    share = alpha.astype(np.float64) / top
+    laid: Pixels = np.rint(colour * share + top * (1 - share)).astype(stored.dtype)
+    return laid

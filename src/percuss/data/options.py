@@ -1,0 +1,42 @@
+"""Options behind a data spec: known names only, and values of the right kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from percuss.core.errors import DataError, nearest
+
+
+def check_names(given: Mapping[str, str], known: Iterable[str], scheme: str) -> None:
+    """DataError with the nearest names where an option is not one of ``known``."""
+    allowed = list(known)
+    for name in given:
+        if name not in allowed:
+            raise DataError(f"unknown option of {scheme}", value=name, allowed=nearest(name, allowed))
+
+
+def whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    """A whole number between ``low`` and ``high``; None where the option is absent."""
+    if name not in given:
+        return None
+    try:
+        value = int(given[name])
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise DataError(f"the option {name} must be a whole number", value=given[name], allowed=f"{low} to {high}")
+    return value
+
+
+def choice(given: Mapping[str, str], name: str, allowed: Iterable[str]) -> str | None:
+    """One of ``allowed``; None where the option is absent."""
+    options = list(allowed)
+    if name not in given or given[name] in options:
+        return given.get(name)
+    raise DataError(f"the option {name} has an unknown value", value=given[name], allowed=", ".join(options))
+
+
+def spec_text(scheme: str, location: str, options: Mapping[str, str]) -> str:
+    """The spec as text, options in sorted order."""
+    tail = "&".join(f"{name}={value}" for name, value in sorted(options.items()))
+    return f"{scheme}:{location}" + (f"?{tail}" if tail else "")

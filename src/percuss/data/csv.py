@@ -14,7 +14,7 @@ from percuss.core.errors import DataError, nearest
 from percuss.core.images import Entry, Task
 from percuss.data.decode import READING_OPTIONS, reading
 from percuss.data.files import FileSet
-from percuss.data.labels import check_classes, class_order, is_number, target_of
+from percuss.data.labels import check_classes, class_order, target_of
 from percuss.data.options import check_names, choice, spec_text
 from percuss.data.splits import check_entries, split_name, with_splits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ Pixels = np.ndarray[Any, Any]
 READING_OPTIONS = ("size", "channels", "bits", "alpha")
 #: Endings of files taken for images, in lower case.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _ORIENTATION = 0x0112
 #: How rows and columns are turned for each EXIF orientation: (swap axes first, flip rows, flip columns).
 _TURNS = {
@@ -139,7 +140,7 @@ def _stored(data: bytes, name: str, how: Reading) -> Pixels:
     """Pixels ``[1, 2, 3 or 4, height, width]`` as stored; an even number of channels has alpha as its last."""
     image = _opened(data, name)
     if _is_deep_colour(image, data):
-        return _deep_png(data, name, image)
+        return _deep_colour(data, name, image)
     if image.mode == "F":
         found = _whole_levels(np.asarray(image), name, how)
     elif image.mode.startswith("I"):
@@ -150,11 +151,15 @@ def _stored(data: bytes, name: str, how: Reading) -> Pixels:
     return found[None] if found.ndim == 2 else found.transpose(2, 0, 1)
 
 
-def _opened(data: bytes, name: str) -> Image.Image:
+def _opened(data: bytes, name: str, *, other_byte: bool = False) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         frames = getattr(image, "n_frames", 1)
+        if other_byte:
+            _take_other_byte(image, name)
         image.load()
+    except DataError:
+        raise
     except Exception as error:  # Pillow raises many kinds of error on damaged files
         raise DataError(
             f"image {name} cannot be read",
@@ -222,20 +227,30 @@ def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
     return tags is not None and max(tags.get(258, (8,))) > 8
 
 
-def _deep_png(data: bytes, name: str, image: Image.Image) -> Pixels:
-    if image.format != "PNG" or "transparency" in image.info:
-        raise DataError(
-            f"image {name} is 16-bit colour in a form that could only be read as 8-bit",
-            value=image.format,
-            next_step="save it as 16-bit colour PNG, which keeps every value",
-        )
-    from torchvision.io import ImageReadMode, decode_png
+def _deep_colour(data: bytes, name: str, image: Image.Image) -> Pixels:
+    """16-bit colour. Pillow keeps one byte of each value, so the file is decoded once for each of the two."""
+    low = _opened(data, name, other_byte=True)
+    high_bytes, low_bytes = (np.asarray(half).astype(np.uint16) for half in (image, low))
+    return _turned(high_bytes * np.uint16(256) + low_bytes, image).transpose(2, 0, 1)
 
-    try:
-        found = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.UNCHANGED).numpy()
-    except RuntimeError as error:
-        raise DataError(f"image {name} cannot be read", value=str(error)) from error
-    return _turned(found.transpose(1, 2, 0), image).transpose(2, 0, 1)
+
+def _take_other_byte(image: Image.Image, name: str) -> None:
+    """Make Pillow unpack the low bytes, by declaring the opposite byte order."""
+    swap = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+    tiles = []
+    for codec, extents, offset, args in image.tile:  # type: ignore[attr-defined]
+        raw, *rest = (args,) if isinstance(args, str) else args
+        mode, _, order = str(raw).partition(";")
+        planar = dict(getattr(image, "tag_v2", {})).get(284, 1) != 1
+        if mode not in ("RGB", "RGBA") or order not in swap or planar or "transparency" in image.info:
+            raise DataError(
+                f"image {name} is 16-bit colour in a form that could only be read as 8-bit",
+                value=f"{image.format} {raw}",
+                next_step="save it as plain 16-bit RGB PNG, which keeps every value",
+            )
+        turned = f"{mode};{swap[order]}"
+        tiles.append((codec, extents, offset, turned if isinstance(args, str) else (turned, *rest)))
+    image.tile = tiles  # type: ignore[attr-defined]
 
 
 def _turned(pixels: Pixels, image: Image.Image) -> Pixels:

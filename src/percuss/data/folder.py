@@ -64,6 +64,7 @@ def open_set(location: str, options: Mapping[str, str]) -> FileSet:
 def _class_folders(root: Path) -> list[tuple[Path, str | None]]:
     """Class folders with the split each stands in."""
     tops = _folders(root)
+    _no_loose_images(root, "the top folder")
     splits = [top for top in tops if top.name.lower() in SPLIT_NAMES]
     if not splits:
         return [(top, None) for top in tops]
@@ -74,10 +75,19 @@ def _class_folders(root: Path) -> list[tuple[Path, str | None]]:
             allowed="either only train, val and test, or only classes",
             next_step="move the other folders away, or use csv:",
         )
-    loose = [item.name for top in splits for item in sorted(top.iterdir()) if _is_image(item)]
-    if loose:
-        raise DataError("images lie in a split folder outside any class folder", value=loose[0])
+    for top in splits:
+        _no_loose_images(top, f"the split folder {top.name}")
     return [(home, split_name(top.name)) for top in splits for home in _folders(top)]
+
+
+def _no_loose_images(folder: Path, where: str) -> None:
+    loose = [item.name for item in sorted(folder.iterdir()) if _is_image(item)]
+    if loose:
+        raise DataError(
+            f"{len(loose)} images lie in {where}, outside any class folder",
+            value=loose[0],
+            next_step="move them into the folder of their class, or use csv:",
+        )
 
 
 def _folders(root: Path) -> list[Path]:

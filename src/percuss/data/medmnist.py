@@ -95,8 +95,8 @@ def open_set(location: str, options: Mapping[str, str]) -> NpzSet:
             allowed="train_images, train_labels, val_images, ...",
             next_step="give the npz file as MedMNIST distributes it",
         )
-    for split in labels:
-        _check_shape(shapes[f"{split}_images"], split, len(labels[split]))
+    for split, values in labels.items():
+        _check_shape(shapes[f"{split}_images"], split, len(values))
     if len({values.shape[1] for values in labels.values()}) > 1:
         raise DataError("the splits have different numbers of labels", value=location)
     table = np.concatenate(list(labels.values()))

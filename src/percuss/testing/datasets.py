@@ -55,7 +55,7 @@ def no_network() -> Iterator[None]:
         raise AssertionError("the reader opens a network connection; data must come from the given location")
 
     kept = socket.socket.connect, socket.getaddrinfo
-    socket.socket.connect = refuse  # type: ignore[method-assign, assignment]
+    socket.socket.connect = refuse  # type: ignore[method-assign]
     socket.getaddrinfo = refuse
     try:
         yield

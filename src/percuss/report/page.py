@@ -1,0 +1,147 @@
+"""report.html: one file, offline, readable without JavaScript, made from a finished run folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from percuss.core.results import Clean, Results
+from percuss.report import rows as outcome_rows
+from percuss.report.curves import norm_parts
+from percuss.report.gallery import gallery
+from percuss.report.numbers import counted, counted_share, decimal, share, whole
+from percuss.report.schema import read_results, write_text
+from percuss.report.verdict import headline, requirement_lines, verdict
+
+HERE = Path(__file__).parent
+STATIC_ROWS = 200
+_SEVERITY = {"severe": 0, "warning": 1, "info": 2}
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into a finished run folder and return its path.
+
+    Reads results.json, rows.parquet, clean.parquet and the stored PNGs; links per_image.csv, which the pipeline
+    writes. Raises RunError where the run is unfinished or damaged.
+    """
+    results = read_results(folder / "results.json")
+    rows, clean = outcome_rows.load(folder)
+    flips = {
+        norm: (
+            outcome_rows.flip_sizes(rows, clean, norm, stored=False),
+            outcome_rows.flip_sizes(rows, clean, norm, stored=True),
+        )
+        for norm in outcome_rows.norms(rows)
+    }
+    lines = outcome_rows.table(rows, clean, results.data)
+    point = headline(results)
+    path = folder / "report.html"
+    write_text(
+        path,
+        _render(
+            results=results,
+            verdict=verdict(results, f", split {results.data.split}" if results.data.split else ""),
+            parts=norm_parts(results, flips),
+            gallery=gallery(folder, results, rows, point.norm if point else None),
+            lines=lines[:STATIC_ROWS],
+            n_lines=len(lines),
+            payload=_payload(lines),
+        ),
+    )
+    return path
+
+
+def _render(**values: Any) -> str:
+    results: Results = values["results"]
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        **values,
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        findings=sorted(results.findings, key=lambda finding: _SEVERITY[finding.severity]),
+        requirements=requirement_lines(results),
+        clean=_clean(results.clean, results.data.classes),
+        attacks=_attack_table(results.attacks),
+        repeat=_command(results),
+        methods=_methods(results),
+        counted=counted,
+        whole=whole,
+        show=_show,
+    )
+
+
+def _payload(lines: list[list[Any]]) -> Markup:
+    """Rows as JSON that is safe inside a script element."""
+    text = json.dumps(lines, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _clean(clean: Clean, classes: list[str]) -> dict[str, Any]:
+    confusion = None
+    if clean.confusion is not None:
+        confusion = [
+            (name, [(count, round(100 * count / max(sum(row), 1))) for count in row], sum(row))
+            for name, row in zip(classes, clean.confusion, strict=False)
+        ]
+    return {
+        "accuracy": counted_share(clean.accuracy),
+        "balanced": share(clean.balanced_accuracy),
+        "auc": decimal(clean.auc),
+        "per_class": [(name, counted(value), share(value)) for name, value in clean.per_class.items()],
+        "confusion": confusion,
+    }
+
+
+def _attack_table(attacks: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    columns = list(dict.fromkeys(key for attack in attacks for key in attack))
+    return columns, [[_show(attack.get(key, "–")) for key in columns] for attack in attacks]
+
+
+def _show(value: Any) -> str:
+    """A setting as text: mappings and lists flattened, None as a dash."""
+    if value is None or value in ("", {}, []):
+        return "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_show(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_show(item) for item in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _command(results: Results) -> str:
+    """The command that repeats the run: as recorded, else rebuilt from the record."""
+    recorded = results.environment.get("command")
+    if recorded:
+        return recorded
+    words = ["percuss", "audit", "--data", results.data.spec, "--model", results.model.spec, "--out", "RUN"]
+    if results.data.split:
+        words += ["--split", results.data.split]
+    names = list(dict.fromkeys(str(attack["name"]) for attack in results.attacks if attack.get("name")))
+    if names:
+        words += ["--attack", ",".join(names)]
+    for budget in results.budgets:
+        words += ["--budget", budget]
+    return shlex.join([*words, "--seed", str(results.seed)])
+
+
+def _methods(results: Results) -> list[str]:
+    """Each way an interval was made, once, in the order of the report."""
+    clean = results.clean
+    found = [clean.accuracy, clean.balanced_accuracy, clean.auc, *clean.per_class.values()]
+    for point in results.curves:
+        found += [point.robust_accuracy, point.success_rate, point.confidence_change]
+    return list(dict.fromkeys(interval.method for interval in found if interval.method))

@@ -1,0 +1,67 @@
+"""What an attack climbs: directions on the logits, margins and cross-entropy, per image, for every task.
+
+Tasks: softmax over K >= 2 classes, one logit for two classes, several labels (one logit each, threshold 0).
+``goal`` is None for "anything wrong", else the decision wanted: class indices ``[N]`` or 0/1 labels ``[N, K]``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from percuss.core.images import Task
+from percuss.core.model import confidence, is_right, wide_logits
+
+
+def direction(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None = None) -> Tensor:
+    """Direction on the logits ``[N, outputs]`` along which the loss rises.
+
+    It is the gradient of the cross-entropy of the true class divided by ``1 - p(true)`` (of the log
+    probability of the goal likewise): the same direction, but never underflowing, however sure the model.
+    For one logit it is +-1; for several labels each label's wrong way, weighted towards the label nearest to a
+    change (with a goal: towards the label furthest from it). Computed in float64, returned in the logits' dtype.
+    """
+    away = targets if goal is None else goal
+    turn = 1.0 if goal is None else -1.0
+    values = logits.detach().double()
+    if task == "multilabel":
+        signs = away.to(values) * 2 - 1
+        found = -signs * (-signs * values).softmax(1)
+    elif logits.shape[1] == 1:
+        found = (1 - 2 * away.to(values)).unsqueeze(1)
+    else:
+        own = torch.nn.functional.one_hot(away, values.shape[1]).bool()
+        found = values.masked_fill(own, -torch.inf).softmax(1) - own.to(values)
+    return (turn * found).to(logits.dtype)
+
+
+def margin(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None = None) -> Tensor:
+    """Best wrong minus true logit, float64 ``[N]``; with a goal, goal minus best other. Above 0 is flipped.
+
+    Several labels: the largest logit on the wrong side; with a goal, the smallest on the wanted side.
+    """
+    away = targets if goal is None else goal
+    values = wide_logits(logits.detach()).double() if task == "classify" else logits.detach().double()
+    if task == "multilabel":
+        gap = (-(away.to(values) * 2 - 1) * values).max(1).values
+    else:
+        own = torch.nn.functional.one_hot(away, values.shape[1]).bool()
+        gap = values.masked_fill(own, -torch.inf).max(1).values - values[own]
+    return gap if goal is None else -gap
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Cross-entropy of each image, float64 ``[N]``; several labels: the mean over labels."""
+    if task == "multilabel":
+        values = logits.double()
+        each = torch.nn.functional.binary_cross_entropy_with_logits(values, targets.to(values), reduction="none")
+        return each.mean(1)
+    return torch.nn.functional.cross_entropy(wide_logits(logits).double(), targets, reduction="none")
+
+
+def flipped(
+    logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | None = None, sure: float | None = None
+) -> Tensor:
+    """Whether each decision is what the attack wants, bool ``[N]``: wrong, or the goal; at least ``sure`` if given."""
+    wanted = ~is_right(logits, targets, task) if goal is None else is_right(logits, goal, task)
+    return wanted if sure is None else wanted & (confidence(logits, task) >= sure)

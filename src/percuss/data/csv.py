@@ -54,7 +54,7 @@ def open_set(location: str, options: Mapping[str, str]) -> FileSet:
     task: Task = "multilabel" if choice(options, "task", ("classify", "multilabel")) == "multilabel" else "classify"
     labels = [_labels(row[columns.label], line, task) for line, row in rows]
     keys = class_order(label for found in labels for label in found)
-    classes = _names([row for _, row in rows], labels, keys, columns.name)
+    classes = _names([row for _, row in rows], labels, keys, column=columns.name)
     check_classes(classes, task, f"the table {location}")
     _check_splits([row for _, row in rows], columns.split)
     entries = [
@@ -149,7 +149,7 @@ def _labels(text: str, line: int, task: Task) -> list[str]:
 
 
 def _names(
-    rows: list[dict[str, str]], labels: list[list[str]], keys: tuple[str, ...], column: str | None
+    rows: list[dict[str, str]], labels: list[list[str]], keys: tuple[str, ...], *, column: str | None
 ) -> tuple[str, ...]:
     """Class names in the order of ``keys``: from the column of names where every label has exactly one."""
     if column is None:

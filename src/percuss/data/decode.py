@@ -57,9 +57,9 @@ class Reading:
 def reading(options: Mapping[str, str]) -> Reading:
     """The reading options among ``options``, checked."""
     return Reading(
-        size=whole(options, "size", 1, 16384),
+        size=whole(options, "size", low=1, high=16384),
         channels=choice(options, "channels", ("rgb", "grey")),
-        bits=whole(options, "bits", 1, 16),
+        bits=whole(options, "bits", low=1, high=16),
         alpha=choice(options, "alpha", ("white", "drop")),
     )
 
@@ -95,7 +95,7 @@ def shape(stored: Pixels, name: str, how: Reading) -> tuple[Pixels, PixelRange]:
     """Apply ``bits``, ``channels`` and ``size`` to pixels ``[1 or 3, height, width]`` of uint8 or uint16."""
     depth = stored.dtype.itemsize * 8
     if how.bits is not None:
-        _check_bits(stored, name, depth, how.bits)
+        _check_bits(stored, name, depth=depth, bits=how.bits)
     top = 2 ** (how.bits or depth) - 1
     if how.channels == "rgb" and stored.shape[0] == 1:
         stored = np.repeat(stored, 3, axis=0)
@@ -107,7 +107,7 @@ def shape(stored: Pixels, name: str, how: Reading) -> tuple[Pixels, PixelRange]:
     return np.ascontiguousarray(stored), PixelRange(0, top)
 
 
-def _check_bits(stored: Pixels, name: str, depth: int, bits: int) -> None:
+def _check_bits(stored: Pixels, name: str, *, depth: int, bits: int) -> None:
     if bits <= 8 < depth:
         raise DataError(
             f"image {name} is 16-bit and would be 16-bit read as 8-bit",

@@ -101,7 +101,7 @@ def open_set(location: str, options: Mapping[str, str]) -> NpzSet:
         raise DataError("the splits have different numbers of labels", value=location)
     table = np.concatenate(list(labels.values()))
     task: Task = "classify" if table.shape[1] == 1 else "multilabel"
-    classes = _classes(path, table, task, options.get("names"))
+    classes = _classes(path, table, task, names=options.get("names"))
     entries = [
         Entry(
             f"{split}/{row:06d}",
@@ -187,7 +187,7 @@ def _check_shape(header: tuple[tuple[int, ...], str], split: str, rows: int) -> 
         raise DataError(f"{split} has {size[0]} images but {rows} labels")
 
 
-def _classes(path: Path, table: np.ndarray[tuple[int, int], Any], task: Task, names: str | None) -> tuple[str, ...]:
+def _classes(path: Path, table: np.ndarray[tuple[int, int], Any], task: Task, *, names: str | None) -> tuple[str, ...]:
     """Names given, or of the official file, or numbers."""
     needed = int(table.max(initial=0)) + 1 if task == "classify" else table.shape[1]
     if task == "classify":

@@ -15,7 +15,7 @@ def check_names(given: Mapping[str, str], known: Iterable[str], scheme: str) -> 
             raise DataError(f"unknown option of {scheme}", value=name, allowed=nearest(name, allowed))
 
 
-def whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+def whole(given: Mapping[str, str], name: str, *, low: int, high: int) -> int | None:
     """A whole number between ``low`` and ``high``; None where the option is absent."""
     if name not in given:
         return None

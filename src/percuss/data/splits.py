@@ -83,7 +83,7 @@ def with_splits(entries: Sequence[Entry], options: Mapping[str, str]) -> list[En
             value=", ".join(sorted(map(str, declared))),
             next_step="leave ?split= out, or name an absent column with none declared",
         )
-    return make_splits(entries, _fractions(options["split"]), seed=whole(options, "seed", 0, 2**31 - 1) or 0)
+    return make_splits(entries, _fractions(options["split"]), seed=whole(options, "seed", low=0, high=2**31 - 1) or 0)
 
 
 def _fractions(text: str) -> dict[str, float]:

@@ -96,13 +96,17 @@ def check_function(name: str, node: Function, lines: list[str]) -> list[Breach]:
         "function": code_lines(node, lines),
         "complexity": complexity(node),
         "parameters": len(positional) + len(arguments.kwonlyargs),
-        "positional": len(positional),
+        "positional": 0 if _private(node.name) else len(positional),
     }
     return [
         Breach(name, node.name, rule, f"line {node.lineno}: {value}, at most {LIMITS[rule]}")
         for rule, value in measured.items()
         if value > LIMITS[rule]
     ]
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def code_lines(node: Function, lines: list[str]) -> int:

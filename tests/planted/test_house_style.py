@@ -28,6 +28,7 @@ def test_breach_is_seen(check, rule, text):
 
 
 def test_good_file_passes(check):
+    assert check("house_style").check_file("a.py", FLAT.replace(" f(", " _f(")) == []
     assert check("house_style").check_file("a.py", GOOD) == []
 
 

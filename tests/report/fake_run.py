@@ -53,7 +53,7 @@ def wilson(k: int, n: int) -> Interval:
     return Interval(value=p, low=max(0, mid - half), high=min(1, mid + half), n=n, method=METHOD)
 
 
-def build(folder: Path, fake: Fake = Fake()) -> Path:  # noqa: B008
+def build(folder: Path, fake: Fake = Fake()) -> Path:
     rng = np.random.default_rng(7)
     folder.mkdir(parents=True, exist_ok=True)
     clean = _clean(fake, rng)
@@ -77,9 +77,17 @@ def _clean(fake: Fake, rng: np.random.Generator) -> pd.DataFrame:
         else:
             truth = i % many
             label, decision = str(truth), str(truth if right else (truth + 1) % many)
-        rows.append({"id": f"{fake.id_prefix}{i:04d}", "group": f"p{i % 24}", "label": label, "prediction": decision,
-                     "confidence": float(0.6 + 0.4 * rng.random()), "correct": right,
-                     **{f"score_{k}": float(rng.normal()) for k in range(many)}})  # fmt: skip
+        rows.append(
+            {
+                "id": f"{fake.id_prefix}{i:04d}",
+                "group": f"p{i % 24}",
+                "label": label,
+                "prediction": decision,
+                "confidence": float(0.6 + 0.4 * rng.random()),
+                "correct": right,
+                **{f"score_{k}": float(rng.normal()) for k in range(many)},
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -101,14 +109,34 @@ def _rows(fake: Fake, clean: pd.DataFrame, rng: np.random.Generator) -> pd.DataF
                     if fake.task == "classify"
                     else case["label"][::-1]
                 )
-                found.append({"id": case["id"], "group": case["group"], "label": case["label"],
-                              "clean_prediction": case["prediction"], "clean_confidence": case["confidence"],
-                              "correct": case["correct"], "attack": attack, "norm": str(budget.norm), "budget": text,
-                              "eps": eps, "success": flip, "success_stored": kept, "linf": min(eps, 1), "l2": 0.1,
-                              "l1": 3.0, "l0": 0.9, "confidence": 0.5 + 0.5 * float(rng.random()),
-                              "prediction": other if flip else case["prediction"], "margin": 0.3,
-                              "gradient_evaluations": 1 if attack == "fgsm" else 40, "model_evaluations": 42,
-                              "carried": False, "image": "", "image_sha256": ""})  # fmt: skip
+                found.append(
+                    {
+                        "id": case["id"],
+                        "group": case["group"],
+                        "label": case["label"],
+                        "clean_prediction": case["prediction"],
+                        "clean_confidence": case["confidence"],
+                        "correct": case["correct"],
+                        "attack": attack,
+                        "norm": str(budget.norm),
+                        "budget": text,
+                        "eps": eps,
+                        "success": flip,
+                        "success_stored": kept,
+                        "linf": min(eps, 1),
+                        "l2": 0.1,
+                        "l1": 3.0,
+                        "l0": 0.9,
+                        "confidence": 0.5 + 0.5 * float(rng.random()),
+                        "prediction": other if flip else case["prediction"],
+                        "margin": 0.3,
+                        "gradient_evaluations": 1 if attack == "fgsm" else 40,
+                        "model_evaluations": 42,
+                        "carried": False,
+                        "image": "",
+                        "image_sha256": "",
+                    }
+                )
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
@@ -160,15 +188,27 @@ def _results(fake: Fake, clean: pd.DataFrame, rows: pd.DataFrame) -> Results:
             budget = parse_budget(text)
             eps = budget.eps((3, 32, 32))
             eps_of[text] = eps
-            part = rows[(rows["attack"].isin(proper) if attack == "worst" else rows["attack"] == attack)
-                        & (rows["norm"] == str(budget.norm)) & (rows["eps"] <= eps)]  # fmt: skip
+            part = rows[
+                (rows["attack"].isin(proper) if attack == "worst" else rows["attack"] == attack)
+                & (rows["norm"] == str(budget.norm))
+                & (rows["eps"] <= eps)
+            ]
             hit = int(part.groupby("id")["success"].any().sum())
             kept = int(part.groupby("id")["success_stored"].any().sum())
-            curves.append({"attack": attack, "norm": str(budget.norm), "budget": text, "eps": eps if math.isfinite(eps) else None,
-                           "robust_accuracy": wilson(right - hit, fake.n), "robust_accuracy_stored": wilson(right - kept, fake.n),
-                           "success_rate": wilson(hit, right), "success_rate_stored": wilson(kept, right),
-                           "confidence_change": Interval(value=-0.62, low=-0.7, high=-0.5, n=right, method="bootstrap, 95 %"),
-                           "median_gradient_evaluations": 40.0})  # fmt: skip
+            curves.append(
+                {
+                    "attack": attack,
+                    "norm": str(budget.norm),
+                    "budget": text,
+                    "eps": eps if math.isfinite(eps) else None,
+                    "robust_accuracy": wilson(right - hit, fake.n),
+                    "robust_accuracy_stored": wilson(right - kept, fake.n),
+                    "success_rate": wilson(hit, right),
+                    "success_rate_stored": wilson(kept, right),
+                    "confidence_change": Interval(value=-0.62, low=-0.7, high=-0.5, n=right, method="bootstrap, 95 %"),
+                    "median_gradient_evaluations": 40.0,
+                }
+            )
     many = len(fake.classes)
     confusion = [
         [int(((clean["label"] == str(t)) & (clean["prediction"] == str(p))).sum()) for p in range(many)]
@@ -178,30 +218,78 @@ def _results(fake: Fake, clean: pd.DataFrame, rows: pd.DataFrame) -> Results:
     per_class = {
         name: wilson(int(clean["correct"][i::many].sum()), len(clean[i::many])) for i, name in enumerate(fake.classes)
     }
-    return Results.model_validate({
-        "percuss_version": "0.1.0", "run_id": "3f2a9c1d77b04be2", "started": "2026-11-21T03:00:00Z",
-        "finished": "2026-11-21T03:04:10Z", "seconds": 250.2, "seed": 0, "protocol": "standard",
-        "data": {"spec": "folder:pcam_patches", "split": "test", "task": fake.task, "classes": list(fake.classes),
-                 "n_images": fake.n, "n_groups": fake.patients, "n_bad": 1, "bad": [{"id": "broken.png", "reason": "truncated"}],
-                 "shape": [1 if fake.sixteen else 3, fake.side, fake.side], "unit": "grey level",
-                 "levels": 65535 if fake.sixteen else 255, "sha256": "ab" * 32},
-        "model": {"spec": "timm:resnet18", "weights": "model.safetensors", "parameters": 11177538,
-                  "classes": list(fake.classes), "channels": 3, "sha256": "cd" * 32},
-        "threat_model": {"goal": "any wrong decision (untargeted)", "knowledge": "full: the attacker has model and weights (white box)",
-                         "capability": "changes pixels of the stored image within the stated size", "scope": "NISTAML.022 Evasion; ATLAS T0043"},
-        "attacks": [{"name": a, "steps": 1 if a == "fgsm" else 40, "restarts": 1, "step_size": None, "loss": "margin"} for a in fake.attacks],
-        "budgets": list(fake.budgets),
-        "clean": {"accuracy": wilson(right, fake.n), "balanced_accuracy": wilson(right, fake.n),
-                  "auc": Interval(value=0.987, low=0.961, high=0.998, n=fake.n, method="patient-cluster bootstrap, 24 clusters, 95 %") if fake.auc else none,
-                  "confusion": None if multi else confusion, "per_class": per_class},
-        "curves": curves,
-        "sensitivity": [_sensitivity(norm, stored, rows, right) for norm in dict.fromkeys(str(parse_budget(b).norm) for b in fake.budgets) for stored in (False, True)],
-        "findings": [{"id": i, "severity": s, "message": m, "evidence": {"n": 95, "lost": 3}} for i, s, m in fake.findings],
-        "not_tested": ["attacks without access to the model (black box)", "changes that keep the tissue plausible, such as stain or blur",
-                       "JPEG storage", "other scanners or sites"],
-        "environment": {"python": "3.11.9", "torch": "2.8.0", "device": "cpu", "os": "Linux"},
-        "requirements": list(fake.requirements),
-    })  # fmt: skip
+    return Results.model_validate(
+        {
+            "percuss_version": "0.1.0",
+            "run_id": "3f2a9c1d77b04be2",
+            "started": "2026-11-21T03:00:00Z",
+            "finished": "2026-11-21T03:04:10Z",
+            "seconds": 250.2,
+            "seed": 0,
+            "protocol": "standard",
+            "data": {
+                "spec": "folder:pcam_patches",
+                "split": "test",
+                "task": fake.task,
+                "classes": list(fake.classes),
+                "n_images": fake.n,
+                "n_groups": fake.patients,
+                "n_bad": 1,
+                "bad": [{"id": "broken.png", "reason": "truncated"}],
+                "shape": [1 if fake.sixteen else 3, fake.side, fake.side],
+                "unit": "grey level",
+                "levels": 65535 if fake.sixteen else 255,
+                "sha256": "ab" * 32,
+            },
+            "model": {
+                "spec": "timm:resnet18",
+                "weights": "model.safetensors",
+                "parameters": 11177538,
+                "classes": list(fake.classes),
+                "channels": 3,
+                "sha256": "cd" * 32,
+            },
+            "threat_model": {
+                "goal": "any wrong decision (untargeted)",
+                "knowledge": "full: the attacker has model and weights (white box)",
+                "capability": "changes pixels of the stored image within the stated size",
+                "scope": "NISTAML.022 Evasion; ATLAS T0043",
+            },
+            "attacks": [
+                {"name": a, "steps": 1 if a == "fgsm" else 40, "restarts": 1, "step_size": None, "loss": "margin"}
+                for a in fake.attacks
+            ],
+            "budgets": list(fake.budgets),
+            "clean": {
+                "accuracy": wilson(right, fake.n),
+                "balanced_accuracy": wilson(right, fake.n),
+                "auc": Interval(
+                    value=0.987, low=0.961, high=0.998, n=fake.n, method="patient-cluster bootstrap, 24 clusters, 95 %"
+                )
+                if fake.auc
+                else none,
+                "confusion": None if multi else confusion,
+                "per_class": per_class,
+            },
+            "curves": curves,
+            "sensitivity": [
+                _sensitivity(norm, stored, rows, right)
+                for norm in dict.fromkeys(str(parse_budget(b).norm) for b in fake.budgets)
+                for stored in (False, True)
+            ],
+            "findings": [
+                {"id": i, "severity": s, "message": m, "evidence": {"n": 95, "lost": 3}} for i, s, m in fake.findings
+            ],
+            "not_tested": [
+                "attacks without access to the model (black box)",
+                "changes that keep the tissue plausible, such as stain or blur",
+                "JPEG storage",
+                "other scanners or sites",
+            ],
+            "environment": {"python": "3.11.9", "torch": "2.8.0", "device": "cpu", "os": "Linux"},
+            "requirements": list(fake.requirements),
+        }
+    )
 
 
 def _sensitivity(norm: str, stored: bool, rows: pd.DataFrame, right: int) -> dict[str, object]:
@@ -210,6 +298,12 @@ def _sensitivity(norm: str, stored: bool, rows: pd.DataFrame, right: int) -> dic
     sizes = sorted([*first.tolist(), *[math.inf] * (right - len(first))])
     quartiles = [sizes[min(int(q * right), right - 1)] if right else math.inf for q in (0.25, 0.5, 0.75)]
     largest = part["eps"].max()
-    return {"norm": norm, "stored": stored, "n_correct": right, "n_flipped": len(first), "n_censored": right - len(first),
-            "quartiles": [q if math.isfinite(q) else None for q in quartiles],
-            "largest_tried": float(largest) if math.isfinite(largest) else None}  # fmt: skip
+    return {
+        "norm": norm,
+        "stored": stored,
+        "n_correct": right,
+        "n_flipped": len(first),
+        "n_censored": right - len(first),
+        "quartiles": [q if math.isfinite(q) else None for q in quartiles],
+        "largest_tried": float(largest) if math.isfinite(largest) else None,
+    }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 520, 320
-LEFT, RIGHT, TOP, BOTTOM = 44, 118, 16, 62
+LEFT, RIGHT, TOP, BOTTOM = 44, 104, 26, 62
 FLOOR, EDGE = HEIGHT - BOTTOM, WIDTH - RIGHT
 
 
@@ -75,8 +75,9 @@ def chart(
     if level is not None:
         y = height(level[1])
         parts.append(f'<line class="level" x1="{LEFT}" x2="{EDGE}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        name_y = y + (13 if y < TOP + 14 else -5)
-        parts.append(f'<text class="levelname" x="{LEFT + 6}" y="{name_y:.1f}">{escape(level[0])}</text>')
+        parts.append(
+            f'<text class="levelname" x="{EDGE - 4}" y="{y - 5:.1f}" text-anchor="end">{escape(level[0])}</text>'
+        )
     parts += [_band(line, axis) for line in lines]
     parts += [_stroke(line, axis) for line in lines]
     parts.append(_names(lines, axis))
@@ -99,7 +100,7 @@ def _frame(axis: Axis, side: str) -> str:
     for size, text, below in zip(axis.sizes, axis.texts, axis.below, strict=True):
         x = axis.place(size)
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{FLOOR}" y2="{FLOOR + 4}"/>')
-        room = 3.4 * (len(text) + 3)
+        room = 3.1 * len(text) + 3
         if x - room < last:
             continue
         last = x + room

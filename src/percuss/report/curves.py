@@ -63,10 +63,12 @@ def _part(norm: str, results: Results, flips: list[float], stored: list[float]) 
         norm=norm,
         words=NORM_WORDS.get(norm, norm),
         curve=None if axis is None else _curve(results, worst, lines, axis, norm),
-        steps=None if axis is None or not flips else _steps(flips, stored, axis, norm, results),
+        steps=None if axis is None or len(axis.sizes) < 2 or not flips else _steps(flips, stored, axis, norm, results),
         worst=[_worst_row(point, results) for point in worst],
         every=every,
-        quartiles=[_quartile_row(item, results) for item in results.sensitivity if item.norm == norm],
+        quartiles=[
+            _quartile_row(i, results) for i in results.sensitivity if i.norm == norm and i.largest_tried is not None
+        ],
     )
 
 
@@ -168,6 +170,5 @@ def _change(interval: Interval) -> str:
 
 def _quartile_row(item: Sensitivity, results: Results) -> list[str]:
     largest = absolute_text(item.norm, item.largest_tried, results.data)
-    beyond = f"above {largest}" if item.largest_tried is not None else "never flipped"
-    points = [beyond if q is None else absolute_text(item.norm, q, results.data) for q in item.quartiles]
+    points = [f"above {largest}" if q is None else absolute_text(item.norm, q, results.data) for q in item.quartiles]
     return ["as stored" if item.stored else "as float", *points, f"{item.n_censored} of {item.n_correct}"]

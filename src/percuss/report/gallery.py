@@ -137,7 +137,12 @@ def _title(row: dict[str, Any], data: DataRecord) -> str:
 def _lines(row: dict[str, Any], data: DataRecord) -> list[str]:
     before = f"{class_text(str(row['clean_prediction']), data)} ({percent(float(row['clean_confidence']))})"
     after = f"{class_text(str(row['prediction']), data)} ({percent(float(row['confidence']))})"
-    return [f"true: {class_text(str(row['label']), data)}", f"before: {before}", f"after: {after}", str(row["attack"])]
+    return [
+        f"true: {class_text(str(row['label']), data)}",
+        f"before: {before}",
+        f"after: {after}",
+        f"attack: {row['attack']}",
+    ]
 
 
 def _read(path: Path) -> tuple[_Array, bytes]:

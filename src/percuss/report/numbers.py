@@ -107,7 +107,9 @@ def absolute_text(norm: str, eps: float | None, data: DataRecord) -> str:
         return "any size" if norm == "none" else "–"
     if norm == "linf":
         return grey_text(eps, data)
-    return f"{plain(100 * eps)}{NBSP}% of the pixels" if norm == "l0" else f"{norm} {plain(eps)}"
+    if norm == "l0":
+        return f"{plain(100 * eps)}{NBSP}% of the pixels"
+    return f"{ {'l2': 'length', 'l1': 'sum'}.get(norm, norm) } {plain(eps)}"
 
 
 def depth_text(data: DataRecord) -> str:

@@ -7,7 +7,7 @@
   const all = JSON.parse($("data").textContent), PAGE = 50;
   const states = { flipped: "flipped", never: "never flipped", wrong: "wrong before" };
   let shown = all, page = 0, column = -1, down = false;
-  const text = (row) => [row[0], row[1], row[2], row[3], states[row[4]], row[6] || "–", row[8] || "–", row[9] || "–", row[10] ?? "–", row[11] ?? "–"];
+  const text = (row) => [row[0], row[1], row[2], row[3], states[row[4]], row[6] || "–", row[8] || "–", row[9] || "–", row[10]?.toFixed(2) ?? "–", row[11] ?? "–"];
   const numeric = new Set([5, 6, 8, 9]);
   const order = new Intl.Collator(undefined, { numeric: true }).compare;
   const draw = () => {
@@ -86,7 +86,7 @@
     size = [Number(images[0].dataset.w), Number(images[0].dataset.h)];
     below.src = images[0].src;
     above.src = images[1].src;
-    $("viewname").textContent = box.querySelector(".casehead").textContent;
+    $("viewname").textContent = box.querySelector(".casehead").innerText.replace("\n", ": ");
     const room = Math.min(innerWidth * 0.9, 1040) / size[0], tall = innerHeight * 0.62 / size[1];
     $("zoom").value = String([8, 6, 4, 3, 2].find((k) => k <= Math.min(room, tall)) || 1);
     wipe.value = 0;

@@ -61,7 +61,7 @@ def norms(rows: pd.DataFrame) -> list[str]:
 
 def smallest(rows: pd.DataFrame, column: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Per (image, norm) the row of the smallest size with ``column`` true; images never flipped are absent."""
-    hit = rows[rows[column].astype(bool) & rows["correct"].astype(bool) & ~rows["attack"].map(is_control)]
+    hit = rows[rows[column].astype(bool) & rows["correct"].astype(bool) & ~_controls(rows)]
     first = hit.sort_values(["eps", "gradient_evaluations"], kind="stable").drop_duplicates(["id", "norm"])
     return {(str(row["id"]), str(row["norm"])): row for row in _dicts(first)}
 
@@ -79,7 +79,7 @@ def table(rows: pd.DataFrame, clean: pd.DataFrame, data: DataRecord) -> list[lis
     Columns: id, norm, label, clean prediction, state (flipped, never, wrong), eps as number or None, its text,
     the same two as stored, attack, confidence after the attack, gradient evaluations of that attack.
     """
-    real = rows[~rows["attack"].map(is_control)]
+    real = rows[~_controls(rows)]
     as_float, as_stored = smallest(rows, "success"), smallest(rows, "success_stored")
     widest = real.sort_values("eps", kind="stable").drop_duplicates(["id", "norm"], keep="last")
     last = {(str(row["id"]), str(row["norm"])): row for row in _dicts(widest)}
@@ -117,7 +117,7 @@ def choose(rows: pd.DataFrame, norm: str, run_id: str, *, each: int = 6) -> list
     Only rows with a kept image count. "Flipped" means as stored, since the stored image is what is shown.
     """
     kept = rows[(rows["norm"] == norm) & (rows["image"] != "") & rows["correct"].astype(bool)]
-    kept = kept[~kept["attack"].map(is_control)]
+    kept = kept[~_controls(kept)]
     flipped_ids = {key[0] for key in smallest(rows[rows["norm"] == norm], "success_stored")}
     hit = kept[kept["success_stored"].astype(bool)].sort_values(["eps", "id"], kind="stable")
     flips = _dicts(hit.drop_duplicates("id"))
@@ -131,6 +131,11 @@ def choose(rows: pd.DataFrame, norm: str, run_id: str, *, each: int = 6) -> list
     draw = random.Random(seed_of(run_id, norm, "report images"))
     taken += [Shown("random", row) for row in draw.sample(left, min(each, len(left)))]
     return taken + [Shown("never", row) for row in draw.sample(never, min(each, len(never)))]
+
+
+def _controls(rows: pd.DataFrame) -> pd.Series[bool]:
+    # The type is forced: on an empty table, map gives objects, and a mask of objects selects columns.
+    return rows["attack"].map(is_control).astype(bool)
 
 
 def _dicts(frame: pd.DataFrame) -> list[dict[str, Any]]:

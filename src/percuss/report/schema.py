@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -32,18 +33,31 @@ def committed_schema() -> dict[str, Any]:
 def write_results(results: Results, path: Path) -> Path:
     """Write results.json, checked against the schema, atomically (a reader sees the old or the new file).
 
-    Raises RunError where a value does not fit the schema (NaN and infinity included) or the disk refuses.
+    Raises RunError where a number is NaN or infinite, a value does not fit the schema, or the disk refuses.
     """
-    content = results.model_dump(mode="json")
-    _check(content, path)
-    try:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    except ValueError as error:
+    wrong = _not_finite(results.model_dump(exclude={"findings", "attacks", "requirements"}), "results")
+    if wrong:
         raise RunError(
-            "results hold NaN or infinity", value=error, allowed="finite numbers or null", next_step="report this"
-        ) from error
-    write_text(path, text)
+            f"{path} would hold NaN or infinity",
+            value=", ".join(wrong[:5]),
+            allowed="finite numbers, or null where a number is undefined",
+            next_step="report this as a fault of Percuss",
+        )
+    content = results.model_dump(mode="json")  # NaN among free evidence and settings becomes null here
+    _check(content, path)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return path
+
+
+def _not_finite(value: Any, place: str) -> list[str]:
+    """Places of NaN and infinity in nested records."""
+    if isinstance(value, float):
+        return [] if math.isfinite(value) else [place]
+    if isinstance(value, dict):
+        return [found for key, item in value.items() for found in _not_finite(item, f"{place}.{key}")]
+    if isinstance(value, list | tuple):
+        return [found for number, item in enumerate(value) for found in _not_finite(item, f"{place}.{number}")]
+    return []
 
 
 def write_text(path: Path, text: str) -> None:

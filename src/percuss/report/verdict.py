@@ -122,7 +122,7 @@ def _flips(point: CurvePoint, results: Results) -> list[str]:
         return ["No image was right before the attack, so there was nothing to flip."]
     count = hits(rate)
     those = "the one image" if rate.n == 1 else f"the {whole(rate.n)} images"
-    number = f"{counted(rate)} images" if count and rate.n > 1 else f"{'' if count else 'none of '}{those}"
+    number = f"{counted(rate)} images" if count and rate.n > 1 else those if count else f"none of {those}"
     stored = _storable(point, results)
     said = [f"{_amount(point, results)} flips {number} that the model had right: {share(rate)}."]
     if stored and point.success_rate.value is not None and hits(point.success_rate) != count:
@@ -161,7 +161,6 @@ def _facts(point: CurvePoint | None, results: Results) -> list[tuple[str, str]]:
         facts += [
             (f"Still right under {point.budget}, as stored", share(point.robust_accuracy_stored)),
             (f"Still right under {point.budget}, as float", share(point.robust_accuracy)),
-            ("Flipped, as stored", counted_share(point.success_rate_stored)),
             ("Flipped, as float", counted_share(point.success_rate)),
         ]
     return facts

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageFilter
+from fake_parts import texture, wilson
+from PIL import Image
 
 from percuss.core.budget import parse_budget
 from percuss.core.outcome import COLUMNS
 from percuss.core.results import Interval, Results
 from percuss.report.schema import write_results
-
-METHOD = "Wilson, 95 %"
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,6 @@ class Fake:
     )
     id_prefix: str = "slide/patch-"
     requirements: tuple[dict[str, object], ...] = ()
-
-
-def wilson(k: int, n: int) -> Interval:
-    if n == 0:
-        return Interval(value=None, low=None, high=None, n=0, method=METHOD)
-    p, z = k / n, 1.959964
-    mid, half = (
-        (p + z * z / 2 / n) / (1 + z * z / n),
-        z * math.sqrt(p * (1 - p) / n + z * z / 4 / n / n) / (1 + z * z / n),
-    )
-    return Interval(value=p, low=max(0, mid - half), high=min(1, mid + half), n=n, method=METHOD)
 
 
 def build(folder: Path, fake: Fake = Fake()) -> Path:
@@ -159,23 +147,6 @@ def _images(folder: Path, fake: Fake, rows: pd.DataFrame, rng: np.random.Generat
         Image.fromarray(attacked).save(path)
         rows.loc[index, "image"] = path.relative_to(folder).as_posix()
         rows.loc[index, "image_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def texture(rng: np.random.Generator, side: int, sixteen: bool) -> np.ndarray:
-    """Something with the look of stained cells: blobs of violet on pink; grey 16 bit where asked."""
-    layers = []
-    for radius in (1, 4, 12):
-        noise = Image.fromarray(rng.integers(0, 256, (side, side), dtype=np.uint8)).filter(
-            ImageFilter.GaussianBlur(radius)
-        )
-        values = np.asarray(noise, dtype=float)
-        layers.append((values - values.mean()) / (values.std() + 1e-9))
-    field = 0.3 * layers[0] + layers[1] + 0.7 * layers[2]
-    if sixteen:
-        return np.clip(26000 + 9000 * field, 0, 65535).astype(np.uint16)
-    dark = 1 / (1 + np.exp(-3 * (field - 0.6)))[..., None]
-    colour = (1 - dark) * np.array([228, 176, 205]) + dark * np.array([98, 62, 140]) + 6 * layers[0][..., None]
-    return np.clip(colour, 0, 255).astype(np.uint8)
 
 
 def _results(fake: Fake, clean: pd.DataFrame, rows: pd.DataFrame) -> Results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_run import wilson
+from fake_parts import wilson
 
 from percuss.core.results import DataRecord, Interval
 from percuss.report.numbers import absolute_text, class_text, counted, counted_share, decimal, percent, share

@@ -83,7 +83,7 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """One budget, for instance ``linf=2/255``, ``linf=10HU``, ``l2=25``, ``l2=rms:0.01``, ``l1=mad:0.5/255``, ``none``."""
+    """One budget: ``linf=2/255``, ``linf=10HU``, ``l2=rms:0.01``, ``l1=mad:0.5/255``, ``l0=20%``, ``none``."""
     name, _, size = text.strip().partition("=")
     norm = _norm(name)
     if norm is Norm.NONE:
@@ -103,7 +103,7 @@ def parse_budget(text: str) -> Budget:
         value /= 100
     if (suffix and (suffix == "%") != (norm is Norm.L0)) or (suffix in ("grey", "HU") and norm is not Norm.LINF):
         raise BudgetError(f"the unit {suffix} does not fit the norm {norm}", value=text, allowed=_FORMS[norm])
-    _check_size(norm, unit, value, text)
+    _check_size(norm, unit, value, text=text)
     return Budget(norm, value, unit, f"{norm}={size.strip()}")
 
 
@@ -139,7 +139,7 @@ def _value(match: re.Match[str], text: str) -> float:
     return value
 
 
-def _check_size(norm: Norm, unit: str, value: float, text: str) -> None:
+def _check_size(norm: Norm, unit: str, value: float, *, text: str) -> None:
     if not math.isfinite(value) or value <= 0:
         raise BudgetError("a budget must be a finite size above zero", value=text, allowed=_FORMS[norm])
     if value > 1 and (unit in ("share", "rms", "mad") or (norm is Norm.LINF and unit == "unit")):

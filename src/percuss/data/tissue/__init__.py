@@ -1,0 +1,1 @@
+"""Synthetic haematoxylin-eosin tissue: stains, layout, nuclei, scenes and slides."""

@@ -42,7 +42,8 @@ class Frame:
     def pixel(self, points: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Row and column ``[N, 2]`` nearest to points in micrometres, kept inside the frame."""
         found: np.ndarray[Any, np.dtype[np.int64]] = np.floor(points / self.mpp).astype(np.int64)
-        return np.minimum(np.maximum(found, 0), np.array(self.shape) - 1)
+        np.clip(found, 0, np.array(self.shape) - 1, out=found)
+        return found
 
 
 @lru_cache(maxsize=64)

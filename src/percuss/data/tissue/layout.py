@@ -106,8 +106,8 @@ def draw_layout(rng: np.random.Generator, frame: Frame, plan: Plan, *, tumour: F
     if tumour is not None:
         scores[NEST] += tumour
     # A little fine noise frays the borders.
-    scores[STROMA] += 0.12 * smooth_noise(rng, frame, 6)
-    weights = np.exp(9 * (scores - scores.max(0)))
+    scores[STROMA] += 0.10 * smooth_noise(rng, frame, 5)
+    weights = np.exp(22 * (scores - scores.max(0)))
     weights /= weights.sum(0)
     present = weights.max((1, 2)) > 0.02
 
@@ -121,7 +121,7 @@ def draw_layout(rng: np.random.Generator, frame: Frame, plan: Plan, *, tumour: F
     if plan.lumens and present[NEST]:
         holes = 1 / (1 + np.exp(-7 * (smooth_noise(rng, frame, 13) - 1.35)))
     return Layout(
-        weights, weights.argmax(0), fibres(rng, frame), centres(NEST, 12.2, 0.62), centres(FAT, 62, 0.6),
+        weights, weights.argmax(0), fibres(rng, frame), centres(NEST, 11.6, 0.62), centres(FAT, 62, 0.6),
         centres(GLAND, 58, 0.35), holes,
     )  # fmt: skip
 

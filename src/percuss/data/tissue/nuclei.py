@@ -96,7 +96,7 @@ def draw_nuclei(rng: np.random.Generator, centres: Floats, kind: Ints, *, angle:
     amount = np.maximum(table[:, 5] + rng.normal(0, 1, count) * table[:, 6] * wild, 0.25)
     spots = np.concatenate([rng.uniform(-0.5, 0.5, (count, 3, 2)), rng.uniform(0.7, 1.3, (count, 3, 1))], 2)
     spots[..., 2] *= np.arange(3) < rng.poisson(table[:, 7])[:, None]
-    keep = _apart(centres, radius * np.minimum(root, 1.3))
+    keep = _apart(centres, radius * np.minimum(root, 1.15))
     return Nuclei(
         centres[keep], kind[keep], angle[keep], (radius * root)[keep], (radius / root)[keep], waves[keep],
         amount[keep], spots[keep],
@@ -119,26 +119,26 @@ def _apart(centres: Floats, radius: Floats) -> np.ndarray[Any, np.dtype[np.bool_
 
 def paint(rng: np.random.Generator, frame: Frame, nuclei: Nuclei) -> Painted:
     """Draw every nucleus; where two overlap the earlier lies on top."""
-    instance = np.zeros(frame.shape, np.int32)
+    instance, owner = np.zeros(frame.shape, np.int32), np.zeros(frame.shape, np.int32)
     cover, depth, spot = (np.zeros(frame.shape, np.float32) for _ in range(3))
     half = np.ceil(nuclei.length * 1.3 / frame.mpp).astype(int) + 1
     for size in np.unique(half):
         members = np.flatnonzero(half == size)
         for part in np.array_split(members, max(1, len(members) * size * size // 100_000)):
-            _stamp(frame, nuclei, part, size=int(size), layers=(instance, cover, depth, spot))
-    kind = nuclei.kind[instance - 1] if len(nuclei) else np.zeros(frame.shape, int)
+            _stamp(frame, nuclei, part, size=int(size), layers=(instance, owner, cover, depth, spot))
+    kind = nuclei.kind[owner - 1] if len(nuclei) else np.zeros(frame.shape, int)
     looks = np.array([(k.fine, k.coarse, k.rim) for k in KINDS], np.float32)[kind]
-    amount = nuclei.amount[instance - 1].astype(np.float32) if len(nuclei) else cover
+    amount = nuclei.amount[owner - 1].astype(np.float32) if len(nuclei) else cover
     fine, coarse = smooth_noise(rng, frame, 0.6), smooth_noise(rng, frame, 1.5)
     chromatin = 1 + looks[..., 0] * fine + looks[..., 1] * coarse
     # A vesicular nucleus is clear inside and dark along its membrane.
     rim = looks[..., 2] * (1.6 * np.exp(-(((1 - depth) / 0.16) ** 2)) - 0.35)
     haematoxylin = amount * np.maximum(chromatin + rim + spot, 0.25)
-    return Painted(instance, cover, np.where(instance > 0, haematoxylin, 0))
+    return Painted(instance, cover, np.where(owner > 0, haematoxylin, 0))
 
 
 def _stamp(frame: Frame, nuclei: Nuclei, part: Ints, *, size: int, layers: tuple[Any, ...]) -> None:
-    """Draw some nuclei with windows of ``2 size + 1`` pixels; ``layers`` are instance, cover, depth, spot."""
+    """Draw some nuclei with windows of ``2 size + 1`` pixels; ``layers`` are instance, owner, cover, depth, spot."""
     middle = np.floor(nuclei.centres[part] / frame.mpp).astype(int)
     steps = (np.arange(-size, size + 1) + 0.5).astype(np.float32) * np.float32(frame.mpp)
     rest = (nuclei.centres[part] - middle * frame.mpp).astype(np.float32)
@@ -182,9 +182,10 @@ def _lay(layers: tuple[Any, ...], window: tuple[Floats, Floats, Floats], corner:
         return
     cut = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
     cover, rho, spot = (layer[cut] for layer in window)
-    instance, *rest = (layer[rows, columns] for layer in layers)
-    free = (instance == 0) & (cover >= 0.5)
-    instance[free] = number
-    # Partly covered pixels beside the nucleus stay tissue in the mask; the optics' blur softens the edge.
-    for target, source in zip(rest, (np.where(rho < 0.97, 1, cover), rho, spot), strict=True):
-        target[free] = source[free]
+    instance, owner, *rest = (layer[rows, columns] for layer in layers)
+    free = (instance == 0) & (cover > rest[0])
+    # Pixels covered by less than half are tinted but stay background in the mask.
+    instance[free & (cover >= 0.5)] = number
+    owner[free] = number
+    for target, source in zip(rest, (cover, rho, spot), strict=True):
+        np.copyto(target, source, where=free)

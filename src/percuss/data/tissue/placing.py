@@ -77,7 +77,7 @@ def _glands(rng: np.random.Generator, frame: Frame, layout: Layout) -> _Places:
     for centre, radius, turn in zip(cells.points(), outer.ravel(), phase.ravel(), strict=True):
         if (centre < -45).any() or (centre > np.array(frame.extent) + 45).any():
             continue
-        count = max(6, round(2 * np.pi * (radius - 4.6) / 6.3))
+        count = max(6, round(2 * np.pi * (radius - 4.6) / 5.6))
         angle = 2 * np.pi * (np.arange(count) + rng.normal(0, 0.09, count) + rng.random()) / count
         reach = radius * oval(np.asarray(turn), angle) - 5.0 + rng.normal(0, 0.7, count)
         offset = np.stack([np.sin(angle), np.cos(angle)], 1) * reach[:, None]
@@ -113,7 +113,7 @@ def _stroma(rng: np.random.Generator, frame: Frame, layout: Layout, plan: Plan) 
     free = (where == STROMA) | ((where == GLAND) & ~_in_gland(frame, layout, points))
     if layout.fat is not None:
         wall = layout.fat[1].second - layout.fat[1].first
-        free |= (where == FAT) & (_at(frame, wall, points) < 3.5)
+        free |= (where == FAT) & (_at(frame, wall, points) < 2.0)
     # Clefts between bundles hold no nucleus.
     free &= _at(frame, layout.fibres.bundles, points) > -1.0
     draw = rng.random(len(points))

@@ -70,7 +70,7 @@ def render(rng: np.random.Generator, frame: Frame, layout: Layout, *, nuclei: Nu
     haematoxylin, eosin = ground(rng, frame, layout)
     painted = paint(rng, frame, nuclei)
     haematoxylin = haematoxylin * (1 - painted.cover) + painted.haematoxylin * painted.cover
-    eosin = eosin * (1 - 0.55 * painted.cover)
+    eosin = eosin * (1 - 0.3 * painted.cover) + 0.06 * painted.cover
     thickness = 1 + 0.06 * smooth_noise(rng, frame, 60)
     light = colour(haematoxylin * thickness, eosin * thickness, stain)
     sigma = stain.blur_um / frame.mpp
@@ -86,21 +86,21 @@ def ground(rng: np.random.Generator, frame: Frame, layout: Layout) -> tuple[Floa
     parts: dict[int, tuple[Floats, Floats]] = {STROMA: (0.03 + 0.06 * stroma, stroma)}
     if layout.cells is not None:
         near = layout.cells[1]
-        border = np.exp(-(((near.second - near.first) / 0.9) ** 2))
+        border = np.exp(-(((near.second - near.first) / 1.0) ** 2))
         full = 1 - layout.holes
         parts[NEST] = (
-            (0.13 + 0.03 * grain + 0.03 * cloud - 0.05 * border) * full,
-            (0.24 + 0.05 * grain + 0.04 * cloud + 0.05 * border) * full,
+            (0.13 + 0.03 * grain + 0.03 * cloud - 0.07 * border) * full,
+            (0.21 + 0.04 * grain + 0.04 * cloud - 0.06 * border) * full,
         )
     if layout.glands is not None:
         parts[GLAND] = _gland(frame, layout, stroma, grain)
     if layout.fat is not None:
         near = layout.fat[1]
-        wall = np.exp(-(((near.second - near.first) / 2.2) ** 2)) * (1 + 0.2 * grain)
-        parts[FAT] = (0.03 * wall, 0.36 * wall)
+        wall = np.exp(-(((near.second - near.first + 1.3 * cloud) / 1.7) ** 2)) * (1 + 0.2 * grain)
+        parts[FAT] = (0.03 * wall, 0.26 * wall)
     gaps = 1 / (1 + np.exp(-3 * (cloud + 0.9)))
     parts[LYMPHOID] = ((0.13 + 0.03 * grain) * gaps, (0.17 + 0.04 * grain) * gaps)
-    parts[NECROSIS] = (0.07 + 0.03 * grain, 0.36 + 0.10 * grain + 0.06 * cloud)
+    parts[NECROSIS] = (0.07 + 0.03 * grain, 0.28 + 0.08 * grain + 0.06 * cloud)
     haematoxylin = sum(layout.weights[index] * part[0] for index, part in parts.items())
     eosin = sum(layout.weights[index] * part[1] for index, part in parts.items())
     return np.maximum(haematoxylin, 0), np.maximum(eosin, 0)
@@ -110,7 +110,7 @@ def _stroma(layout: Layout) -> Floats:
     """Eosin of collagen: bundles and fibres with clear clefts between them."""
     bundles, fine = layout.fibres.bundles, layout.fibres.fine
     clefts = 1 / (1 + np.exp(-5 * (bundles + 0.35 * fine + 1.1)))
-    found: Floats = np.maximum(0.27 + 0.07 * bundles + 0.055 * fine, 0.06) * clefts
+    found: Floats = np.maximum(0.20 + 0.055 * bundles + 0.045 * fine, 0.05) * clefts
     return found
 
 
@@ -128,7 +128,7 @@ def _gland(frame: Frame, layout: Layout, stroma: Floats, grain: Floats) -> tuple
     membrane = np.exp(-(((near.first - outer * shape - 0.6) / 0.9) ** 2))
     # The apical part of the cells is paler and pinker than the base.
     height = np.clip((near.first - lumen * shape) / np.maximum((outer - lumen) * shape, 1), 0, 1)
-    body = (0.05 + 0.10 * height + 0.02 * grain) * full, (0.22 + 0.04 * height + 0.035 * grain) * full
+    body = (0.05 + 0.10 * height + 0.02 * grain) * full, (0.19 + 0.04 * height + 0.035 * grain) * full
     rest = 1 - inside
     return inside * body[0] + rest * 0.05, inside * body[1] + rest * stroma + 0.12 * membrane
 
@@ -137,8 +137,9 @@ def _masks(instance: Ints, nuclei: Nuclei) -> np.ndarray[Any, np.dtype[np.int32]
     masks = np.zeros((len(CHANNELS), *instance.shape), np.int32)
     masks[BACKGROUND] = instance == 0
     # Ids count from 1 without gaps: nuclei that are hidden or outside do not count.
-    found, dense = np.unique(instance, return_inverse=True)
-    dense = dense.reshape(instance.shape) + int(found[0] != 0)
+    seen = np.bincount(instance.ravel(), minlength=len(nuclei) + 1) > 0
+    seen[0] = False
+    dense = np.cumsum(seen)[instance]
     kind = nuclei.kind[instance - 1] if len(nuclei) else instance
     for channel in range(BACKGROUND):
         masks[channel] = np.where((kind == channel) & (instance > 0), dense, 0)

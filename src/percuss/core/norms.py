@@ -51,7 +51,7 @@ def distance(norm: Norm, change: Tensor) -> Tensor:
     """Size of each change, float64 ``[N]``; for the norm none the largest absolute change."""
     flat = change.flatten(1)
     if norm is Norm.L2:
-        return flat.double().norm(dim=1)
+        return flat.double().square().sum(1).sqrt()
     if norm is Norm.L1:
         return flat.double().abs().sum(1)
     if norm is Norm.L0:

@@ -1,0 +1,114 @@
+"""The one loop behind FGSM, BIM and PGD: climb the loss within ball and box, over every norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from percuss.attacks.keeper import Keeper
+from percuss.attacks.target import Attempt, Batch, Target
+from percuss.core.budget import Budget, Norm
+from percuss.core.errors import AttackError
+from percuss.core.norms import Room, maximiser, project, random_start, steepest
+from percuss.core.seeds import ImageRandom
+
+
+@dataclass(frozen=True)
+class Climb:
+    """How to climb.
+
+    Attributes:
+        steps: gradient steps, at least 1.
+        step_size: length of a linf or l2 step in [0, 1] units (norm none: its rms); None for ``reach``.
+        reach: the step is ``reach * eps / steps`` where ``step_size`` is None.
+        single: go straight to the best change for the gradient at the clean image.
+        start: where to start, from clean where None.
+    """
+
+    steps: int
+    step_size: float | None = None
+    reach: float = 2.5
+    single: bool = False
+    start: ImageRandom | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Images still climbing: their rows in the batch, change, memory of gradients (l0) and room."""
+
+    rows: Tensor
+    clean: Tensor
+    change: Tensor
+    memory: Tensor
+    room: Room
+
+    @property
+    def images(self) -> Tensor:
+        """Clean plus change, in [0, 1]."""
+        return (self.clean + self.change).clamp_(0, 1)
+
+    def keep(self, left: Tensor) -> State:
+        """The rows where ``left``."""
+        memory = self.memory[left] if self.memory.numel() else self.memory
+        return State(self.rows[left], self.clean[left], self.change[left], memory, self.room.rows(left))
+
+
+def ascend(target: Target, batch: Batch, budget: Budget, climb: Climb) -> Attempt:
+    """Run the loop; every iterate, the last too, is evaluated, and images that are done leave at once."""
+    _check(climb, budget)
+    eps = budget.eps(batch.images.shape[1:], target.pixels)
+    keeper, state = Keeper(target, batch, budget), _begin(batch, budget.norm, eps, climb)
+    for step in range(climb.steps):
+        images = state.images
+        logits, gradient = target.gradient(images, state.rows)
+        left = ~keeper.see(state.rows, images, logits)
+        if not bool(left.all()):
+            state, gradient = state.keep(left), gradient[left]
+        if not len(state.rows):
+            return keeper.attempt()
+        state = _move(state, gradient, budget.norm, eps, (climb, step))
+    images = state.images
+    keeper.see(state.rows, images, target.logits(images, state.rows))
+    return keeper.attempt()
+
+
+def _begin(batch: Batch, norm: Norm, eps: float, climb: Climb) -> State:
+    room = Room.of(batch.images)
+    change = torch.zeros_like(batch.images) if climb.start is None else random_start(norm, eps, room, climb.start)
+    memory = torch.zeros_like(change) if norm is Norm.L0 else change.new_zeros(0)
+    return State(torch.arange(len(change), device=change.device), batch.images, change, memory, room)
+
+
+def _move(state: State, gradient: Tensor, norm: Norm, eps: float, at: tuple[Climb, int]) -> State:
+    climb, step = at
+    room, memory, change = state.room, state.memory, state.change
+    if climb.single:
+        change = maximiser(norm, gradient, eps, room)
+    elif norm is Norm.L1:
+        # A step of conditional gradient: the mean of two feasible changes is feasible, and few values move.
+        change = change + 2 / (step + 2) * (maximiser(norm, gradient, eps, room) - change)
+    elif norm is Norm.L0:
+        # The best pixels for the mean gradient so far, which cannot swing between two sets for ever.
+        size = gradient.flatten(1).abs().sum(1).view(-1, 1, 1, 1)
+        memory = memory + gradient / torch.where(size > 0, size, torch.ones_like(size))
+        change = maximiser(norm, memory, eps, room)
+    else:
+        length = climb.step_size or (1 / 255 if norm is Norm.NONE else climb.reach * eps / climb.steps)
+        if norm is not Norm.LINF:  # values at the end of their room cannot follow: the length goes to the others
+            stuck = ((gradient > 0) & (change >= room.high)) | ((gradient < 0) & (change <= room.low))
+            gradient = gradient.masked_fill(stuck, 0)
+        change = project(norm, change + length * steepest(norm, gradient), eps, room)
+    return State(state.rows, state.clean, change, memory, room)
+
+
+def _check(climb: Climb, budget: Budget) -> None:
+    if climb.steps < 1:
+        raise AttackError("the setting steps is too small", value=climb.steps, allowed="1 or more")
+    if climb.step_size is None:
+        return
+    if budget.norm in (Norm.L1, Norm.L0):
+        raise AttackError(f"steps under {budget.norm} have no size", value=climb.step_size, next_step="leave it out")
+    if not climb.step_size > 0:
+        raise AttackError("the setting step_size is too small", value=climb.step_size, allowed="above 0")

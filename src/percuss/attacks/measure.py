@@ -1,0 +1,104 @@
+"""Measures attacked images anew: size, range, decision as float and as stored. Trusts nothing the attack says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from percuss.core.budget import Budget, Norm
+from percuss.core.errors import AttackError
+from percuss.core.images import PixelRange
+from percuss.core.losses import margin
+from percuss.core.model import Model, is_right
+from percuss.core.norms import distance
+from percuss.core.stored import as_stored
+
+
+@dataclass
+class Measured:
+    """Attacked images with what the model says of them, all on the CPU, one row per image.
+
+    Attributes:
+        images, stored: float and rounded images ``[N, C, H, W]``.
+        logits: of the float images ``[N, outputs]``.
+        success, success_stored: wrong decision as float and as stored, bool ``[N]``.
+        margin: best wrong minus true logit of the float image, float64 ``[N]``.
+    """
+
+    images: Tensor
+    stored: Tensor
+    logits: Tensor
+    success: Tensor
+    success_stored: Tensor
+    margin: Tensor
+
+    def replace(self, rows: Tensor, other: Measured, chosen: Tensor) -> None:
+        """Take the ``chosen`` rows of ``other`` into ``rows[chosen]``."""
+        for name in vars(self):
+            getattr(self, name)[rows[chosen]] = getattr(other, name)[chosen]
+
+    def improved_by(self, rows: Tensor, other: Measured) -> Tensor:
+        """Where ``other`` is nowhere worse than these rows and somewhere better: as stored, as float, in margin."""
+        old = self.success[rows].long(), self.success_stored[rows].long()
+        new = other.success.long(), other.success_stored.long()
+        same = (new[0] == old[0]) & (new[1] == old[1])
+        return (new[0] >= old[0]) & (new[1] >= old[1]) & (~same | (other.margin > self.margin[rows]))
+
+
+def measure(
+    model: Model, clean: tuple[Tensor, Tensor], attacked: Tensor, budget: Budget, *, pixels: PixelRange | None
+) -> Measured:
+    """Measure attacked images against ``clean`` (images, targets), all on the model's device."""
+    images, targets = clean
+    saved = attacked if pixels is None else as_stored(images, attacked, budget, pixels)
+    with torch.no_grad():
+        logits = model(attacked)
+        logits_saved = logits if pixels is None else model(saved)
+    return Measured(
+        attacked.cpu(),
+        saved.cpu(),
+        logits.cpu(),
+        ~is_right(logits, targets, model.task).cpu(),
+        ~is_right(logits_saved, targets, model.task).cpu(),
+        margin(logits, targets, model.task).cpu(),
+    )
+
+
+def refuse_breach(clean: Tensor, attacked: Tensor, *, budget: Budget, eps: float, who: tuple[str, list[str]]) -> None:
+    """AttackError naming attack and image when an attacked image is outside budget, box or finite numbers."""
+    name, ids = who
+    if attacked.shape != clean.shape or attacked.dtype != clean.dtype:
+        raise AttackError(
+            f"the attack {name} returned images of another shape or type",
+            value=f"{tuple(attacked.shape)} {attacked.dtype}",
+            allowed=f"{tuple(clean.shape)} {clean.dtype}",
+        )
+    bad = ~torch.isfinite(attacked).flatten(1).all(1)
+    _refuse(bad, f"the attack {name} returned NaN or infinite pixels", ids)
+    outside = (attacked.flatten(1).amin(1) < 0) | (attacked.flatten(1).amax(1) > 1)
+    _refuse(outside, f"the attack {name} left the range of the pixels, 0 to 1", ids)
+    if budget.norm is not Norm.NONE:
+        size = distance(budget.norm, attacked.double() - clean.double())
+        over = size > eps * (1 + 1e-5) + rounding(budget.norm, clean)
+        worst = float(size.max()) if len(size) else 0.0
+        _refuse(over, f"the attack {name} left its budget {budget.text}: size {worst:.6g}, allowed {eps:.6g}", ids)
+
+
+def rounding(norm: Norm, images: Tensor) -> float:
+    """What float32 pixels add to a size: clean plus change rounds each value by at most half of 2**-23."""
+    values = images[0].numel() if len(images) else 0
+    each = 2.0**-24
+    return {Norm.LINF: 2 * each, Norm.L2: each * math.sqrt(values), Norm.L1: each * values}.get(norm, 0.0)
+
+
+def _refuse(bad: Tensor, thing: str, ids: list[str]) -> None:
+    if bool(bad.any()):
+        where = bad.nonzero().flatten().tolist()
+        raise AttackError(
+            thing,
+            value=f"image {ids[where[0]]}" + (f" and {len(where) - 1} more" if len(where) > 1 else ""),
+            next_step="mend the attack: percuss.testing.attacks.check_attack shows what it breaks",
+        )

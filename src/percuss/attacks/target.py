@@ -1,0 +1,159 @@
+"""What an attack is given and gives back: the target with its goal and cost meter, the batch, the attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from percuss.core import losses
+from percuss.core.errors import AttackError, ModelError
+from percuss.core.images import PixelRange
+from percuss.core.model import Model
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When an image counts as done. These settings hold for every attack.
+
+    Attributes:
+        target: class index wanted (several labels: 0/1 per label); None for any wrong decision.
+        confidence: the least probability of the wrong decision; None for any.
+        early_stop: an image leaves once it is done, as float and as stored.
+        keep: ``best`` iterate of each image, or ``last`` as textbooks have it.
+        restarts: runs with fresh randomness for images not done, at least 1.
+    """
+
+    target: int | Sequence[int] | None = None
+    confidence: float | None = None
+    early_stop: bool = True
+    keep: Literal["best", "last"] = "best"
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("best", "last"):
+            raise AttackError("unknown value of the setting keep", value=self.keep, allowed="best, last")
+        if self.restarts < 1:
+            raise AttackError("the setting restarts is too small", value=self.restarts, allowed="1 or more")
+        if self.confidence is not None and not 0 < self.confidence < 1:
+            raise AttackError("the setting confidence is not a probability", value=self.confidence, allowed="0 to 1")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clean images ``[N, C, H, W]`` in [0, 1] with targets, on the model's device. Attacks must not change them."""
+
+    images: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an attack returns: one attacked image per image of the batch, in order. Its claims are re-measured."""
+
+    images: Tensor
+
+
+class Target:
+    """The model under attack, with the goal and a meter of what each image of the batch costs.
+
+    Args:
+        model: gives logits; frozen by the engine.
+        batch: the images attacked; ``rows`` below are positions in it.
+        goal: when an image is done.
+        pixels: native range, so that success can be checked as stored; None to check as float only.
+    """
+
+    def __init__(self, model: Model, batch: Batch, goal: Goal, pixels: PixelRange | None) -> None:
+        self.model, self.goal, self.pixels = model, goal, pixels
+        self._targets = batch.targets
+        self._wanted = _wanted(goal, model, batch.targets)
+        self.gradient_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
+        self.model_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
+        self.saw_gradient = False
+
+    def logits(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Logits of images that belong to these rows; no gradient."""
+        self.model_evaluations[rows.cpu()] += 1
+        with torch.no_grad():
+            return _finite(self.model(images))
+
+    def gradient(self, images: Tensor, rows: Tensor, *, raw: bool = False) -> tuple[Tensor, Tensor]:
+        """Logits and the direction in which the loss rises, with respect to the images.
+
+        The scale of the direction has no meaning (``core.losses.direction``), unless ``raw``: then it is the
+        gradient of the cross-entropy itself, which underflows for a very sure model.
+        """
+        self.gradient_evaluations[rows.cpu()] += 1
+        self.model_evaluations[rows.cpu()] += 1
+        with torch.enable_grad():
+            inputs = images.detach().requires_grad_(True)
+            logits = self.model(inputs)
+            if not logits.requires_grad:
+                raise no_gradient()
+            slope = self._raw(logits, rows) if raw else self._direction(logits, rows)
+            (found,) = torch.autograd.grad(logits, inputs, slope, allow_unused=True)
+        if found is None:
+            raise no_gradient()
+        if not self.saw_gradient:
+            self.saw_gradient = bool((found != 0).any())
+        return _finite(logits.detach()), torch.nan_to_num(found)
+
+    def done(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Whether these logits are what the goal wants, bool per row."""
+        wanted = None if self._wanted is None else self._wanted[rows]
+        return losses.flipped(logits, self._targets[rows], self.model.task, goal=wanted, sure=self.goal.confidence)
+
+    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""
+        return losses.margin(logits, self._targets[rows], self.model.task, self._goal(rows))
+
+    def _goal(self, rows: Tensor) -> Tensor | None:
+        return None if self._wanted is None else self._wanted[rows]
+
+    def _direction(self, logits: Tensor, rows: Tensor) -> Tensor:
+        return losses.direction(logits, self._targets[rows], self.model.task, self._goal(rows))
+
+    def _raw(self, logits: Tensor, rows: Tensor) -> Tensor:
+        values = logits.detach().requires_grad_(True)
+        goal = self._goal(rows)
+        away = self._targets[rows] if goal is None else goal
+        (slope,) = torch.autograd.grad(losses.cross_entropy(values, away, self.model.task).sum(), values)
+        return slope if goal is None else -slope
+
+
+def no_gradient() -> ModelError:
+    """The error for a model whose output does not depend on its input in a way autograd sees."""
+    return ModelError(
+        "no gradient reaches the input of the model, so gradient attacks would call it robust without testing it",
+        allowed="a forward built of differentiable operations, without detach, argmax, rounding or no_grad",
+        next_step="attack the model without that step, or use the attack noise",
+    )
+
+
+def _finite(logits: Tensor) -> Tensor:
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError(
+            "the model's logits hold NaN or infinity",
+            value=f"in {int((~torch.isfinite(logits)).any(1).sum())} of {len(logits)} images",
+            allowed="finite logits",
+            next_step="look at the weights and the range of the input",
+        )
+    return logits
+
+
+def _wanted(goal: Goal, model: Model, targets: Tensor) -> Tensor | None:
+    if goal.target is None:
+        return None
+    count = len(model.classes)
+    if model.task == "multilabel":
+        values = [] if isinstance(goal.target, int) else list(goal.target)
+        if len(values) != count or not set(values) <= {0, 1}:
+            raise AttackError("the setting target does not fit", value=goal.target, allowed=f"{count} values 0 or 1")
+        return torch.tensor(values, dtype=targets.dtype, device=targets.device).expand(len(targets), -1)
+    if not isinstance(goal.target, int) or not 0 <= goal.target < count:
+        raise AttackError("the setting target is no class", value=goal.target, allowed=f"0 to {count - 1}")
+    return torch.full_like(targets, goal.target)

@@ -1,0 +1,68 @@
+"""Attacks on plain tensors: images in, attacked images out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from percuss.attacks.engine import device_of, frozen, run_attack
+from percuss.core.budget import Budget, parse_budget
+from percuss.core.errors import ModelError
+from percuss.core.images import PixelRange, Task, Tensors
+from percuss.core.model import Model, ModelInfo, class_names
+
+
+def attack(
+    name: str,
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    budget: Budget | str,
+    *,
+    seed: int = 0,
+    **settings: Any,
+) -> Tensor:
+    """Attack images and give the attacked ones back, in order, on the device of ``images``.
+
+    Args:
+        name: an attack of the catalogue (``percuss list attacks``).
+        model: a Percuss model, or any module from images in [0, 1] to logits.
+        images: float32 ``[N, C, H, W]`` in [0, 1].
+        targets: class indices ``[N]``, or 0/1 labels ``[N, K]``.
+        budget: a Budget or its text, ``linf=2/255``.
+        seed: decides all randomness, with the position of each image.
+        settings: of the attack; ``batch_size`` and ``pixels`` (native range, 8 bit by default) are taken out first.
+
+    Images that are wrong from the start come back as they are.
+    """
+    one = parse_budget(budget) if isinstance(budget, str) else budget
+    pixels = settings.pop("pixels", PixelRange())
+    size = settings.pop("batch_size", 32)
+    ready = as_model(model, images, targets)
+    count = len(images)
+    batch = Tensors(
+        [str(i) for i in range(count)], images.detach().cpu().float(), targets.cpu(), [None] * count, pixels
+    )
+    swept = run_attack(name, ready, batch, [one], seed=seed, batch_size=size, settings=settings)
+    return swept.images[one.text].to(images.device)
+
+
+def as_model(module: nn.Module, images: Tensor, targets: Tensor) -> Model:
+    """A module as a Percuss model; classes are counted from its output on one image, the task from the targets."""
+    if isinstance(module, Model):
+        return module
+    task: Task = "classify" if targets.dim() == 1 else "multilabel"
+    with frozen(module), torch.no_grad():
+        logits = module(images[:1].to(device_of(module)))
+    if not isinstance(logits, Tensor) or logits.dim() != 2:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError("the model's output has the wrong shape", value=shape, allowed="logits [N, outputs]")
+    width = int(logits.shape[1])
+    names = class_names(2 if task == "classify" and width == 1 else width, None)
+    training = [(part, part.training) for part in module.modules()]
+    model = Model(module, ModelInfo("module", task, names, int(images.shape[1]))).to(device_of(module))
+    for part, mode in training:  # making the Model set eval mode; the caller's module stays as it was
+        part.training = mode
+    return model

@@ -1,0 +1,49 @@
+"""Images as lossless PNG files of their native depth: 8 or 16 bit, grey or RGB."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+from torch import Tensor
+
+from percuss.core.errors import RunError
+from percuss.core.images import PixelRange
+
+_KIND = {1: 0, 3: 2}
+
+
+def encode(image: Tensor, pixels: PixelRange) -> bytes:
+    """A PNG of one image ``[C, H, W]`` in [0, 1] (C 1 or 3): each value as its level, 0 to ``pixels.levels``.
+
+    Up to 255 levels give 8 bit, up to 65535 16 bit. RunError for other channel counts or more levels. Written
+    here, since the imaging library cannot write 16-bit colour.
+    """
+    if image.dim() != 3 or image.shape[0] not in _KIND or not 1 <= pixels.levels <= 65535:
+        raise RunError(
+            "an image cannot be stored as PNG",
+            value=f"shape {tuple(image.shape)}, {pixels.levels} levels",
+            allowed="1 or 3 channels and at most 65535 levels",
+        )
+    channels, high, wide = image.shape
+    levels = (image.detach().cpu().double() * pixels.levels).round().clamp(0, pixels.levels).numpy()
+    deep = pixels.levels > 255
+    values = levels.transpose(1, 2, 0).astype(">u2" if deep else "u1").reshape(high, -1)
+    raw = np.ascontiguousarray(values).view("u1").reshape(high, -1)
+    # Each line is stored as its difference to the line above (filter 2): lossless and smaller.
+    above = np.zeros_like(raw)
+    above[1:] = raw[:-1]
+    lines = np.concatenate([np.full((high, 1), 2, "u1"), raw - above], axis=1)
+    header = struct.pack(">IIBBBBB", wide, high, 16 if deep else 8, _KIND[channels], 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def slug(case_id: str) -> str:
+    """The file name (without ending) of an image id: slashes become two underscores."""
+    return case_id.replace("\\", "__").replace("/", "__")

@@ -68,7 +68,7 @@ class Cost:
 
 
 def run_attack(  # noqa: PLR0913
-    name: str,
+    name: str | Callable[..., Any],
     model: Model,
     batch: Tensors,
     budgets: Sequence[Budget],
@@ -80,7 +80,7 @@ def run_attack(  # noqa: PLR0913
     """Attack every rightly decided image within each budget, smallest first.
 
     Args:
-        name: an attack of the catalogue.
+        name: an attack of the catalogue, or the function of one.
         model: attacked in eval mode with frozen parameters; both are put back afterwards.
         batch: images, targets, ids and native range.
         budgets: sizes of one norm, ascending. What flips an image as float and as stored is carried to the next.
@@ -92,7 +92,8 @@ def run_attack(  # noqa: PLR0913
         AttackError: unknown attack setting; an attack that leaves budget or range.
         ModelError: logits not finite or of the wrong shape; no gradient reaches the input.
     """
-    attack = catalogue.function("attacks", name)
+    attack = catalogue.function("attacks", name) if isinstance(name, str) else name
+    name = attack.__name__ if not isinstance(name, str) else name
     goal, own = split_settings(name, attack, settings or {})
     _check_budgets(budgets, batch_size)
     job = Job(name, attack, model, batch, goal, own, seed, batch_size)

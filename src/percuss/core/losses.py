@@ -18,15 +18,19 @@ def direction(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None =
 
     It is the gradient of the cross-entropy of the true class divided by ``1 - p(true)`` (of the log
     probability of the goal likewise): the same direction, but never underflowing, however sure the model.
-    For one logit it is +-1; for several labels each label's wrong way, weighted towards the label nearest to a
-    change (with a goal: towards the label furthest from it). Computed in float64, returned in the logits' dtype.
+    For one logit it is +-1; for several labels the wrong way of the label nearest to a change (with a goal:
+    every label's wanted way, weighted towards the one furthest from it). Computed in float64, returned in the logits' dtype.
     """
     away = targets if goal is None else goal
     turn = 1.0 if goal is None else -1.0
     values = logits.detach().double()
     if task == "multilabel":
         signs = away.to(values) * 2 - 1
-        found = -signs * (-signs * values).softmax(1)
+        gaps = -signs * values
+        weights = gaps.softmax(1)
+        if goal is None:  # the label nearest to a change stays the nearest, so all effort may go to it
+            weights = torch.nn.functional.one_hot(gaps.argmax(1), gaps.shape[1]).to(values)
+        found = -signs * weights
     elif logits.shape[1] == 1:
         found = (1 - 2 * away.to(values)).unsqueeze(1)
     else:

@@ -1,0 +1,119 @@
+"""The contract of an attack; run it on your own with ``check_attack(function)``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from percuss.attacks.engine import Swept, run_attack
+from percuss.attacks.measure import refuse_breach
+from percuss.attacks.target import Attempt, Batch, Goal, Target
+from percuss.core import catalogue
+from percuss.core.budget import Budget, parse_budget
+from percuss.core.images import PixelRange, Tensors
+from percuss.core.model import Model
+from percuss.core.seeds import ImageRandom
+from percuss.testing.exact import KINDS, Kind, examples, linear_model
+
+Attack = Callable[..., Any]
+BUDGETS = ("linf=0.02", "l2=0.3", "l1=2", "l0=10%", "none")
+
+
+def check_attack(attack: str | Attack, budgets: tuple[str, ...] = BUDGETS) -> None:
+    """Run every check on an attack, by name or as a function.
+
+    Args:
+        attack: ``name(target, batch, budget, *, rng, ...) -> Attempt``.
+        budgets: what it is tried within; every norm it claims.
+
+    Raises:
+        AssertionError: naming the broken promise. AttackError, ModelError: from the engine.
+    """
+    function = catalogue.function("attacks", attack) if isinstance(attack, str) else attack
+    check_signature(function)
+    for text in budgets:
+        for kind in KINDS:
+            check_within(function, kind, parse_budget(text))
+        check_repeats(function, parse_budget(text))
+        check_alone(function, parse_budget(text))
+    check_honest(function)
+
+
+def check_signature(attack: Attack) -> None:
+    """Takes target, batch, budget and ``rng``, every setting with a default; has a docstring."""
+    _hold(bool((attack.__doc__ or "").strip()), "the attack has no docstring, which listings show")
+    parameters = inspect.signature(attack).parameters
+    _hold(
+        list(parameters)[:3] == ["target", "batch", "budget"],
+        "the first parameters are not target, batch, budget",
+    )
+    _hold("rng" in parameters, "the attack takes no rng: all randomness must come from it")
+    late = [key for key in list(parameters)[3:] if parameters[key].kind is not inspect.Parameter.KEYWORD_ONLY]
+    _hold(not late, f"parameters are not keyword-only: {late}")
+    bare = [key for key in list(parameters)[4:] if parameters[key].default is inspect.Parameter.empty and key != "rng"]
+    _hold(not bare, f"settings have no default: {bare}")
+
+
+def check_within(attack: Attack, kind: Kind, budget: Budget) -> None:
+    """Stays within budget and range on each image, and changes neither its inputs nor the model."""
+    model = linear_model(kind)
+    data = examples(model)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    clean, targets = data.images.clone(), data.targets.clone()
+    batch = Batch(data.images, data.targets)
+    target = Target(model, batch, Goal(), PixelRange())
+    found = attack(target, batch, budget, rng=ImageRandom(0, data.ids, "contract"))
+    _hold(isinstance(found, Attempt), "the attack does not return an Attempt")
+    _hold(torch.equal(batch.images, clean) and torch.equal(batch.targets, targets), "the attack changed its inputs")
+    eps = budget.eps(clean.shape[1:])
+    refuse_breach(clean, found.images, budget=budget, eps=eps, who=(attack.__name__, data.ids))
+    same = all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    _hold(same, "the attack changed the model's parameters")
+    _hold(all(p.grad is None for p in model.parameters()), "the attack left gradients on the model's parameters")
+
+
+def check_repeats(attack: Attack, budget: Budget) -> None:
+    """Equal seeds give equal images, and the attack keeps no state from run to run."""
+    model = linear_model("three")
+    data = examples(model)
+    first, second = (_run(attack, model, data, budget) for _ in range(2))
+    _hold(torch.equal(first.images[budget.text], second.images[budget.text]), "two runs with one seed differ")
+
+
+def check_alone(attack: Attack, budget: Budget) -> None:
+    """Each image fares the same alone, in another order and in other batches."""
+    model = linear_model("three")
+    data = examples(model)
+    whole = _run(attack, model, data, budget).images[budget.text]
+    for size in (1, 3):
+        _near(whole, _run(attack, model, data, budget, size=size).images[budget.text], f"batch size {size}")
+    order = list(range(len(data.ids)))[::-1]
+    turned = Tensors([data.ids[i] for i in order], data.images[order], data.targets[order], data.groups, data.range)
+    _near(whole[order], _run(attack, model, turned, budget).images[budget.text], "another order")
+
+
+def check_honest(attack: Attack) -> None:
+    """Images wrong from the start are left alone and never count as success."""
+    model = linear_model("two")
+    data = examples(model)
+    wrong = Tensors(data.ids, data.images, 1 - data.targets, data.groups, data.range)
+    swept = _run(attack, model, wrong, parse_budget("linf=0.1"))
+    _hold(not any(row.success or row.success_stored for row in swept.outcomes), "success on an image wrong before")
+    _hold(not any(row.model_evaluations for row in swept.outcomes), "images wrong before were attacked")
+
+
+def _run(attack: Attack, model: Model, data: Tensors, budget: Budget, *, size: int = 32) -> Swept:
+    return run_attack(attack, model, data, [budget], seed=3, batch_size=size)
+
+
+def _near(one: torch.Tensor, other: torch.Tensor, where: str) -> None:
+    gap = float((one - other).abs().max())
+    _hold(gap <= 1e-5, f"the result depends on batch mates: with {where} values differ by {gap:.3g}")
+
+
+def _hold(kept: bool, promise: str) -> None:
+    if not kept:
+        raise AssertionError(promise)

@@ -1,0 +1,66 @@
+"""Budget texts: what they mean, how they print, what is refused with which hint."""
+
+import math
+
+import pytest
+
+from percuss.core.budget import Norm, parse_budget, parse_budgets
+from percuss.core.errors import BudgetError
+from percuss.core.images import PixelRange
+
+
+@pytest.mark.parametrize(
+    ("text", "norm", "eps"),
+    [
+        ("linf=2/255", Norm.LINF, 2 / 255),
+        ("linf=0.01", Norm.LINF, 0.01),
+        ("l2=25", Norm.L2, 25),
+        ("l2=rms:0.01", Norm.L2, 0.01 * math.sqrt(3 * 8 * 8)),
+        ("l1=10", Norm.L1, 10),
+        ("l1=mad:0.5/255", Norm.L1, 0.5 / 255 * 192),
+        ("l0=20%", Norm.L0, 0.2),
+        ("l0=0.2", Norm.L0, 0.2),
+        ("none", Norm.NONE, math.inf),
+    ],
+)
+def test_meaning_and_text(text, norm, eps):
+    budget = parse_budget(text)
+    assert budget.norm is norm and str(budget) == text
+    assert budget.eps((3, 8, 8)) == pytest.approx(eps)
+    assert parse_budget(str(budget)) == budget
+
+
+def test_native_units_need_their_unit():
+    assert parse_budget("linf=2grey").eps((1, 4, 4), PixelRange()) == pytest.approx(2 / 255)
+    assert parse_budget("linf=10HU").eps((1, 4, 4), PixelRange(-1350, 150, 1, "HU")) == pytest.approx(10 / 1500)
+    with pytest.raises(BudgetError, match="needs images in HU"):
+        parse_budget("linf=10HU").eps((1, 4, 4), PixelRange())
+    with pytest.raises(BudgetError, match="needs images in grey level"):
+        parse_budget("linf=1grey").eps((1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("linff=1/255", "unknown norm: linff.*linf"),
+        ("linf=-1/255", "finite size above zero"),
+        ("linf=0", "finite size above zero"),
+        ("l2=inf", "not a number"),
+        ("linf=8", "did you mean linf=8/255"),
+        ("l0=150%", "larger than the whole range"),
+        ("linf=rms:0.1", "unknown measure"),
+        ("l2=5%", "unit % does not fit"),
+        ("l1=3grey", "unit grey does not fit"),
+        ("none=1", "takes no size"),
+        ("l2=", "not a number"),
+        ("linf=1/0", "not a number"),
+    ],
+)
+def test_refusals(text, words):
+    with pytest.raises(BudgetError, match=words):
+        parse_budget(text)
+
+
+def test_lists_are_sorted_without_repeats():
+    assert [str(b) for b in parse_budgets("linf=2/255,1/255,2/255")] == ["linf=1/255", "linf=2/255"]
+    assert [str(b) for b in parse_budgets("none")] == ["none"]

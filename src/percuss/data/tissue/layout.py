@@ -87,14 +87,16 @@ def draw_plan(rng: np.random.Generator, *, tumour: bool, grade: float = 1.0) -> 
     )
 
 
-def draw_layout(rng: np.random.Generator, frame: Frame, plan: Plan, *, tumour: Floats | None = None) -> Layout:
+def draw_layout(
+    rng: np.random.Generator, frame: Frame, plan: Plan, *, pull: Mapping[str, Floats] | None = None
+) -> Layout:
     """Fill the frame with compartments.
 
     Args:
         rng: the patch's generator.
         frame: what to fill.
         plan: what it shall hold.
-        tumour: extra pull towards nests, ``[height, width]``, for a slide with a drawn tumour.
+        pull: added to the bias of a compartment at each pixel, ``[height, width]``, for a slide with a drawn tumour.
     """
     scores = np.full((len(COMPARTMENTS), *frame.shape), _FAR, np.float32)
     for name, lean in plan.bias.items():
@@ -103,8 +105,8 @@ def draw_layout(rng: np.random.Generator, frame: Frame, plan: Plan, *, tumour: F
         rows, columns = frame.axes()
         far = (rows - plan.nest[0] * frame.extent[0]) ** 2 + (columns - plan.nest[1] * frame.extent[1]) ** 2
         scores[NEST] += 1.8 * np.exp(-far / (2 * 20.0**2))
-    if tumour is not None:
-        scores[NEST] += tumour
+    for name, added in (pull or {}).items():
+        scores[COMPARTMENTS.index(name)] += added
     # A little fine noise frays the borders.
     scores[STROMA] += 0.10 * smooth_noise(rng, frame, 5)
     weights = np.exp(22 * (scores - scores.max(0)))
@@ -121,7 +123,7 @@ def draw_layout(rng: np.random.Generator, frame: Frame, plan: Plan, *, tumour: F
     if plan.lumens and present[NEST]:
         holes = 1 / (1 + np.exp(-7 * (smooth_noise(rng, frame, 13) - 1.35)))
     return Layout(
-        weights, weights.argmax(0), fibres(rng, frame), centres(NEST, 11.6, 0.62), centres(FAT, 62, 0.6),
+        weights, weights.argmax(0), fibres(rng, frame), centres(NEST, 11.6, 0.85), centres(FAT, 62, 0.6),
         centres(GLAND, 58, 0.35), holes,
     )  # fmt: skip
 

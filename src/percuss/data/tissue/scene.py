@@ -89,8 +89,8 @@ def ground(rng: np.random.Generator, frame: Frame, layout: Layout) -> tuple[Floa
         border = np.exp(-(((near.second - near.first) / 1.0) ** 2))
         full = 1 - layout.holes
         parts[NEST] = (
-            (0.13 + 0.03 * grain + 0.03 * cloud - 0.07 * border) * full,
-            (0.21 + 0.04 * grain + 0.04 * cloud - 0.06 * border) * full,
+            (0.13 + 0.03 * grain + 0.03 * cloud - 0.05 * border) * full,
+            (0.21 + 0.04 * grain + 0.04 * cloud - 0.04 * border) * full,
         )
     if layout.glands is not None:
         parts[GLAND] = _gland(frame, layout, stroma, grain)

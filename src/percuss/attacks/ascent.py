@@ -22,7 +22,7 @@ class Climb:
     Attributes:
         steps: gradient steps, at least 1.
         step_size: length of a linf or l2 step in [0, 1] units (norm none: its rms); None for ``reach``.
-        reach: the step is ``reach * eps / steps`` where ``step_size`` is None.
+        reach: the step is ``reach * eps / steps`` where ``step_size`` is None (l2 from a random start: 4).
         single: go straight to the best change for the gradient at the clean image.
         start: where to start, from clean where None.
     """
@@ -95,12 +95,17 @@ def _move(state: State, gradient: Tensor, norm: Norm, eps: float, at: tuple[Clim
         memory = memory + gradient / torch.where(size > 0, size, torch.ones_like(size))
         change = maximiser(norm, memory, eps, room)
     else:
-        length = climb.step_size or (1 / 255 if norm is Norm.NONE else climb.reach * eps / climb.steps)
+        length = climb.step_size or (1 / 255 if norm is Norm.NONE else _reach(climb, norm) * eps / climb.steps)
         if norm is not Norm.LINF:  # values at the end of their room cannot follow: the length goes to the others
             stuck = ((gradient > 0) & (change >= room.high)) | ((gradient < 0) & (change <= room.low))
             gradient = gradient.masked_fill(stuck, 0)
         change = project(norm, change + length * steepest(norm, gradient), eps, room)
     return State(state.rows, state.clean, change, memory, room)
+
+
+def _reach(climb: Climb, norm: Norm) -> float:
+    """Length of all steps over eps. From a random start under l2 a longer way is needed to turn fully round."""
+    return 4.0 if norm is Norm.L2 and climb.start is not None else climb.reach
 
 
 def _check(climb: Climb, budget: Budget) -> None:

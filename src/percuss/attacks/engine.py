@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from percuss.attacks.measure import Measured, measure, refuse_breach
+from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.target import Batch, Goal, Target, no_gradient
 from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm

@@ -23,6 +23,7 @@ def pgd(
         target, batch, budget: as for every attack.
         rng: draws the start, uniform in the ball (``core.norms.random_start``).
         steps: gradient steps.
-        step_size: length of a step in [0, 1] units; ``2.5 * eps / steps`` where None. Not for l1 and l0.
+        step_size: length of a step in [0, 1] units; ``2.5 * eps / steps`` where None
+            (l2: ``4 * eps / steps``). Not for l1 and l0.
     """
     return ascend(target, batch, budget, Climb(steps, step_size, start=rng))

@@ -19,7 +19,7 @@ def direction(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None =
     It is the gradient of the cross-entropy of the true class divided by ``1 - p(true)`` (of the log
     probability of the goal likewise): the same direction, but never underflowing, however sure the model.
     For one logit it is +-1; for several labels the wrong way of the label nearest to a change (with a goal:
-    every label's wanted way, weighted towards the one furthest from it). Computed in float64, returned in the logits' dtype.
+    every label's wanted way, weighted towards the one furthest from it). Computed in float64.
     """
     away = targets if goal is None else goal
     turn = 1.0 if goal is None else -1.0

@@ -74,7 +74,7 @@ def steepest(norm: Norm, gradient: Tensor) -> Tensor:
     if norm is Norm.LINF:
         return gradient.sign()
     scaled = _unit_peak(gradient)
-    length = _column(scaled.flatten(1).norm(dim=1)).clamp_min(torch.finfo(torch.float32).tiny)
+    length = _column(scaled.flatten(1).norm(dim=1)).clamp_min(0.5)  # at least 1 unless the gradient is zero
     size = math.sqrt(gradient[0].numel()) if norm is Norm.NONE else 1.0
     return scaled * (size / length)
 

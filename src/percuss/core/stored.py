@@ -22,8 +22,8 @@ def as_stored(clean: Tensor, attacked: Tensor, budget: Budget, pixels: PixelRang
     levels = pixels.levels
     start = (clean.double() * levels).round()
     wanted = attacked.double() * levels - start
-    moved = wanted.sign() * (wanted.abs() - 0.5).ceil()
-    moved = torch.where(wanted.abs() < 0.5, torch.zeros_like(moved), moved)
+    tie = 0.5 + levels * 2.0**-23  # float32 cannot hold half a level exactly
+    moved = wanted.sign() * (wanted.abs() - tie).ceil().clamp_min(0)
     eps = budget.eps(clean.shape[1:], pixels)
     if budget.norm is Norm.LINF:
         most = math.floor(eps * levels + 1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from percuss.attacks.engine import Swept, run_attack
-from percuss.attacks.measure import refuse_breach
+from percuss.attacks.measured import refuse_breach
 from percuss.attacks.target import Attempt, Batch, Goal, Target
 from percuss.core import catalogue
 from percuss.core.budget import Budget, parse_budget

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from percuss.core.budget import Budget, Norm
-from percuss.core.images import Tensors
+from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo, decide
 
 Kind = Literal["two", "three", "seven", "single", "labels"]
@@ -54,8 +54,6 @@ def examples(model: Model, count: int = 8, *, shape: tuple[int, int, int] = (3, 
     with torch.no_grad():
         found = decide(model(images), model.task)
     targets = found.float() if model.task == "multilabel" else found
-    from percuss.core.images import PixelRange
-
     return Tensors([f"image-{i}" for i in range(count)], images, targets, [None] * count, PixelRange())
 
 
@@ -67,14 +65,14 @@ def budget_of(norm: Norm, size: float) -> Budget:
 
 
 def smallest_step(model: Model, batch: Tensors, norm: Norm) -> Array:
-    """Smallest size that makes each decision wrong, ``[N]``; infinite where the box allows none (none: 0 where it does).
+    """Smallest size that makes each decision wrong, ``[N]``; infinite where the box allows none; 0 under none.
 
     ``model`` is one of ``linear_model``; sizes as budgets count them (l0: share of pixels).
     """
     layer = model.network[1]  # type: ignore[index]
-    weight = layer.weight.detach().double().numpy()  # type: ignore[union-attr, operator]
+    weight = layer.weight.detach().double().numpy()
     images = batch.images.double().numpy()
-    logits = images.reshape(len(images), -1) @ weight.T + layer.bias.detach().double().numpy()  # type: ignore[union-attr, operator]
+    logits = images.reshape(len(images), -1) @ weight.T + layer.bias.detach().double().numpy()
     found = np.full(len(images), np.inf)
     for i, image in enumerate(images):
         for way, gap in _ways(model, weight, logits[i], batch.targets[i]):

@@ -13,7 +13,7 @@ def test_direction_is_cross_entropy_over_its_weight():
     weight = 1 - logits.softmax(1)[torch.arange(6), targets]
     assert torch.allclose(direction(logits, targets, "classify"), slope / weight.unsqueeze(1))
     assert torch.allclose(
-        direction(logits, targets, "classify", targets), -direction(logits, targets, "classify"), atol=1e-12
+        direction(logits, targets, "classify", goal=targets), -direction(logits, targets, "classify"), atol=1e-12
     )
 
 
@@ -30,10 +30,10 @@ def test_labels_push_the_nearest_label_and_a_goal_the_furthest():
     logits, targets = torch.tensor([[3.0, -0.1, 2.0]]), torch.tensor([[1.0, 0.0, 1.0]])
     assert direction(logits, targets, "multilabel").tolist() == [[0.0, 1.0, 0.0]]
     goal = torch.tensor([[0.0, 0.0, 1.0]])
-    pulled = direction(logits, targets, "multilabel", goal)[0]
+    pulled = direction(logits, targets, "multilabel", goal=goal)[0]
     assert pulled[0] < 0 and pulled[0].abs() > pulled[1].abs()
     assert float(margin(logits, targets, "multilabel")) == pytest.approx(-0.1)
-    assert float(margin(logits, targets, "multilabel", goal)) == pytest.approx(-3)
+    assert float(margin(logits, targets, "multilabel", goal=goal)) == pytest.approx(-3)
 
 
 def test_margin_and_flip():

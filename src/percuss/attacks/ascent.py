@@ -55,7 +55,7 @@ class State:
         return State(self.rows[left], self.clean[left], self.change[left], memory, self.room.rows(left))
 
 
-def ascend(target: Target, batch: Batch, budget: Budget, climb: Climb) -> Attempt:
+def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Attempt:
     """Run the loop; every iterate, the last too, is evaluated, and images that are done leave at once."""
     _check(climb, budget)
     eps = budget.eps(batch.images.shape[1:], target.pixels)

@@ -24,4 +24,4 @@ def bim(
         steps: gradient steps.
         step_size: length of a step in [0, 1] units; ``eps / steps`` where None. Not for l1 and l0.
     """
-    return ascend(target, batch, budget, Climb(steps, step_size, reach=1.0))
+    return ascend(target, batch, budget, climb=Climb(steps, step_size, reach=1.0))

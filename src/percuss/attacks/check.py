@@ -28,7 +28,7 @@ def check_model(model: Model, images: Tensor, targets: Tensor) -> list[Finding]:
     batch = Batch(images.to(device), targets.to(device))
     rows = torch.arange(len(images), device=device)
     with frozen(model):
-        target = Target(model, batch, Goal(), None)
+        target = Target(model, batch, Goal(), pixels=None)
         first, second = target.logits(batch.images, rows), target.logits(batch.images, rows)
         _, gradient = target.gradient(batch.images, rows)
     if len(torch.as_tensor(targets)) != len(images):

@@ -232,14 +232,14 @@ def _strike(job: Job, budget: Budget, rows: Rows, restart: int) -> tuple[Measure
     ids = [job.batch.ids[i] for i in rows]
     device = device_of(job.model)
     given = Batch(job.batch.images[list(rows)].to(device), job.batch.targets[list(rows)].to(device))
-    target = Target(job.model, given, job.goal, job.pixels)
+    target = Target(job.model, given, job.goal, pixels=job.pixels)
     purpose = f"{job.name}|{budget.text}" + (f"|{restart}" if restart else "")
     handed = Batch(given.images.clone(), given.targets.clone())
     attempt = job.attack(target, handed, budget, rng=ImageRandom(job.seed, ids, purpose), **job.own)
     eps = budget.eps(given.images.shape[1:], job.pixels)
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=eps, who=(job.name, ids))
-    found = measure(job.model, (given.images, given.targets), attacked, budget, pixels=job.pixels)
+    found = measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
     job.tried += int(target.gradient_evaluations.sum())
     job.saw_gradient |= target.saw_gradient
     return found, Cost(target.gradient_evaluations, target.model_evaluations)

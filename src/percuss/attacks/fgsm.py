@@ -10,4 +10,4 @@ from percuss.core.seeds import ImageRandom
 
 def fgsm(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom) -> Attempt:
     """One gradient, one step (Goodfellow et al. 2015). Under linf: ``clip(x + eps * sign(gradient))``."""
-    return ascend(target, batch, budget, Climb(1, single=True))
+    return ascend(target, batch, budget, climb=Climb(1, single=True))

@@ -49,7 +49,7 @@ class Measured:
 
 
 def measure(
-    model: Model, clean: tuple[Tensor, Tensor], attacked: Tensor, budget: Budget, *, pixels: PixelRange | None
+    model: Model, clean: tuple[Tensor, Tensor], attacked: Tensor, *, budget: Budget, pixels: PixelRange | None
 ) -> Measured:
     """Measure attacked images against ``clean`` (images, targets), all on the model's device."""
     images, targets = clean

@@ -26,4 +26,4 @@ def pgd(
         step_size: length of a step in [0, 1] units; ``2.5 * eps / steps`` where None
             (l2: ``4 * eps / steps``). Not for l1 and l0.
     """
-    return ascend(target, batch, budget, Climb(steps, step_size, start=rng))
+    return ascend(target, batch, budget, climb=Climb(steps, step_size, start=rng))

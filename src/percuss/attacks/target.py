@@ -67,7 +67,7 @@ class Target:
         pixels: native range, so that success can be checked as stored; None to check as float only.
     """
 
-    def __init__(self, model: Model, batch: Batch, goal: Goal, pixels: PixelRange | None) -> None:
+    def __init__(self, model: Model, batch: Batch, goal: Goal, *, pixels: PixelRange | None) -> None:
         self.model, self.goal, self.pixels = model, goal, pixels
         self._targets = batch.targets
         self._wanted = _wanted(goal, model, batch.targets)
@@ -109,13 +109,13 @@ class Target:
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""
-        return losses.margin(logits, self._targets[rows], self.model.task, self._goal(rows))
+        return losses.margin(logits, self._targets[rows], self.model.task, goal=self._goal(rows))
 
     def _goal(self, rows: Tensor) -> Tensor | None:
         return None if self._wanted is None else self._wanted[rows]
 
     def _direction(self, logits: Tensor, rows: Tensor) -> Tensor:
-        return losses.direction(logits, self._targets[rows], self.model.task, self._goal(rows))
+        return losses.direction(logits, self._targets[rows], self.model.task, goal=self._goal(rows))
 
     def _raw(self, logits: Tensor, rows: Tensor) -> Tensor:
         values = logits.detach().requires_grad_(True)

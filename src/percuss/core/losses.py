@@ -13,7 +13,7 @@ from percuss.core.images import Task
 from percuss.core.model import confidence, is_right, wide_logits
 
 
-def direction(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None = None) -> Tensor:
+def direction(logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | None = None) -> Tensor:
     """Direction on the logits ``[N, outputs]`` along which the loss rises.
 
     It is the gradient of the cross-entropy of the true class divided by ``1 - p(true)`` (of the log
@@ -39,7 +39,7 @@ def direction(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None =
     return (turn * found).to(logits.dtype)
 
 
-def margin(logits: Tensor, targets: Tensor, task: Task, goal: Tensor | None = None) -> Tensor:
+def margin(logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | None = None) -> Tensor:
     """Best wrong minus true logit, float64 ``[N]``; with a goal, goal minus best other. Above 0 is flipped.
 
     Several labels: the largest logit on the wrong side; with a goal, the smallest on the wanted side.

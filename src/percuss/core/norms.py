@@ -147,8 +147,8 @@ def _project_l1(change: Tensor, eps: float, room: Room) -> Tensor:
     fits = inside.flatten(1).double().abs().sum(1) <= eps
     if bool(fits.all()):
         return inside
-    cut = _column(_soft_cut(change, eps, room)).to(change.dtype)
-    soft = room.clip(change.sign() * (change.abs() - cut).clamp_min(0))
+    cut = _column(_soft_cut(change, eps, room))
+    soft = room.clip(change.sign() * (change.abs().double() - cut).clamp_min(0).to(change.dtype))
     return torch.where(_column(fits), inside, soft)
 
 

@@ -64,7 +64,7 @@ def check_within(attack: Attack, kind: Kind, budget: Budget) -> None:
     before = [parameter.detach().clone() for parameter in model.parameters()]
     clean, targets = data.images.clone(), data.targets.clone()
     batch = Batch(data.images, data.targets)
-    target = Target(model, batch, Goal(), PixelRange())
+    target = Target(model, batch, Goal(), pixels=PixelRange())
     found = attack(target, batch, budget, rng=ImageRandom(0, data.ids, "contract"))
     _hold(isinstance(found, Attempt), "the attack does not return an Attempt")
     _hold(torch.equal(batch.images, clean) and torch.equal(batch.targets, targets), "the attack changed its inputs")

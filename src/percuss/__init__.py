@@ -1,1 +1,41 @@
-"""Percuss: how small a change flips a medical-imaging model, on which images, and can the number be believed."""
+"""Percuss: how small a change flips a medical-imaging model, on which images, and can the number be believed?
+
+``load_data``, ``load_model``, ``attack`` and ``audit`` are loaded when first used, so that importing is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from percuss.attacks.tensors import attack
+    from percuss.data.spec import load_data
+    from percuss.models.spec import load_model
+    from percuss.pipeline.interface import audit
+    from percuss.pipeline.run import Run
+
+    __version__: str
+
+__all__ = ["Run", "__version__", "attack", "audit", "load_data", "load_model"]
+_HOMES = {
+    "attack": "percuss.attacks.tensors",
+    "audit": "percuss.pipeline.interface",
+    "load_data": "percuss.data.spec",
+    "load_model": "percuss.models.spec",
+    "Run": "percuss.pipeline.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("percuss")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'percuss' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -68,15 +68,19 @@ class RunFolder:
         return write_bytes(self.path / name, content.encode() if isinstance(content, str) else content)
 
     def write_table(self, name: str, table: pd.DataFrame) -> str:
-        """Write a table as Parquet with page checksums."""
-        file = io.BytesIO()
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), file, write_page_checksum=True)
+        """Write a table as Parquet with page checksums; its ``attrs`` (plain values) travel with it."""
+        file, content = io.BytesIO(), pa.Table.from_pandas(table, preserve_index=False)
+        notes = {b"percuss": json.dumps(table.attrs).encode()}
+        content = content.replace_schema_metadata({**(content.schema.metadata or {}), **notes})
+        pq.write_table(content, file, write_page_checksum=True)
         return self.write(name, file.getvalue())
 
     def read_table(self, name: str) -> pd.DataFrame:
         """A table of the run; RunError where it is missing or damaged."""
         try:
-            table: pd.DataFrame = pq.read_table(self.path / name, page_checksum_verification=True).to_pandas()
+            content = pq.read_table(self.path / name, page_checksum_verification=True)
+            table: pd.DataFrame = content.to_pandas()
+            table.attrs = json.loads((content.schema.metadata or {}).get(b"percuss", b"{}"))
             return table
         except (OSError, ValueError, pa.ArrowException) as error:
             raise RunError(

@@ -1,0 +1,117 @@
+"""percuss audit: how small a change flips the model, on which images."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from percuss.cli.exits import FAILED
+from percuss.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from percuss.pipeline.run import Run
+
+Option = typer.Option
+
+
+def audit(  # noqa: PLR0913
+    *,
+    data: Annotated[str, Option(help="Images: folder:PATH, csv:PATH, medmnist:PATH.npz or synthetic:tissue.")],
+    model: Annotated[
+        str, Option(help="Model: a folder of percuss train, timm:NAME, torchvision:NAME or factory:module:function.")
+    ],
+    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
+    split: Annotated[str, Option(help="A split, all, or auto: test where there is one.")] = "auto",
+    attack: Annotated[list[str] | None, Option(help="Attacks, by commas or repeated. Default pgd,fgsm,noise.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        Option(
+            help="Sizes of one norm, linf=1/255,2/255; repeat for other norms. "
+            "Default linf 0.5 to 8 grey levels and l2 0.1 to 1."
+        ),
+    ] = None,
+    limit: Annotated[int | None, Option(help="At most so many images, each class with its share.")] = None,
+    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
+    batch_size: Annotated[int, Option(help="Images at once; results do not depend on it.")] = 32,
+    steps: Annotated[int | None, Option(help="Steps of the attacks that take steps.")] = None,
+    restarts: Annotated[int | None, Option(help="Runs from fresh starts for images not yet flipped.")] = None,
+    confidence: Annotated[float | None, Option(help="Least probability the wrong decision must reach.")] = None,
+    weights: Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")] = None,
+    pretrained: Annotated[bool, Option("--pretrained", help="Load the network's own pretrained weights.")] = False,
+    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
+    grey_inside: Annotated[
+        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
+    ] = False,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
+    protocol: Annotated[
+        str, Option(help="corrected, or paper: attacks lead away from the model's own prediction.")
+    ] = "corrected",
+    require: Annotated[
+        list[str] | None, Option(help="Fail below this robust accuracy (lower end), linf=2/255:0.60; repeatable.")
+    ] = None,
+    fail_on: Annotated[str | None, Option(help="Fail on findings as grave: warning or severe.")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Audit a model: how small a change flips it, on which images, and can the number be believed?
+
+    Writes a run folder with report.html, results.json and per_image.csv. Stopped or killed, the same command goes on.
+    """
+    from percuss.cli.console import talk
+    from percuss.pipeline.audit import run_audit
+    from percuss.pipeline.plan import make_plan
+
+    if fail_on not in (None, "warning", "severe"):
+        raise UsageError("unknown value of --fail-on", value=fail_on, allowed="warning, severe")
+    if pretrained and weights:
+        raise UsageError("--weights and --pretrained exclude each other", value=weights)
+    options: dict[str, Any] = {
+        "data": data,
+        "model": model,
+        "split": split,
+        "attacks": attack,
+        "budgets": budget,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size,
+        "steps": steps,
+        "restarts": restarts,
+        "confidence": confidence,
+        "weights": "pretrained" if pretrained else weights,
+        "allow_code": allow_code,
+        "grey_inside": grey_inside,
+        "device": device,
+        "threads": threads,
+        "protocol": protocol,
+        "require": require,
+    }
+    run = run_audit(make_plan(**options), out=out, progress=talk(quiet=quiet), command=_command())
+    show(run, as_json=as_json, quiet=quiet)
+    why = run.failed(fail_on)
+    if why:
+        print("percuss: the run fails on: " + "; ".join(why), file=sys.stderr)
+        raise typer.Exit(FAILED)
+
+
+def show(run: Run, *, as_json: bool, quiet: bool) -> None:
+    """Print the results as JSON, or the verdict, the findings and the page to open."""
+    if as_json:
+        print(json.dumps(json.loads((run.path / "results.json").read_text(encoding="utf-8"))))
+    elif not quiet:
+        print(run.summary)
+        for finding in run.results.findings:
+            if finding.severity != "info":
+                print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print(f"report: {run.report}")
+
+
+def _command() -> str:
+    """The command line as given, where it is one of percuss."""
+    return shlex.join(["percuss", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "percuss" else ""

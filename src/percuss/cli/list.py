@@ -1,0 +1,55 @@
+"""percuss list: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from percuss.core.errors import UsageError, nearest
+
+KINDS = ("attacks", "datasets", "models")
+#: Written here and not in a catalogue: a model is named by its source, and each source has thousands.
+MODELS = {
+    "FOLDER": "a folder that percuss train wrote",
+    "timm:NAME": "a network of timm, for instance timm:resnet18",
+    "torchvision:NAME": "a network of torchvision, for instance torchvision:densenet121",
+    "factory:MODULE:FUNCTION": "your own code that returns a network; needs --allow-code",
+}
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="attacks, datasets or models.")],
+    *,
+    match: Annotated[str, typer.Option(help="Models: names of timm and torchvision that hold this text.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List attacks, datasets or models, one line each."""
+    if what not in KINDS:
+        raise UsageError("unknown kind of thing to list", value=what, allowed=nearest(what, KINDS))
+    found = (_networks(match) if match else dict(MODELS)) if what == "models" else _catalogue(what)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    wide = max((len(name) for name in found), default=0)
+    for name, text in found.items():
+        print(f"{name:{wide}}  {text}".rstrip())
+
+
+def _catalogue(what: str) -> dict[str, str]:
+    from percuss.core.catalogue import entries, summary
+
+    found = entries("attacks") if what == "attacks" else entries("data", marker="open_set")
+    mark = "" if what == "attacks" else ":"
+    return {f"{name}{mark}": summary(module) for name, module in found.items()}
+
+
+def _networks(match: str) -> dict[str, str]:
+    import timm
+    import torchvision
+
+    names = [f"timm:{name}" for name in timm.list_models(f"*{match}*")]
+    names += [f"torchvision:{name}" for name in torchvision.models.list_models() if match in name]
+    return dict.fromkeys(names, "")

@@ -1,0 +1,177 @@
+"""An audit from plan to report: open, check, clean pass, attacks, numbers, pages; goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from percuss.attacks.check import check_model
+from percuss.core.images import ImageSet
+from percuss.core.model import Model
+from percuss.core.outcome import Finding
+from percuss.pipeline import environment
+from percuss.pipeline.assemble import attack_rows, clean_rows
+from percuss.pipeline.context import describe, own_findings
+from percuss.pipeline.executors import serial
+from percuss.pipeline.inputs import Chosen, data_fingerprint, open_images, open_model, read_chunk
+from percuss.pipeline.parts import Portion, Unit, Work, attack_part
+from percuss.pipeline.plan import CHUNK, AuditPlan
+from percuss.pipeline.progress import Progress
+from percuss.pipeline.results import CONTEXT, paper_finding, read_context, write_outcome
+from percuss.pipeline.run import Run
+from percuss.store.folder import RunFolder, check_free, now
+
+
+def run_audit(
+    plan: AuditPlan,
+    *,
+    data: ImageSet | None = None,
+    model: Model | nn.Module | None = None,
+    out: Path,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Run:
+    """Audit a model; a folder of the same run is continued, a finished one is returned as it is.
+
+    Args:
+        plan: what to do (``make_plan``).
+        data, model: used instead of the plan's specs where given.
+        out: the run folder.
+        progress: told what happens.
+        command: recorded as the way to repeat the run.
+
+    Raises:
+        PercussError: wrong input, a model that cannot be judged, a folder of another run, a full disk.
+    """
+    say = progress or Progress()
+    check_free(out)
+    device = environment.pick_device(plan.device)
+    with environment.threads(plan.threads):
+        chosen = open_images(plan, data)
+        judged = open_model(plan, model, chosen).to(device)
+        folder = RunFolder.start(out, _identity(plan, chosen, judged, device))
+        try:
+            work = Work(plan, chosen, judged, device, folder)
+            if not _already_done(work, say):
+                _compute(work, say, command)
+                write_outcome(folder)
+                folder.finish()
+                folder.drop("parts")
+        finally:
+            folder.close()
+    return Run(out)
+
+
+def rebuild(out: Path) -> Run:
+    """Write results.json, per_image.csv and report.html of a finished run anew from its rows."""
+    folder = RunFolder.existing(out)
+    read_context(folder)
+    write_outcome(folder)
+    folder.finish()
+    return Run(out)
+
+
+def _identity(plan: AuditPlan, chosen: Chosen, model: Model, device: torch.device) -> dict[str, str]:
+    return plan.identity() | {
+        "images (--data, --split, --limit)": data_fingerprint(chosen),
+        "model (--model, --weights)": model.fingerprint(),
+        "Percuss version": environment.version(),
+        "device": device.type,
+        "portion": str(CHUNK),
+    }
+
+
+def _already_done(work: Work, say: Progress) -> bool:
+    """A finished run of the same identity: rebuilt where other limits are asked, redone where files are damaged."""
+    folder = work.folder
+    if not folder.finished:
+        return False
+    damaged = folder.damaged()
+    if damaged:
+        say.line(f"{len(damaged)} files of the finished run are gone or changed, first {damaged[0]}: computing again")
+        folder.reopen()
+        return False
+    context = read_context(folder)
+    if context["require"] != list(work.plan.require):
+        _write_context(folder, context | {"require": list(work.plan.require)})
+        write_outcome(folder)
+        folder.finish()
+    say.line("the run was finished before; nothing to compute")
+    return True
+
+
+def _compute(work: Work, say: Progress, command: str) -> None:
+    """Clean pass, check and attacks; leaves plan, rows, clean rows and context in the folder."""
+    folder, chosen = work.folder, work.chosen
+    folder.write("plan.toml", work.plan.toml())
+    portions = _portions(work, say)
+    findings = _checked(work, portions)
+    parts = _attacked(work, portions, say)
+    clean = clean_rows([portion.clean for portion in portions])
+    folder.write_table("clean.parquet", clean)
+    rows = attack_rows(work, parts)
+    folder.write_table("rows.parquet", rows)
+    bad = [item for portion in portions for item in portion.bad]
+    findings += own_findings(work, bad, parts)
+    if work.plan.protocol == "paper":
+        findings.append(paper_finding(rows, clean))
+    seconds = sum(part.attrs["seconds"] for part in [*parts, *(portion.clean for portion in portions)])
+    folder.manifest["finished"] = now()
+    context = describe(work, clean, bad, command=command)
+    context |= {"findings": [vars(item) for item in findings], "seconds": float(seconds)}
+    _write_context(folder, context)
+    say.line(f"{len(clean)} images of {len(chosen.ids)} judged, {len(rows)} rows")
+
+
+def _portions(work: Work, say: Progress) -> list[Portion]:
+    chunks = work.chosen.chunks
+    say.line(f"clean pass over {len(work.chosen.ids)} images")
+    say.start("clean pass", len(work.chosen.ids))
+    found = []
+    for ids in chunks:
+        found.append(Portion(work, ids))
+        # Images are read again for the attacks, so that memory holds one portion only.
+        found[-1].forget()
+        say.advance(len(ids))
+    say.stop()
+    return found
+
+
+def _checked(work: Work, portions: list[Portion]) -> list[Finding]:
+    ids = next(portion.clean["id"].tolist() for portion in portions if len(portion.clean))
+    batch = read_chunk(work.chosen, [str(name) for name in ids[:8]])
+    return list(check_model(work.model, batch.images, batch.targets))
+
+
+def _attacked(work: Work, portions: list[Portion], say: Progress) -> list[pd.DataFrame]:
+    units = [(portion, unit) for portion in portions for unit in portion.units]
+    names, norms = ", ".join(work.plan.attacks), ", ".join(norm.value for norm in work.plan.by_norm())
+    say.line(f"attacks {names} within {len(work.plan.budgets)} budgets of {norms}: {len(units)} units of work")
+    say.start("attacks", len(units))
+    parts: list[pd.DataFrame] = []
+    last: list[Portion] = []
+
+    def one(item: tuple[Portion, Unit]) -> None:
+        portion, unit = item
+        if last and last[0] is not portion:
+            last.pop().forget()
+        if not last:
+            last.append(portion)
+        part, new = attack_part(portion, unit)
+        parts.append(part)
+        for note in part.attrs.get("notes", ()) if new else ():
+            say.line(f"{unit.attack}: {note}")
+        say.advance()
+
+    serial(units, one)
+    say.stop()
+    return parts
+
+
+def _write_context(folder: RunFolder, context: dict[str, Any]) -> None:
+    folder.write(CONTEXT, json.dumps(context, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,119 @@
+"""What a run says beside its rows: data, model, threat model, what was not tested, findings of the pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from percuss.core.budget import Norm
+from percuss.core.images import BadImage
+from percuss.core.outcome import Finding
+from percuss.pipeline import environment
+from percuss.pipeline.parts import Work
+from percuss.pipeline.plan import AuditPlan
+
+
+def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> list[Finding]:
+    """Images left out, random weights, and batches that had to shrink."""
+    found = []
+    if bad:
+        found.append(
+            Finding(
+                "bad-images",
+                "warning",
+                f"{len(bad)} of {len(work.chosen.ids)} images could not be used and were left out, first {bad[0].id}: "
+                f"{bad[0].reason}",
+                {"n_bad": len(bad), "n": len(work.chosen.ids)},
+            )
+        )
+    if work.model.info.weights == "random":
+        found.append(
+            Finding(
+                "random-weights",
+                "severe",
+                "The model has random weights: it was never trained, so its robustness says nothing.",
+                {"weights": work.model.info.weights},
+            )
+        )
+    notes = [str(note) for part in parts for note in part.attrs.get("notes", ())]
+    if notes:
+        found.append(
+            Finding(
+                "smaller-batch",
+                "info",
+                f"Memory ran out {len(notes)} times; the batches were made smaller. Results do not depend on it.",
+                {"times": len(notes), "first": notes[0]},
+            )
+        )
+    return found
+
+
+def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: str) -> dict[str, Any]:
+    """The context of the results, as plain values by the names of ``core.results.Results``."""
+    plan, chosen, model = work.plan, work.chosen, work.model
+    groups = set(clean["group"]) - {""}
+    identity = work.folder.manifest["identity"]
+    return {
+        "percuss_version": environment.version(),
+        "seed": plan.seed,
+        "protocol": plan.protocol,
+        "data": {
+            "spec": plan.data,
+            "split": chosen.split,
+            "task": chosen.images.task,
+            "classes": list(chosen.images.classes),
+            "n_images": len(clean),
+            "n_groups": len(groups) if groups and not (clean["group"] == "").any() else None,
+            "n_bad": len(bad),
+            "bad": [{"id": item.id, "reason": item.reason} for item in bad],
+            "shape": list(chosen.shape),
+            "unit": chosen.pixels.unit,
+            "levels": chosen.pixels.levels,
+            "sha256": identity["images (--data, --split, --limit)"],
+        },
+        "model": {
+            "spec": plan.model,
+            "weights": model.info.weights,
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "classes": list(model.classes),
+            "channels": model.info.channels,
+            "sha256": identity["model (--model, --weights)"],
+        },
+        "threat_model": threat_model(plan),
+        "not_tested": not_tested(plan),
+        "attacks": [{"name": name, **plan.attack_settings(name)} for name in plan.attacks],
+        "budgets": list(plan.budgets),
+        "environment": environment.describe(work.device) | ({"command": command} if command else {}),
+        "require": list(plan.require),
+    }
+
+
+def threat_model(plan: AuditPlan) -> dict[str, str]:
+    """Who is assumed to attack, with what."""
+    aim = "any wrong decision (untargeted)" if plan.protocol == "corrected" else "any other decision than its own"
+    if any("target" in plan.attack_settings(name) for name in plan.attacks):
+        aim = "a chosen wrong decision (targeted)"
+    sure = f", with a probability of at least {plan.confidence:g}" if plan.confidence else ""
+    return {
+        "goal": aim + sure,
+        "knowledge": "full: the attacker has the model with its weights (white box)",
+        "capability": f"changes pixels of the image within {', '.join(plan.budgets)}",
+        "judged": "on the image in full precision, and as stored in its native depth",
+        "scope": "evasion when the model is used (NIST AI 100-2 evasion; MITRE ATLAS AML.T0043)",
+    }
+
+
+def not_tested(plan: AuditPlan) -> list[str]:
+    """What the numbers say nothing about."""
+    norms = {norm.value for norm in plan.by_norm()}
+    missing = [norm.value for norm in Norm if norm.value not in norms and norm is not Norm.NONE]
+    found = [f"changes measured in {', '.join(missing)}"] if missing else []
+    return [
+        *found,
+        "attacks without access to the model (black box), and adaptive ones made for this model",
+        "changes that keep the tissue or anatomy plausible, such as stain, blur, rotation or contrast",
+        "lossy storage (JPEG) of the attacked images",
+        "images of other scanners, sites or patients than these",
+        "poisoned training data and tampered weights",
+    ]

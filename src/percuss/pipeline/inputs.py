@@ -1,0 +1,183 @@
+"""Opening what an audit judges: the images, the model, and whether they fit each other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from percuss.core.errors import DataError, ModelError
+from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors
+from percuss.core.model import Model
+from percuss.data.spec import load_data
+from percuss.models.spec import load_model
+from percuss.pipeline.plan import CHUNK, AuditPlan
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The images to judge: the set, its split (None for all), the ids, and the shape and range that most have."""
+
+    images: ImageSet
+    split: str | None
+    ids: tuple[str, ...]
+    shape: tuple[int, ...]
+    pixels: PixelRange
+
+    @property
+    def chunks(self) -> list[tuple[str, ...]]:
+        """The ids in fixed portions."""
+        return [self.ids[i : i + CHUNK] for i in range(0, len(self.ids), CHUNK)]
+
+
+def open_images(plan: AuditPlan, data: ImageSet | None) -> Chosen:
+    """The images of a plan, or of a set that is open already; DataError where none can be read."""
+    images = load_data(plan.data) if data is None else data
+    split = plan.split
+    if split == "auto":
+        split = "test" if "test" in images.splits else "all"
+    if split != "all":
+        images = images.subset(split=split)
+    if not len(images):
+        raise DataError("the set has no images", value=plan.data, next_step="look at the folder or table and --split")
+    ids = images.ids if plan.limit is None else images.spread(plan.limit)
+    return _usual(images, None if split == "all" else split, ids)
+
+
+def _usual(images: ImageSet, split: str | None, ids: tuple[str, ...]) -> Chosen:
+    first: BadImage | None = None
+    for start in range(0, len(ids), CHUNK):
+        seen: Counter[tuple[tuple[int, ...], PixelRange]] = Counter()
+        for name in ids[start : start + CHUNK]:
+            case, _, bad = _read(images, name)
+            first = first or bad
+            if case is not None:
+                seen[(tuple(case.pixels.shape), case.range)] += 1
+        if seen:
+            (shape, pixels), _ = seen.most_common(1)[0]
+            return Chosen(images, split, ids, shape, pixels)
+    raise DataError(
+        f"none of the {len(ids)} images can be read, first",
+        value=first and f"{first.id} ({first.reason})",
+        next_step="mend the files or the data spec",
+    )
+
+
+def _read(images: ImageSet, name: str) -> tuple[Case | None, Tensor | None, BadImage | None]:
+    try:
+        case = images.read(name)
+        return case, case.unit(), None
+    except DataError as error:
+        return None, None, BadImage(name, str(error))
+
+
+def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
+    """The images of one portion; what cannot be read, or has not the usual shape and range, is listed as bad."""
+    cases: list[Case] = []
+    pixels: list[Tensor] = []
+    bad: list[BadImage] = []
+    for name in ids:
+        case, values, wrong = _read(chosen.images, name)
+        if case is None or values is None:
+            bad += [wrong] if wrong else []
+        elif (tuple(values.shape), case.range) != (chosen.shape, chosen.pixels):
+            bad.append(BadImage(name, _odd(name, tuple(values.shape), case.range, chosen)))
+        else:
+            cases.append(case)
+            pixels.append(values)
+    return Tensors(
+        ids=[case.id for case in cases],
+        images=torch.stack(pixels) if pixels else torch.zeros(0, *chosen.shape),
+        targets=_targets([case.target for case in cases], chosen.images),
+        groups=[case.group for case in cases],
+        range=chosen.pixels,
+        bad=bad,
+    )
+
+
+def _odd(name: str, shape: tuple[int, ...], pixels: PixelRange, chosen: Chosen) -> str:
+    return (
+        f"image {name} is {shape} in {pixels.levels} levels; most are {chosen.shape} in {chosen.pixels.levels}. "
+        "Next: give one size explicitly, for instance ?size=224"
+    )
+
+
+def _targets(values: list[Any], images: ImageSet) -> Tensor:
+    if images.task == "classify":
+        return torch.tensor([int(value) for value in values], dtype=torch.long)
+    rows = [np.asarray(value, dtype=np.float32) for value in values]
+    return torch.from_numpy(np.stack(rows)) if rows else torch.zeros(0, len(images.classes))
+
+
+def open_model(plan: AuditPlan, model: Model | nn.Module | None, chosen: Chosen) -> Model:
+    """The model of a plan, or one that is loaded already, checked against the images."""
+    if isinstance(model, Model):
+        ready = model
+    else:
+        known = model is None and Path(plan.model).is_dir()
+        options: dict[str, Any] = {} if known else {"classes": chosen.images.classes, "task": chosen.images.task}
+        if not known:
+            options["channels"] = chosen.shape[0]
+        with torch.random.fork_rng(devices=[]):
+            # A random start must be the same when a killed run goes on.
+            torch.manual_seed(plan.seed)
+            ready = load_model(
+                plan.model if model is None else model,
+                weights=plan.weights,
+                allow_code=plan.allow_code,
+                grey_inside=plan.grey_inside,
+                **options,
+            )
+    match(chosen.images, ready)
+    return ready
+
+
+def match(images: ImageSet, model: Model) -> None:
+    """ModelError or DataError where task or classes of images and model differ."""
+    if images.task != model.task:
+        raise ModelError(
+            "model and images have different tasks",
+            value=f"model {model.task}, images {images.task}",
+            next_step="audit a model of the images' task",
+        )
+    ours, theirs = tuple(images.classes), tuple(model.classes)
+    if ours == theirs or (len(ours) == len(theirs) and theirs == tuple(str(i) for i in range(len(theirs)))):
+        return
+    unknown = [name for name in ours if name not in theirs]
+    if len(ours) != len(theirs) and not unknown:
+        raise DataError(
+            "the images have fewer classes than the model",
+            value=f"images {', '.join(ours)}; model {', '.join(theirs)}",
+            next_step="add images of the missing classes, so that class numbers agree",
+        )
+    if unknown:
+        raise DataError(
+            "a label is not in the model",
+            value=", ".join(unknown[:5]),
+            allowed=f"the model's classes: {', '.join(theirs[:12])}",
+            next_step="rename the labels, or train the model on these classes",
+        )
+    raise DataError(
+        "images and model have the same classes in another order",
+        value=f"images {', '.join(ours[:12])}; model {', '.join(theirs[:12])}",
+        next_step="number the classes of the table as the model does",
+    )
+
+
+def data_fingerprint(chosen: Chosen) -> str:
+    """SHA-256 (hex) over ids and contents of the chosen images; one that cannot be read counts as such."""
+    digest = hashlib.sha256(repr((chosen.images.task, chosen.images.classes)).encode())
+    for name in chosen.ids:
+        try:
+            found = chosen.images.fingerprint(name)
+        except DataError:
+            found = "unreadable"
+        digest.update(f"{name}\0{found}\n".encode())
+    return digest.hexdigest()

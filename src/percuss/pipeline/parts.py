@@ -1,0 +1,214 @@
+"""The units of an audit: the clean pass of a portion of images, and one attack of one norm on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from percuss.attacks.engine import Swept, run_attack
+from percuss.core.budget import Budget, Norm
+from percuss.core.errors import RunError
+from percuss.core.images import BadImage, Tensors
+from percuss.core.model import Model, confidence, decide, is_right, wide_logits
+from percuss.core.outcome import Outcome, frame
+from percuss.pipeline.inputs import Chosen, read_chunk
+from percuss.pipeline.plan import AuditPlan
+from percuss.store.folder import RunFolder
+from percuss.store.png import encode, slug
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every unit needs: the plan, the images, the model on its device, and the run folder."""
+
+    plan: AuditPlan
+    chosen: Chosen
+    model: Model
+    device: torch.device
+    folder: RunFolder
+
+    def budgets(self, norm: Norm) -> list[Budget]:
+        """Budgets of a norm, smallest first for these images."""
+        found = self.plan.by_norm()[norm]
+        return sorted(found, key=lambda budget: budget.eps(self.chosen.shape, self.chosen.pixels))
+
+    def key(self, kind: str, ids: Sequence[str], **what: Any) -> str:
+        """Name of a part: a hash of the run's identity and of what the part computes."""
+        text = json.dumps([self.folder.manifest["identity"], kind, list(ids), what], sort_keys=True)
+        return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One attack of one norm on one portion of the images."""
+
+    ids: tuple[str, ...]
+    norm: Norm
+    attack: str
+
+
+class Portion:
+    """The images of one portion, read only when a unit needs them, and its clean pass."""
+
+    def __init__(self, work: Work, ids: tuple[str, ...]) -> None:
+        self.work, self.ids = work, ids
+        self._tensors: Tensors | None = None
+        key = work.key("clean", ids)
+        found = work.folder.read_part(key)
+        self.new = found is None
+        self.clean: pd.DataFrame = self._clean_pass(key) if found is None else found
+
+    @property
+    def bad(self) -> list[BadImage]:
+        """Images that could not be used."""
+        return [BadImage(**item) for item in self.clean.attrs["bad"]]
+
+    @property
+    def units(self) -> list[Unit]:
+        """The attacks still to run on it, norms in the plan's order."""
+        plan = self.work.plan
+        if not len(self.clean):
+            return []
+        return [Unit(self.ids, norm, attack) for norm in plan.by_norm() for attack in plan.attacks]
+
+    def tensors(self) -> Tensors:
+        """The images; RunError where other images can be read now than in the clean pass."""
+        if self._tensors is None:
+            self._tensors = read_chunk(self.work.chosen, self.ids)
+            if "id" in getattr(self, "clean", ()) and self._tensors.ids != list(self.clean["id"]):
+                raise RunError("the images changed during the run", next_step="start anew in another folder")
+        return self._tensors
+
+    def forget(self) -> None:
+        """Let go of the images; they are read again when needed."""
+        self._tensors = None
+
+    def _clean_pass(self, key: str) -> pd.DataFrame:
+        begun, work, batch = time.monotonic(), self.work, self.tensors()
+        logits = clean_logits(work, batch.images)
+        for name, image in zip(batch.ids, batch.images, strict=True):
+            work.folder.write(f"images/original/{slug(name)}.png", encode(image, batch.range))
+        found = clean_table(work.model, batch, logits)
+        found.attrs = {
+            "bad": [{"id": item.id, "reason": item.reason} for item in batch.bad],
+            "seconds": time.monotonic() - begun,
+        }
+        work.folder.write_table(f"parts/{key}.parquet", found)
+        return found
+
+
+def clean_logits(work: Work, images: Tensor) -> Tensor:
+    """Logits ``[N, outputs]`` on the CPU, in batches."""
+    found = [torch.zeros(0, work.model.outputs[0])]
+    with torch.inference_mode():
+        found += [work.model(part.to(work.device)).cpu() for part in images.split(work.plan.batch_size) if len(part)]
+    return torch.cat(found[1:] or found)
+
+
+def clean_table(model: Model, batch: Tensors, logits: Tensor) -> pd.DataFrame:
+    """clean.parquet: id, group, label, prediction, confidence, correct and a score per class."""
+    wide = wide_logits(logits) if model.task == "classify" else logits
+    table = {
+        "id": batch.ids,
+        "group": [group or "" for group in batch.groups],
+        "label": texts(batch.targets),
+        "prediction": texts(decide(logits, model.task)),
+        "confidence": confidence(logits, model.task).tolist() if len(logits) else [],
+        "correct": is_right(logits, batch.targets, model.task).tolist() if len(logits) else [],
+    }
+    scores = {f"score_{k}": wide[:, k].tolist() if len(logits) else [] for k in range(len(model.classes))}
+    return pd.DataFrame(table | scores)
+
+
+def texts(decisions: Tensor) -> list[str]:
+    """Class indices, or 0/1 labels in a row, as text."""
+    return ["".join(str(int(bit)) for bit in row.flatten().tolist()) for row in decisions]
+
+
+def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
+    """Rows of one unit, computed now or read back; whether they were computed now."""
+    work = portion.work
+    budgets, settings = work.budgets(unit.norm), work.plan.attack_settings(unit.attack)
+    what = {"attack": unit.attack, "settings": settings, "budgets": [budget.text for budget in budgets]}
+    key = work.key("attack", unit.ids, **what)
+    found = work.folder.read_part(key)
+    if found is not None:
+        return found, False
+    begun = time.monotonic()
+    batch = _aimed(portion)
+    swept = run_attack(
+        unit.attack,
+        work.model,
+        batch,
+        budgets,
+        seed=work.plan.seed,
+        batch_size=work.plan.batch_size,
+        settings=settings,
+    )
+    rows = _relabelled(swept.outcomes, portion) if work.plan.protocol == "paper" else swept.outcomes
+    table = frame(_with_images(rows, swept, portion, key))
+    table.attrs = {"notes": list(swept.notes), "seconds": time.monotonic() - begun}
+    work.folder.write_table(f"parts/{key}.parquet", table)
+    return table, True
+
+
+def _aimed(portion: Portion) -> Tensors:
+    """The images with the labels that the attack turns away from: the true ones, or by the paper's protocol its own."""
+    batch = portion.tensors()
+    if portion.work.plan.protocol != "paper":
+        return batch
+    said = [str(text) for text in portion.clean["prediction"]]
+    if portion.work.model.task == "classify":
+        return replace(batch, targets=torch.tensor([int(text) for text in said], dtype=torch.long))
+    return replace(batch, targets=torch.tensor([[float(bit) for bit in text] for text in said]))
+
+
+def _relabelled(rows: list[Outcome], portion: Portion) -> list[Outcome]:
+    """Rows scored against the true labels again: what was wrong before counts as wrong, never as flipped."""
+    clean = portion.clean.set_index("id")
+    found = []
+    for row in rows:
+        right = bool(clean.at[row.id, "correct"])
+        found.append(
+            replace(
+                row,
+                label=str(clean.at[row.id, "label"]),
+                correct=right,
+                success=row.success and right,
+                success_stored=row.success_stored and right,
+            )
+        )
+    return found
+
+
+def _with_images(rows: list[Outcome], swept: Swept, portion: Portion, key: str) -> list[Outcome]:
+    """The rows; each image's smallest flip (else its strongest attempt) is kept as the file it would be."""
+    batch, best = portion.tensors(), {}
+    for row in rows:
+        # The controls of noise are no attack, and what was wrong before cannot flip: neither is kept.
+        if row.correct and "noise" not in row.attack and (row.id not in best or rank(row) < rank(best[row.id])):
+            best[row.id] = row
+    found = []
+    for row in rows:
+        if best.get(row.id) is row:
+            name = f"parts/{key}/{slug(row.id)}.png"
+            picture = swept.stored[row.budget][batch.ids.index(row.id)]
+            digest = portion.work.folder.write(name, encode(picture, batch.range))
+            row = replace(row, image=name, image_sha256=digest)  # noqa: PLW2901
+        found.append(row)
+    return found
+
+
+def rank(row: Outcome) -> tuple[int, float]:
+    """Order of what to keep: smallest stored flip, smallest float flip, largest attempt."""
+    if row.success_stored:
+        return 0, row.eps
+    return (1, row.eps) if row.success else (2, -row.eps)

@@ -1,0 +1,157 @@
+"""What an audit shall do, typed and checked, and what of it decides the rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from percuss.attacks.engine import split_settings
+from percuss.core import catalogue
+from percuss.core.budget import Budget, Norm, parse_budgets
+from percuss.core.errors import UsageError, nearest
+from percuss.pipeline.requirements import parse_requirement
+
+DEFAULT_ATTACKS = ("pgd", "fgsm", "noise")
+DEFAULT_BUDGETS = ("linf=0.5/255,1/255,2/255,4/255,8/255", "l2=0.1,0.25,0.5,1")
+#: Images of a unit of work. Results do not depend on it; what a kill can cost does.
+CHUNK = 32
+
+
+class AuditPlan(BaseModel):
+    """Everything an audit is told. ``make_plan`` fills and checks it.
+
+    Attributes:
+        data, model: specs.
+        split: a split's name, ``all``, or ``auto``: test where the set has it, else all images.
+        attacks: names; ``settings`` holds keyword arguments per attack.
+        budgets: texts of one size each (``linf=2/255``).
+        steps, restarts, confidence: for every attack that knows them; None leaves its own default.
+        limit: at most so many images, each class with its share.
+        weights: None, ``pretrained`` or a file.
+        protocol: ``corrected``, or ``paper``: attacks aim away from the model's own prediction (Joel et al. 2022).
+        require: limits on robust accuracy, ``linf=2/255:0.60``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    model: str
+    split: str = "auto"
+    attacks: tuple[str, ...] = DEFAULT_ATTACKS
+    budgets: tuple[str, ...] = DEFAULT_BUDGETS
+    settings: dict[str, dict[str, Any]] = {}
+    steps: int | None = None
+    restarts: int | None = None
+    confidence: float | None = None
+    limit: int | None = None
+    seed: int = 0
+    batch_size: int = 32
+    weights: str | None = None
+    allow_code: bool = False
+    grey_inside: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    protocol: Literal["corrected", "paper"] = "corrected"
+    require: tuple[str, ...] = ()
+
+    def toml(self) -> str:
+        """The plan as TOML; what is None is left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def attack_settings(self, name: str) -> dict[str, Any]:
+        """Settings handed to one attack, those of every attack included."""
+        attack = catalogue.function("attacks", name)
+        found: dict[str, Any] = dict(self.settings.get(name, {}))
+        if self.steps is not None and "steps" in attack.__kwdefaults__:
+            found.setdefault("steps", self.steps)
+        for key, value in (("restarts", self.restarts), ("confidence", self.confidence)):
+            if value is not None:
+                found.setdefault(key, value)
+        return found
+
+    def by_norm(self) -> dict[Norm, list[Budget]]:
+        """Budgets of each norm, in the order given."""
+        found: dict[Norm, list[Budget]] = {}
+        for text in self.budgets:
+            for budget in parse_budgets(text):
+                found.setdefault(budget.norm, []).append(budget)
+        return found
+
+    def identity(self) -> dict[str, str]:
+        """What of the plan decides the rows, as text by name. Batch size, threads and limits do not."""
+        return {
+            "attacks": json.dumps({name: self.attack_settings(name) for name in self.attacks}, sort_keys=True),
+            "budgets": " ".join(self.budgets),
+            "protocol": self.protocol,
+            "seed": str(self.seed),
+        }
+
+
+def make_plan(**options: Any) -> AuditPlan:
+    """A checked plan from options by name (those of ``AuditPlan``); None means the default.
+
+    ``attacks``, ``budgets`` and ``require`` take texts or lists of texts, commas allowed. Raises UsageError,
+    BudgetError, AttackError or PercussError where an option cannot be honoured.
+    """
+    for name in options:
+        if name not in AuditPlan.model_fields:
+            raise UsageError("unknown option", value=name, allowed=nearest(name, AuditPlan.model_fields))
+    given = {name: value for name, value in options.items() if value is not None}
+    given["attacks"] = _attacks(given.get("attacks", DEFAULT_ATTACKS))
+    given["budgets"] = _budgets(given.get("budgets", DEFAULT_BUDGETS))
+    given["require"] = _list(given.get("require", ()))
+    try:
+        plan = AuditPlan.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"the option {place} cannot be used", value=first.get("input"), allowed=first["msg"]
+        ) from error
+    _check(plan)
+    return plan
+
+
+def _list(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _attacks(value: str | Sequence[str]) -> tuple[str, ...]:
+    names = [name.strip() for text in _list(value) for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("no attack is named", next_step="percuss list attacks shows them all")
+    for name in names:
+        catalogue.entry("attacks", name)
+    return tuple(dict.fromkeys(names))
+
+
+def _budgets(value: Sequence[Any]) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else [str(item) for item in value]
+    found = [budget.text for text in texts for budget in parse_budgets(text)]
+    if not found:
+        raise UsageError("no budget is given", next_step="write for instance --budget linf=1/255,2/255")
+    return tuple(dict.fromkeys(found))
+
+
+def _check(plan: AuditPlan) -> None:
+    for name, number in (
+        ("limit", plan.limit),
+        ("batch_size", plan.batch_size),
+        ("steps", plan.steps),
+        ("threads", plan.threads),
+    ):
+        if number is not None and number < 1:
+            raise UsageError(f"the option {name} is too small", value=number, allowed="1 or more")
+    for name in plan.settings:
+        if name not in plan.attacks:
+            raise UsageError("settings for an attack that is not run", value=name, allowed=", ".join(plan.attacks))
+    for name in plan.attacks:
+        split_settings(name, catalogue.function("attacks", name), plan.attack_settings(name))
+    if plan.steps is not None and not any("steps" in plan.attack_settings(name) for name in plan.attacks):
+        raise UsageError("none of the attacks takes steps", value=", ".join(plan.attacks))
+    for text in plan.require:
+        parse_requirement(text, plan.budgets)

@@ -1,0 +1,88 @@
+"""From rows to results.json, per_image.csv and report.html; works on a finished run without images or model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from percuss.core.errors import RunError
+from percuss.core.outcome import Finding
+from percuss.core.results import CurvePoint, FindingRecord, Results
+from percuss.evaluate.export import per_image
+from percuss.evaluate.summary import summarise
+from percuss.pipeline.requirements import judge
+from percuss.report.page import write_report
+from percuss.report.schema import write_results
+from percuss.store.folder import RunFolder
+
+#: What the results say beyond the rows, so that they can be made anew: data, model, findings of the pipeline.
+CONTEXT = "context.json"
+
+
+def write_outcome(folder: RunFolder) -> Results:
+    """Write results.json, per_image.csv and report.html from the rows and context of a run.
+
+    RunError where a table or the context is missing or damaged.
+    """
+    context, rows, clean = read_context(folder), folder.read_table("rows.parquet"), folder.read_table("clean.parquet")
+    summary = summarise(
+        rows, clean, classes=context["data"]["classes"], task=context["data"]["task"], seed=context["seed"]
+    )
+    findings = [FindingRecord.model_validate(item) for item in context["findings"]]
+    findings += [FindingRecord.model_validate(vars(item)) for item in summary.findings]
+    fixed = {key: value for key, value in context.items() if key not in ("findings", "require")}
+    results = Results(
+        **fixed,
+        run_id=folder.run_id,
+        started=folder.manifest["started"],
+        finished=folder.manifest["finished"],
+        clean=summary.clean,
+        curves=summary.curves,
+        sensitivity=summary.sensitivity,
+        findings=findings,
+        requirements=judge(context["require"], summary.curves),
+    )
+    write_results(results, folder.path / "results.json")
+    folder.write("per_image.csv", per_image(rows).to_csv(index=False))
+    write_report(folder.path)
+    return results
+
+
+def read_context(folder: RunFolder) -> dict[str, Any]:
+    """What is known of a run beside its rows; RunError where it is not there yet."""
+    try:
+        found: dict[str, Any] = json.loads((folder.path / CONTEXT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            "the run is not finished",
+            value=folder.path,
+            next_step="give the same percuss audit command again; it goes on where it was",
+        ) from error
+    return found
+
+
+def paper_finding(rows: pd.DataFrame, clean: pd.DataFrame) -> Finding:
+    """Why accuracy under attack cannot fall below the clean error by the paper's protocol, with its numbers."""
+    real = rows[rows["attack"] != "noise"]
+    wrong = int((~clean["correct"].astype(bool)).sum())
+    again = real[~real["correct"].astype(bool) & (real["prediction"] == real["label"])]["id"].nunique()
+    share = real["prediction"].eq(real["label"]).groupby([real["attack"], real["budget"]]).mean()
+    lowest = float(share.min()) if len(share) else float("nan")
+    error = wrong / max(len(clean), 1)
+    evidence = {f"{attack} {budget}": float(value) for (attack, budget), value in share.items()}
+    return Finding(
+        "floor-at-clean-error",
+        "warning",
+        f"By the paper's protocol attacks lead away from the model's own prediction, so a flip can turn one of the "
+        f"{wrong} clean errors into a right answer; it did for {again}. Accuracy scored that way falls to "
+        f"{lowest:.1%} and, with two classes, not below the clean error of {error:.1%}; the curves of this report "
+        f"count an image that was wrong before as wrong.",
+        {"clean_error": error, "turned_right": again, "accuracy_as_published": evidence},
+    )
+
+
+def worst_points(results: Results) -> list[CurvePoint]:
+    """The worst case over attacks, in the order of the results."""
+    return [point for point in results.curves if point.attack == "worst"]

@@ -30,6 +30,7 @@ from typing import Any
 STEPS = 10
 EPS = {"linf": 2 / 255, "l2": 1.0}
 TEXT = {"linf": "linf=2/255", "l2": "l2=1.0"}
+TEXTBOOK = {"early_stop": False, "keep": "last"}  # what the peers do: all steps, the last iterate
 FLOORS = ("floor: 10 forward and backward", "floor: and 3 forward")
 Attack = Callable[[], Any]
 
@@ -79,13 +80,12 @@ def floor(norm: str, model: Any, images: Any, labels: Any, *, extra: int) -> Att
 def percuss(norm: str, model: Any, images: Any, labels: Any, *, early: bool) -> Attack:
     """The whole engine: check of the clean answer, ten steps, verdict in float and as stored."""
     from percuss.attacks.engine import run_attack
-
     from percuss.core.budget import parse_budget
     from percuss.core.images import PixelRange, Tensors
 
     ids = [str(i) for i in range(len(images))]
     batch = Tensors(ids, images, labels, [None] * len(ids), PixelRange())
-    budget, settings = parse_budget(TEXT[norm]), {"steps": STEPS, "early_stop": early}
+    budget, settings = parse_budget(TEXT[norm]), {"steps": STEPS} | ({} if early else TEXTBOOK)
     return lambda: run_attack("pgd", model, batch, [budget], seed=0, batch_size=len(ids), settings=settings).images
 
 

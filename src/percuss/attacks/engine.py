@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from percuss.attacks.fast import search_layout
 from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.target import Batch, Goal, Target, no_gradient
 from percuss.core import catalogue
@@ -97,7 +98,7 @@ def run_attack(  # noqa: PLR0913
     goal, own = split_settings(name, attack, settings or {})
     _check_budgets(budgets, batch_size)
     job = Job(name, attack, model, batch, goal, own, seed, batch_size)
-    with frozen(model):
+    with frozen(model), search_layout(model):
         clean = _clean(job)
         swept = Swept(notes=job.notes)
         held = _untouched(batch, clean, model)

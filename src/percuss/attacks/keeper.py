@@ -19,9 +19,14 @@ class Keeper:
         self._rank = torch.full((len(batch.images),), -1, device=batch.images.device)
         self._margin = torch.full((len(batch.images),), -torch.inf, dtype=torch.float64, device=batch.images.device)
         self._storable = storable(target, batch, budget)
+        #: Whether what an iterate does decides anything: which one is kept, or when an image leaves.
+        self.looks = target.goal.keep == "best" or target.goal.early_stop
 
     def see(self, rows: Tensor, images: Tensor, logits: Tensor) -> Tensor:
         """Look at one iterate of some rows; True for rows that need no further steps."""
+        if not self.looks:  # no pass is spent on looking
+            self._images[rows] = images
+            return torch.zeros(len(rows), dtype=torch.bool, device=images.device)
         done, margin = self._target.done(logits, rows), self._target.margin(logits, rows)
         stored = self._stored(rows, images, done)
         rank = done.long() + stored.long()

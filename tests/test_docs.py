@@ -31,7 +31,9 @@ def test_links_resolve(check, root):
     assert [hit for page in pages(root) for hit in check("docs").broken_links(page)] == []
 
 
-@pytest.mark.parametrize(("package", "marker", "folder"), [("attacks", None, "attacks"), ("data", "open_set", "datasets")])
+@pytest.mark.parametrize(
+    ("package", "marker", "folder"), [("attacks", None, "attacks"), ("data", "open_set", "datasets")]
+)
 def test_every_entry_of_the_catalogue_has_its_page(check, root, package, marker, folder):
     assert check("docs").without_page(set(entries(package, marker)), root / "docs" / folder) == []
 

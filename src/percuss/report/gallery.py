@@ -63,7 +63,7 @@ class Gallery:
     notes: list[str]
 
 
-def gallery(folder: Path, results: Results, outcome: pd.DataFrame, norm: str | None) -> Gallery:
+def gallery(folder: Path, results: Results, outcome: pd.DataFrame, *, norm: str | None) -> Gallery:
     """Pictures of one norm, at most 24 cases and 12 MB, taken in turn from the four kinds."""
     if norm is None:
         return Gallery([], [])

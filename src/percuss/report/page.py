@@ -47,7 +47,7 @@ def write_report(folder: Path) -> Path:
             results=results,
             verdict=verdict(results, f", split {results.data.split}" if results.data.split else ""),
             parts=norm_parts(results, flips),
-            gallery=gallery(folder, results, rows, point.norm if point else None),
+            gallery=gallery(folder, results, rows, norm=point.norm if point else None),
             lines=lines[:STATIC_ROWS],
             n_lines=len(lines),
             payload=_payload(lines),

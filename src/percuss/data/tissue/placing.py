@@ -24,7 +24,7 @@ _Places = tuple[Floats, Ints, Floats]
 _MARGIN_UM = 9.0
 
 
-def place_nuclei(rng: np.random.Generator, frame: Frame, layout: Layout, plan: Plan) -> Nuclei:
+def place_nuclei(rng: np.random.Generator, frame: Frame, layout: Layout, *, plan: Plan) -> Nuclei:
     """Nuclei of the whole patch, a margin beyond its edge included so that they may be cut by it."""
     groups = [
         _nests(rng, frame, layout),

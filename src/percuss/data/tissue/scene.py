@@ -57,7 +57,7 @@ def make_patch(rng: np.random.Generator, frame: Frame, stain: Stain, *, tumour: 
         if attempt >= _TRIES // 2 and tumour:
             plan = Plan({"nest": 3.0, "stroma": -1.0}, nest=(0.5, 0.5))
         layout = draw_layout(rng, frame, plan)
-        nuclei = place_nuclei(rng, frame, layout, plan)
+        nuclei = place_nuclei(rng, frame, layout, plan=plan)
         if not tumour or _likely(frame, nuclei) >= TUMOUR_FROM:
             scene = render(rng, frame, layout, nuclei=nuclei, stain=stain)
             if not tumour or _visible(scene.masks[NEOPLASTIC], frame.mpp) >= TUMOUR_FROM:

@@ -95,7 +95,7 @@ def write_slide(path: Path | str, seed: int = 0, *, side: int = 2048, tumours: i
     edge = _outline(rng, (frame.extent[0] / 2, frame.extent[1] / 2), 0.46 * min(frame.extent), waves=0.03)
     glass = np.clip(-edge.inward(rows, columns) / 3, -12, 12).astype(np.float32)
     layout = draw_layout(rng, frame, plan, pull={"nest": nest - np.maximum(glass, 0), "glass": glass})
-    nuclei = place_nuclei(rng, frame, layout, plan)
+    nuclei = place_nuclei(rng, frame, layout, plan=plan)
     scene = render(rng, frame, layout, nuclei=nuclei, stain=draw_stain(rng))
     target = Path(path)
     marks = tuple(outline.points() / mpp for outline in outlines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -64,9 +65,9 @@ class AuditPlan(BaseModel):
 
     def attack_settings(self, name: str) -> dict[str, Any]:
         """Settings handed to one attack, those of every attack included."""
-        attack = catalogue.function("attacks", name)
+        known = inspect.signature(catalogue.function("attacks", name)).parameters
         found: dict[str, Any] = dict(self.settings.get(name, {}))
-        if self.steps is not None and "steps" in attack.__kwdefaults__:
+        if self.steps is not None and "steps" in known:
             found.setdefault("steps", self.steps)
         for key, value in (("restarts", self.restarts), ("confidence", self.confidence)):
             if value is not None:

@@ -1,0 +1,128 @@
+"""What users get wrong, each with its words."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from percuss.core.errors import DataError, ModelError, PercussError, RunError, UsageError
+from percuss.core.model import Model, ModelInfo
+from percuss.pipeline.interface import audit
+
+ONE = {"attacks": "fgsm", "budgets": "linf=2/255"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve grey images of two classes."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(("a", "b")):
+        home = tmp_path / "images" / name
+        home.mkdir(parents=True)
+        for i in range(6):
+            Image.fromarray(rng.integers(60 + 90 * k, 100 + 90 * k, (16, 16), dtype=np.uint8)).save(home / f"{i}.png")
+    return tmp_path / "images"
+
+
+class Mean(nn.Module):
+    """Bright or dark; scaled, so that a part of the tests can spoil it."""
+
+    def __init__(self, spoil=None):
+        super().__init__()
+        self.spoil = spoil
+        self.weight = nn.Parameter(torch.tensor([-40.0, 40.0]))
+
+    def forward(self, images):
+        logits = (images.mean((1, 2, 3)) - 0.5)[:, None] * self.weight
+        return self.spoil(logits) if self.spoil else logits
+
+
+def model(spoil=None, classes=("a", "b"), channels=1, task="classify"):
+    return Model(Mean(spoil), ModelInfo("mean", task, classes, channels))
+
+
+def run(folder, tmp_path, net=None, **options):
+    return audit(data=f"folder:{folder}", model=net or model(), out=tmp_path / "run", **(ONE | options))
+
+
+def test_bad_images_are_recorded_and_skipped(folder, tmp_path):
+    (folder / "a" / "0.png").write_bytes((folder / "a" / "0.png").read_bytes()[:60])
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "b" / "1.png")
+    done = run(folder, tmp_path)
+    assert len(done.clean) == 10 and done.results.data.n_bad == 2
+    assert sorted(item["id"] for item in done.results.data.bad) == ["a/0.png", "b/1.png"]
+    assert any(f.id == "bad-images" and "2 of 12" in f.message for f in done.results.findings)
+    assert done.report.exists()
+
+
+def test_all_images_bad(folder, tmp_path):
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match="none of the 12 images can be read, first"):
+        run(folder, tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("net", "error", "text"),
+    [
+        (model(classes=("a", "c")), DataError, "a label is not in the model: b"),
+        (model(classes=("b", "a")), DataError, "another order"),
+        (model(classes=("a", "b", "c")), DataError, "fewer classes than the model"),
+        (model(task="multilabel"), ModelError, "different tasks"),
+        (model(channels=3), ModelError, "do not fit the model.*--grey-inside"),
+        (model(lambda z: z * float("nan")), ModelError, "NaN"),
+        (model(lambda z: z * float("inf")), ModelError, "NaN or inf"),
+        (model(lambda z: torch.cat([z, z], 1)), ModelError, "wrong shape"),
+        (model(lambda z: z.round()), ModelError, "gradient"),
+        (model(lambda z: z.detach()), ModelError, "gradient"),
+    ],
+)
+def test_models_that_cannot_be_judged(folder, tmp_path, net, error, text):
+    with pytest.raises(error, match=text):
+        run(folder, tmp_path, net)
+
+
+def test_numbered_classes_fit_named_ones(folder, tmp_path):
+    assert run(folder, tmp_path, model(classes=("0", "1"))).results.data.classes == ["a", "b"]
+
+
+def test_non_deterministic_forward_is_a_finding(folder, tmp_path):
+    done = run(folder, tmp_path, model(lambda z: z + 0.1 * torch.rand_like(z)))
+    assert any(f.id == "nondeterministic-forward" and f.severity == "severe" for f in done.results.findings)
+    assert done.failed("severe") and not done.failed()
+
+
+def test_missing_data_unknown_split_and_empty_split(folder, tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        run(tmp_path / "nowhere", tmp_path)
+    with pytest.raises(DataError, match="no split test"):
+        run(folder, tmp_path, split="test")
+
+
+def test_device_that_is_not_there(folder, tmp_path):
+    with pytest.raises(UsageError, match="device cannot be used: nonsense"):
+        run(folder, tmp_path, device="nonsense")
+
+
+def test_output_folder_with_other_things_is_left_alone(folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.docx").write_text("mine")
+    with pytest.raises(RunError, match="not empty and holds no run"):
+        run(folder, tmp_path)
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["thesis.docx"]
+
+
+def test_native_unit_that_the_images_do_not_have(folder, tmp_path):
+    with pytest.raises(PercussError, match="needs images in HU"):
+        run(folder, tmp_path, budgets="linf=10HU")
+
+
+def test_single_class_in_the_split_still_runs(folder, tmp_path):
+    from percuss.data.spec import load_data
+
+    images = load_data(f"folder:{folder}")
+    one = images.subset(ids=[name for name in images.ids if name.startswith("a/")])
+    done = audit(data=one, model=model(), out=tmp_path / "run", **ONE)
+    assert done.results.clean.auc.value is None

@@ -1,0 +1,132 @@
+"""Killed at any moment, the same call finishes the run with the same rows."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from percuss.core.errors import RunError
+from percuss.pipeline import audit as steps
+from percuss.pipeline import parts
+from percuss.pipeline.progress import Progress
+from percuss.store.folder import RunFolder
+
+HERE = Path(__file__).parent
+KILLED = """
+    import json, os, random, signal, sys, time
+    sys.path.insert(0, sys.argv[1])
+    import torch
+    torch.set_num_threads(1)
+    from conftest import SMALL, TISSUE, fitted
+    from percuss.core.model import Model, ModelInfo
+    from percuss.data.spec import load_data
+    from percuss.pipeline.interface import audit
+
+    data = load_data(TISSUE)
+    net = fitted(*data.tensors())
+    model = Model(net, ModelInfo("colour", "classify", ("normal", "tumour"), 3, weights="given"))
+    rng, kills, out, begun = random.Random(5), 0, sys.argv[2], time.monotonic()
+    while True:
+        child = os.fork()
+        if child == 0:
+            audit(data=data, model=model, out=out, **SMALL)
+            os._exit(0)
+        if kills < 8:
+            # Longer each time, so that the run gets on and dies in every stage.
+            time.sleep(rng.uniform(0.3, 0.6) * (1 + kills / 3))
+            try:
+                os.kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            kills += 1
+            continue
+        print(json.dumps({"kills": kills, "code": os.WEXITSTATUS(status)}))
+        break
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+def test_killed_again_and_again_the_rows_are_the_same(tmp_path, finished):
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED))
+    command = [sys.executable, str(script), str(HERE), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    assert said["code"] == 0 and said["kills"] >= 2, (said, done.stderr)
+    for name in ("rows.parquet", "clean.parquet"):
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / name), pd.read_parquet(finished.path / name))
+    assert RunFolder.existing(tmp_path / "run").damaged() == []
+
+
+class Stop(Progress):
+    """Interrupts after some units."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def advance(self, count=1):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_run_goes_on_with_what_is_missing(small, finished, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "run", progress=Stop(6))
+    done = len(list((tmp_path / "run" / "parts").glob("attack-*.parquet")))
+    assert 0 < done < 8
+    calls = []
+    real = parts.run_attack
+    monkeypatch.setattr(parts, "run_attack", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    assert small(tmp_path / "run").rows.equals(finished.rows)
+    assert len(calls) == 8 - done
+
+
+def test_damaged_part_is_computed_again(small, finished, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "run", progress=Stop(8))
+    broken = sorted((tmp_path / "run" / "parts").glob("attack-*.parquet"))
+    content = bytearray(broken[0].read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    broken[0].write_bytes(bytes(content))
+    pictures = sorted((tmp_path / "run" / "parts").rglob("*.png"))
+    pictures[-1].write_bytes(b"")
+    assert small(tmp_path / "run").rows.equals(finished.rows)
+
+
+def test_full_disk_then_space_again(small, finished, tmp_path, monkeypatch):
+    import errno
+    import os
+
+    count, real = [0], os.fsync
+
+    def full(handle):
+        count[0] += 1
+        if count[0] > 110:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="disk is full.*same command again"):
+        small(tmp_path / "run")
+    monkeypatch.setattr(os, "fsync", real)
+    assert small(tmp_path / "run").rows.equals(finished.rows)
+
+
+def test_kill_between_rows_and_report(small, finished, tmp_path, monkeypatch):
+    def die(_folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "write_outcome", die)
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "run")
+    monkeypatch.undo()
+    again = small(tmp_path / "run")
+    assert again.rows.equals(finished.rows) and again.report.exists()

@@ -35,7 +35,7 @@ class CurvePoint(_Record):
     success_rate: Interval
     success_rate_stored: Interval
     confidence_change: Interval = Field(
-        description="mean change of the probability of the true decision, correct images"
+        description="mean change of confidence, correct images; a wrong decision counts negative"
     )
     median_gradient_evaluations: float
 

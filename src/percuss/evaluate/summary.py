@@ -1,0 +1,56 @@
+"""All numbers of an audit from its rows: clean performance, curves, sensitivity, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from percuss.core.errors import RunError
+from percuss.core.images import Task
+from percuss.core.outcome import Finding
+from percuss.core.results import Clean, CurvePoint, Sensitivity
+from percuss.evaluate.clean import clean_performance
+from percuss.evaluate.curves import curve, points
+from percuss.evaluate.findings import look
+from percuss.evaluate.intervals import Clusters
+from percuss.evaluate.sensitivity import sensitivities
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the rows of an audit say."""
+
+    clean: Clean
+    curves: list[CurvePoint]
+    sensitivity: list[Sensitivity]
+    findings: list[Finding]
+
+
+def summarise(
+    rows: pd.DataFrame, clean: pd.DataFrame, *, classes: Sequence[str], task: Task = "classify", seed: int = 0
+) -> Summary:
+    """Numbers of an audit.
+
+    Args:
+        rows: one row per image, attack and budget (``percuss.core.outcome.Outcome``).
+        clean: one row per image: id, group, label, prediction, confidence, correct, score_0, ...
+        classes: class names in index order.
+        task: ``classify`` or ``multilabel``.
+        seed: of the bootstrap.
+
+    Raises:
+        RunError: no image, or rows of images that the clean table does not have.
+    """
+    if not len(clean):
+        raise RunError("the run has no image that could be read", next_step="look at the list of bad images")
+    strange = set(rows["id"]) - set(clean["id"])
+    if strange:
+        raise RunError("rows of images without a clean row", value=sorted(strange)[0])
+    groups = [str(name) if isinstance(name, str) else "" for name in clean["group"]]
+    clusters = Clusters.of(groups, seed)
+    found = points(rows, clean)
+    curves = curve(found, clean, clusters)
+    performance = clean_performance(clean, classes, task, clusters=clusters)
+    return Summary(performance, curves, sensitivities(found, clean), look(found, clean, clusters))

@@ -52,5 +52,5 @@ def _keep_images(work: Work, rows: pd.DataFrame) -> pd.DataFrame:
     for index, row in chosen.iterrows():
         name = f"images/{row['norm']}/{slug(str(row['id']))}.png"
         content = (work.folder.path / str(row["image"])).read_bytes()
-        rows.loc[index, ["image", "image_sha256"]] = [name, work.folder.write(name, content)]  # type: ignore[index]
+        rows.loc[index, ["image", "image_sha256"]] = [name, work.folder.write(name, content)]
     return rows

@@ -109,7 +109,9 @@ def clean_logits(work: Work, images: Tensor) -> Tensor:
     """Logits ``[N, outputs]`` on the CPU, in batches."""
     found = [torch.zeros(0, work.model.outputs[0])]
     with torch.inference_mode():
-        found += [work.model(part.to(work.device)).cpu() for part in images.split(work.plan.batch_size) if len(part)]
+        found += [
+            work.model(part.to(work.device)).cpu() for part in torch.split(images, work.plan.batch_size) if len(part)
+        ]
     return torch.cat(found[1:] or found)
 
 
@@ -191,7 +193,8 @@ def _relabelled(rows: list[Outcome], portion: Portion) -> list[Outcome]:
 
 def _with_images(rows: list[Outcome], swept: Swept, portion: Portion, key: str) -> list[Outcome]:
     """The rows; each image's smallest flip (else its strongest attempt) is kept as the file it would be."""
-    batch, best = portion.tensors(), {}
+    batch = portion.tensors()
+    best: dict[str, Outcome] = {}
     for row in rows:
         # The controls of noise are no attack, and what was wrong before cannot flip: neither is kept.
         if row.correct and "noise" not in row.attack and (row.id not in best or rank(row) < rank(best[row.id])):

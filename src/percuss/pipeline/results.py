@@ -68,10 +68,11 @@ def paper_finding(rows: pd.DataFrame, clean: pd.DataFrame) -> Finding:
     real = rows[rows["attack"] != "noise"]
     wrong = int((~clean["correct"].astype(bool)).sum())
     again = real[~real["correct"].astype(bool) & (real["prediction"] == real["label"])]["id"].nunique()
-    share = real["prediction"].eq(real["label"]).groupby([real["attack"], real["budget"]]).mean()
+    scored = real.assign(right=real["prediction"].eq(real["label"]), cell=real["attack"] + " " + real["budget"])
+    share = scored.groupby("cell", sort=False)["right"].mean()
     lowest = float(share.min()) if len(share) else float("nan")
     error = wrong / max(len(clean), 1)
-    evidence = {f"{attack} {budget}": float(value) for (attack, budget), value in share.items()}
+    evidence = {str(cell): float(value) for cell, value in share.items()}
     return Finding(
         "floor-at-clean-error",
         "warning",

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+
+from percuss.cli.exits import explain, guarded
+from percuss.cli.reference import reference
+from percuss.core.errors import DataError
+
+
+def test_reference_page_is_up_to_date(root):
+    page = (root / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert page == reference(), (
+        "write it anew: python -c 'from percuss.cli.reference import *; print(reference(), end=\"\")'"
+    )
+
+
+def test_version_and_help(percuss):
+    assert percuss("--version").stdout.startswith("percuss ")
+    text = percuss("--help").stdout
+    for name in ("train", "audit", "report", "list", "demo"):
+        assert f" {name} " in text
+
+
+def test_unknown_command_is_wrong_use(percuss):
+    assert percuss("adit").exit_code == 2
+
+
+def test_help_is_quick():
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-m", "percuss", "--help"], check=True, capture_output=True)
+    assert time.monotonic() - begun < 5
+
+
+def test_errors_are_short_lines():
+    error = DataError("the set is empty", value="x", allowed="images", next_step="add some")
+    assert explain(error) == "the set is empty: x\n  Allowed: images\n  Next: add some"
+
+
+def test_a_fault_of_ours_is_said_to_be_one(capsys):
+    def broken():
+        raise ZeroDivisionError("division")
+
+    with pytest.raises(typer.Exit) as ended:
+        guarded(broken)()
+    assert ended.value.exit_code == 2
+    assert "a fault of Percuss: ZeroDivisionError" in capsys.readouterr().err

@@ -10,11 +10,12 @@ from percuss.cli.reference import reference
 from percuss.core.errors import DataError
 
 
+HELP = "import sys; sys.argv = ['percuss', '--help']; from percuss.cli.app import main; main()"
+
+
 def test_reference_page_is_up_to_date(root):
     page = (root / "docs" / "commands.md").read_text(encoding="utf-8")
-    assert page == reference(), (
-        "write it anew: python -c 'from percuss.cli.reference import *; print(reference(), end=\"\")'"
-    )
+    assert page == reference(), "write it anew: python -m percuss.cli.reference > docs/commands.md"
 
 
 def test_version_and_help(percuss):
@@ -30,7 +31,7 @@ def test_unknown_command_is_wrong_use(percuss):
 
 def test_help_is_quick():
     begun = time.monotonic()
-    subprocess.run([sys.executable, "-m", "percuss", "--help"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", HELP], check=True, capture_output=True)
     assert time.monotonic() - begun < 5
 
 

@@ -65,3 +65,7 @@ def _default(param: Any) -> str:
     if callable(value) or value in (None, "", False, (), []) or "Sentinel" in type(value).__name__:
         return "required" if param.required else ""
     return f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

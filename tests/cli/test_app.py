@@ -9,7 +9,6 @@ from percuss.cli.exits import explain, guarded
 from percuss.cli.reference import reference
 from percuss.core.errors import DataError
 
-
 HELP = "import sys; sys.argv = ['percuss', '--help']; from percuss.cli.app import main; main()"
 
 

@@ -1,0 +1,62 @@
+"""What a training is given, what it gives, and whom it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from percuss.core.images import Tensors
+
+
+class Teller(Protocol):
+    """Who is told how far the training is (``percuss.pipeline.progress.Progress`` fits)."""
+
+    def line(self, text: str) -> None:
+        """One sentence for the reader."""
+
+    def start(self, label: str, total: int) -> None:
+        """A step of ``total`` units begins."""
+
+    def advance(self, count: int = 1) -> None:
+        """``count`` units are done."""
+
+    def stop(self) -> None:
+        """The step ended."""
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """Images to learn from, and images that choose the best epoch; of one shape."""
+
+    train: Tensors
+    val: Tensors
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave. ``lr`` is the rate of its last step."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training; the model holds the weights of ``best_epoch`` (counted from 1) and is in eval mode.
+
+    ``main`` is False in the helping processes of a training on several devices: they write nothing.
+    """
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    device: str
+    main: bool = True
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether epochs after the best one were given up."""
+        return self.best_epoch < len(self.history)

@@ -1,0 +1,80 @@
+"""What decides a training: typed, checked, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from percuss.core.errors import UsageError, nearest
+
+#: Learning rates that usually work, by optimiser.
+LEARNING_RATES = {"adamw": 1e-3, "sgd": 0.05, "adadelta": 1.0}
+#: What changes where and how fast a training runs, not what it is asked for.
+_PLACE = {"device", "devices", "threads"}
+
+
+class TrainSettings(BaseModel):
+    """Settings of one training. ``make_settings`` fills and checks them.
+
+    Attributes:
+        epochs: at most so many passes over the training images.
+        batch_size: images per step, over all devices together.
+        optimiser: ``adamw``, ``sgd`` (Nesterov momentum 0.9) or ``adadelta``.
+        lr: learning rate; None takes that of ``LEARNING_RATES``.
+        weight_decay: decay of the weights, as the optimiser means it.
+        schedule: ``none``, ``cosine`` (down to 0) or ``step`` (a tenth after 60 % and again after 85 %).
+        warmup: epochs over which the learning rate rises from 0; at most half of all epochs.
+        class_weights: weigh classes against their frequency in the training images.
+        patience: stop after so many epochs without a lower validation loss; None never stops early.
+        precision: ``32``, ``bf16`` or ``16`` (mixed; 16 needs a GPU).
+        device: ``auto``, ``cpu`` or ``cuda``; ``devices``: how many of them (DDP above 1).
+        augment: ``none``, or ``flips``: mirror images and quarter turns (not square: left-right only).
+        seed: decides order, augmentation and dropout.
+        threads: of the processor; None leaves them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(64, ge=1)
+    optimiser: Literal["adamw", "sgd", "adadelta"] = "adamw"
+    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
+    schedule: Literal["none", "cosine", "step"] = "cosine"
+    warmup: float = Field(1.0, ge=0, allow_inf_nan=False)
+    class_weights: bool = False
+    patience: int | None = Field(None, ge=1)
+    precision: Literal["32", "bf16", "16"] = "32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1)
+    augment: Literal["none", "flips"] = "none"
+    seed: int = Field(0, ge=0, lt=2**31)
+    threads: int | None = Field(None, ge=1)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at its highest."""
+        return LEARNING_RATES[self.optimiser] if self.lr is None else self.lr
+
+    def identity(self) -> str:
+        """SHA-256 (hex) of what decides the weights; device, devices and threads do not count."""
+        told = self.model_dump(mode="json", exclude=_PLACE) | {"lr": self.rate}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def make_settings(**options: Any) -> TrainSettings:
+    """Checked settings from options by name; None means the default. UsageError where one cannot be honoured."""
+    for name in options:
+        if name not in TrainSettings.model_fields:
+            raise UsageError("unknown option", value=name, allowed=nearest(name, TrainSettings.model_fields))
+    try:
+        return TrainSettings.model_validate({name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"the option {place} cannot be used", value=first.get("input"), allowed=first["msg"]
+        ) from error

@@ -1,0 +1,122 @@
+"""load_model: a model from the text that names it, or from the user's own network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from percuss.core.errors import ModelError, nearest
+from percuss.core.model import Model, ModelInfo
+from percuss.models import from_factory, from_timm, from_torchvision
+from percuss.models.checkpoint import read_record
+from percuss.models.from_module import describe
+from percuss.models.options import Options
+from percuss.models.weights import fill, read_weights
+
+Build = Callable[[str, Options], tuple[nn.Module, ModelInfo]]
+SOURCES: dict[str, Build] = {
+    "timm": from_timm.build,
+    "torchvision": from_torchvision.build,
+    "factory": from_factory.build,
+}
+
+
+def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = None, **options: Any) -> Model:
+    """A model that takes images in [0, 1] and gives logits, callable on tensors ``[N, C, H, W]``.
+
+    Args:
+        spec: ``timm:NAME``, ``torchvision:NAME``, ``factory:MODULE:FUNCTION``, a folder that ``percuss train``
+            wrote, or a ``torch.nn.Module`` that returns logits.
+        classes: class names in output order; a folder knows its own.
+        task: ``classify`` (default) or ``multilabel``.
+        channels: channels of the images (3 by default).
+        weights: None starts at random, ``pretrained`` downloads, a path is read (.safetensors, or .pt with
+            tensors only).
+        allow_code: let a factory run.
+        grey_inside: the images are grey and the network takes colour: the grey channel is copied inside the model.
+        size: (height, width) where the network takes only one.
+        mean, std: normalisation inside the model, in [0, 1] units; else the network's own configuration, and
+            none for a module or factory.
+
+    Raises:
+        ModelError: unknown name, weights that do not fit, no network for pretrained weights, code not allowed.
+    """
+    known = Options.__dataclass_fields__
+    for key in options:
+        if key not in known:
+            raise ModelError(f"load_model has no option {key}", allowed=nearest(key, known))
+    given = Options(classes=None if classes is None else tuple(classes), **options)
+    if isinstance(spec, nn.Module):
+        network, info = spec, describe(spec, "module", given)
+    elif Path(spec).is_dir():
+        return _from_folder(Path(spec), given)
+    else:
+        network, info = _build(str(spec), given)
+    if given.weights_file is not None:
+        fill(network, read_weights(given.weights_file), given.weights_file)
+    return Model(network, info)
+
+
+def names(match: str = "") -> list[str]:
+    """Specs of every timm and torchvision classifier that hold the text ``match``."""
+    import timm
+
+    found = [f"timm:{name}" for name in timm.list_models()]
+    found += [f"torchvision:{name}" for name in from_torchvision.names()]
+    return [name for name in found if match.lower() in name.lower()]
+
+
+def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
+    source, colon, name = spec.partition(":")
+    if not colon:
+        raise ModelError(
+            "there is no such model folder",
+            value=spec,
+            allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, factory:MODULE:FUNCTION",
+        )
+    if source not in SOURCES:
+        raise ModelError(
+            "unknown source of models",
+            value=source,
+            allowed=nearest(source, SOURCES),
+            next_step="percuss list models shows them",
+        )
+    return SOURCES[source](name, options)
+
+
+def _from_folder(folder: Path, given: Options) -> Model:
+    """The model of a folder; its own record decides, and classes given must be the same."""
+    record, info = read_record(folder)
+    if given.classes is not None and given.classes != info.classes:
+        raise ModelError(
+            "the model of the folder has other classes", value=", ".join(given.classes), allowed=", ".join(info.classes)
+        )
+    if record.spec == "module":
+        raise ModelError(
+            "the folder holds weights of a network of your own",
+            value=folder,
+            next_step="build the network and give it to load_model with weights=",
+        )
+    inner = len(info.mean)
+    outputs = tuple(info.classes) if record.outputs == len(info.classes) else tuple(map(str, range(record.outputs)))
+    options = Options(
+        classes=outputs,
+        task=info.task,
+        channels=inner,
+        allow_code=given.allow_code,
+        size=info.size,
+        mean=info.mean,
+        std=info.std,
+    )
+    with torch.random.fork_rng(devices=[]):
+        network, _ = _build(record.spec, options)
+    fill(network, read_weights(folder / "model.safetensors"), folder)
+    if given.weights_file is not None:
+        fill(network, read_weights(given.weights_file), given.weights_file)
+        info = replace(info, weights=given.weights_name)
+    return Model(network, info)

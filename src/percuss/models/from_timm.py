@@ -28,7 +28,8 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     channels = options.channels or 3
     inner = 3 if options.grey_inside else channels
     settings: dict[str, Any] = {"num_classes": len(classes), "in_chans": inner}
-    fixed = bool(timm.get_pretrained_cfg(name) and timm.get_pretrained_cfg(name).fixed_input_size)
+    known = timm.get_pretrained_cfg(name)
+    fixed = bool(known is not None and known.fixed_input_size)
     if fixed and options.size:
         settings["img_size"] = options.size
     with downloading(f"timm:{name}", wanted=options.weights == "pretrained"):

@@ -82,6 +82,7 @@ def test_all_images_bad(folder, tmp_path):
 def test_models_that_cannot_be_judged(folder, tmp_path, net, error, text):
     with pytest.raises(error, match=text):
         run(folder, tmp_path, net)
+    assert not (tmp_path / "run").exists(), "nothing is written before the model is checked"
 
 
 def test_numbered_classes_fit_named_ones(folder, tmp_path):

@@ -35,7 +35,7 @@ KILLED = """
         if child == 0:
             audit(data=data, model=model, out=out, **SMALL)
             os._exit(0)
-        if kills < 8:
+        if kills < 6:
             # Longer each time, so that the run gets on and dies in every stage.
             time.sleep(rng.uniform(0.3, 0.6) * (1 + kills / 3))
             try:

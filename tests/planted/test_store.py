@@ -45,6 +45,7 @@ def test_a_half_written_part_is_noticed(run):
 
 
 def test_an_identity_that_forgets_the_seed_would_mix_runs(run):
+    run.write_table("parts/k.parquet", pd.DataFrame({"eps": [1.0]}))
     run.close()
     again = RunFolder.start(run.path, {"seed": "0"})
     again.close()

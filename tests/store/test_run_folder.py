@@ -30,8 +30,16 @@ def test_same_identity_goes_on_other_is_refused_by_name(run, tmp_path):
     again = RunFolder.start(run.path, IDENTITY)
     assert again.run_id == run.run_id and not again.finished
     again.close()
+    again.write_table("parts/k.parquet", pd.DataFrame({"eps": [1.0]}))
     with pytest.raises(RunError, match=r"another run.*seed was 0, is now 1.*new folder with --out"):
         RunFolder.start(run.path, IDENTITY | {"seed": "1"})
+
+
+def test_a_run_without_a_finished_part_may_be_replaced(run):
+    run.close()
+    other = RunFolder.start(run.path, IDENTITY | {"seed": "1"})
+    assert other.run_id != run.run_id
+    other.close()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -47,9 +47,6 @@ def _catalogue(what: str) -> dict[str, str]:
 
 
 def _networks(match: str) -> dict[str, str]:
-    import timm
-    import torchvision
+    from percuss.models.spec import names
 
-    names = [f"timm:{name}" for name in timm.list_models(f"*{match}*")]
-    names += [f"torchvision:{name}" for name in torchvision.models.list_models() if match in name]
-    return dict.fromkeys(names, "")
+    return dict.fromkeys(names(match), "")

@@ -54,11 +54,12 @@ def run_audit(
     with environment.threads(plan.threads):
         chosen = open_images(plan, data)
         judged = open_model(plan, model, chosen).to(device)
+        findings = _checked(judged, chosen)
         folder = RunFolder.start(out, _identity(plan, chosen, judged, device))
         try:
             work = Work(plan, chosen, judged, device, folder)
             if not _already_done(work, say):
-                _compute(work, say, command)
+                _compute(work, say, findings=findings, command=command)
                 write_outcome(folder)
                 folder.finish()
                 folder.drop("parts")
@@ -105,19 +106,18 @@ def _already_done(work: Work, say: Progress) -> bool:
     return True
 
 
-def _compute(work: Work, say: Progress, command: str) -> None:
+def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str) -> None:
     """Clean pass, check and attacks; leaves plan, rows, clean rows and context in the folder."""
     folder, chosen = work.folder, work.chosen
     folder.write("plan.toml", work.plan.toml())
     portions = _portions(work, say)
-    findings = _checked(work, portions)
     parts = _attacked(work, portions, say)
     clean = clean_rows([portion.clean for portion in portions])
     folder.write_table("clean.parquet", clean)
     rows = attack_rows(work, parts)
     folder.write_table("rows.parquet", rows)
     bad = [item for portion in portions for item in portion.bad]
-    findings += own_findings(work, bad, parts)
+    findings = [*findings, *own_findings(work, bad, parts)]
     if work.plan.protocol == "paper":
         findings.append(paper_finding(rows, clean))
     seconds = sum(part.attrs["seconds"] for part in [*parts, *(portion.clean for portion in portions)])
@@ -142,10 +142,13 @@ def _portions(work: Work, say: Progress) -> list[Portion]:
     return found
 
 
-def _checked(work: Work, portions: list[Portion]) -> list[Finding]:
-    ids = next(portion.clean["id"].tolist() for portion in portions if len(portion.clean))
-    batch = read_chunk(work.chosen, [str(name) for name in ids[:8]])
-    return list(check_model(work.model, batch.images, batch.targets))
+def _checked(model: Model, chosen: Chosen) -> list[Finding]:
+    """The check on a few images, before anything is written."""
+    for ids in chosen.chunks:
+        batch = read_chunk(chosen, ids)
+        if batch.ids:
+            return list(check_model(model, batch.images[:8], batch.targets[:8]))
+    return []
 
 
 def _attacked(work: Work, portions: list[Portion], say: Progress) -> list[pd.DataFrame]:

@@ -178,8 +178,10 @@ def _manifest(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
             left.unlink(missing_ok=True)
     if (path / "manifest.json").exists():
         manifest = _read_manifest(path)
-        _same(path, manifest["identity"], identity)
-        return manifest
+        # A run that has not finished any part yet has nothing to lose: its folder may be taken over.
+        if manifest["state"] == "finished" or any(path.glob("parts/*.parquet")):
+            _same(path, manifest["identity"], identity)
+            return manifest
     manifest = {
         "format": FORMAT,
         "state": "running",

@@ -48,15 +48,12 @@ class Epoch:
 class TrainResult:
     """A finished training; the model holds the weights of ``best_epoch`` (counted from 1) and is in eval mode.
 
-    ``main`` is False in the helping processes of a training on several devices: they write nothing.
+    ``stopped_early``: whether patience ended it. ``main`` is False in the helping processes of a training on several
+    devices: they write nothing.
     """
 
     history: tuple[Epoch, ...]
     best_epoch: int
     device: str
+    stopped_early: bool = False
     main: bool = True
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether epochs after the best one were given up."""
-        return self.best_epoch < len(self.history)

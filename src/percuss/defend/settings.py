@@ -38,21 +38,21 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=64, ge=1)
     optimiser: Literal["adamw", "sgd", "adadelta"] = "adamw"
-    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
+    lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     schedule: Literal["none", "cosine", "step"] = "cosine"
-    warmup: float = Field(1.0, ge=0, allow_inf_nan=False)
+    warmup: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     class_weights: bool = False
-    patience: int | None = Field(None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     precision: Literal["32", "bf16", "16"] = "32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1)
+    devices: int = Field(default=1, ge=1)
     augment: Literal["none", "flips"] = "none"
-    seed: int = Field(0, ge=0, lt=2**31)
-    threads: int | None = Field(None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    threads: int | None = Field(default=None, ge=1)
 
     @property
     def rate(self) -> float:

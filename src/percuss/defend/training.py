@@ -89,7 +89,8 @@ def fit(model: Model, data: TrainData, settings: TrainSettings, *, out: Path, pr
         model.zero_grad(set_to_none=True)
         model.eval()
     fabric = loop.fabric
-    return TrainResult(tuple(state.history), state.best_epoch, fabric.device.type, fabric.is_global_zero)
+    early = len(state.history) < settings.epochs
+    return TrainResult(tuple(state.history), state.best_epoch, fabric.device.type, early, fabric.is_global_zero)
 
 
 @torch.no_grad()

@@ -1,0 +1,226 @@
+"""A training from data to a model folder: divide, load, fit, score, write."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from percuss.core.errors import RunError, UsageError
+from percuss.core.images import Tensors
+from percuss.core.model import Model
+from percuss.defend.resume import LAST
+from percuss.defend.settings import TrainSettings
+from percuss.defend.training import TrainData, TrainResult, fit, scores
+from percuss.models.checkpoint import save_model
+from percuss.models.spec import load_model
+from percuss.pipeline import environment
+from percuss.pipeline.inputs import match
+from percuss.pipeline.progress import Progress
+from percuss.pipeline.scoring import SCORES, score
+from percuss.pipeline.trainsets import Division, divide, fold_divisions, read
+from percuss.store.safe import write_bytes
+
+Scores = dict[str, float | None]
+
+
+class TrainPlan(BaseModel):
+    """Everything ``percuss train`` is told.
+
+    Attributes:
+        data, model: specs.
+        weights: None (random start), ``pretrained`` or a file.
+        allow_code: let ``factory:`` run.
+        grey_inside: let a colour network take grey images.
+        folds, repeats: cross-validation before the training; None for none.
+        settings: of the training itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    model: str
+    weights: str | None = None
+    allow_code: bool = False
+    grey_inside: bool = False
+    folds: int | None = None
+    repeats: int = 1
+    settings: TrainSettings = TrainSettings()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        path: model folder: model.json, model.safetensors, history.csv, splits.csv, training.json.
+        record: training.json.
+        audit_data: the data spec under which an audit finds the same test split.
+        main: False in the helping processes of a training on several devices.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    audit_data: str
+    main: bool = True
+
+    @property
+    def scores(self) -> Scores:
+        """Scores on the test split, or on the validation split where there is no test split."""
+        found: Scores = self.record["test"] or self.record["val"]
+        return found
+
+
+def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, command: str = "") -> Trained:
+    """Train a model; a stopped training in ``out`` goes on, a finished one is scored again.
+
+    The best epoch is chosen on the validation split; the test split is used once, at the end.
+
+    Raises:
+        PercussError: wrong data, model or options, a folder of another training, a loss that is not finite.
+    """
+    say, settings = progress or Progress(), plan.settings
+    _check(plan, out)
+    began = time.monotonic()
+    with environment.threads(settings.threads):
+        division = divide(plan.data, settings.seed)
+        if division.drawn:
+            say.line(division.drawn)
+        folds = cross_validate(plan, division, out, progress=say) if plan.folds else []
+        data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
+        say.line(_opening(plan, division, data))
+        model = _model(plan, division, data.train)
+        result = fit(model, data, settings, out=out, progress=say)
+        test = read(division, division.test, "test") if division.test else None
+        record = _record(plan, division, data, test) | _results(model, data, test, result)
+    record |= {"folds": _spread(folds), "seconds": time.monotonic() - began, "command": command}
+    if result.main:
+        _write(out, model, division, record)
+    return Trained(out, record, division.spec, result.main)
+
+
+def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Progress) -> list[dict[str, Any]]:
+    """Train anew for each fold and score the images left out; writes folds.csv with mean and standard deviation.
+
+    Each row has repeat, fold, n_train, n_validate, best_epoch and the scores. Finished folds are not trained again.
+    """
+    rows = []
+    parts = fold_divisions(whole, plan.folds or 0, plan.repeats, seed=plan.settings.seed)
+    for number, (fold, division) in enumerate(parts, 1):
+        progress.line(f"fold {number} of {len(parts)}")
+        data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
+        model = _model(plan, division, data.train)
+        folder = out / "folds" / f"repeat{fold.repeat}-fold{fold.fold}"
+        result = fit(model, data, plan.settings, out=folder, progress=progress)
+        left = read(division, division.test, "left-out")
+        found = score(scores(model, left.images), left.targets, model.task)
+        row = {"repeat": fold.repeat, "fold": fold.fold, "n_train": len(data.train.ids), "n_validate": len(left.ids)}
+        rows.append(row | {"best_epoch": result.best_epoch} | found)
+    spread = _spread(rows)
+    tail = [{"repeat": kind} | {name: spread[name][kind] for name in SCORES} for kind in ("mean", "sd")]
+    write_bytes(out / "folds.csv", _csv([*rows, *tail], list(rows[0])))
+    return rows
+
+
+def _check(plan: TrainPlan, out: Path) -> None:
+    if plan.folds and plan.settings.devices > 1:
+        raise UsageError(
+            "cross-validation runs on one device", value=plan.settings.devices, next_step="leave --devices"
+        )
+    if plan.repeats > 1 and not plan.folds:
+        raise UsageError("repeats need folds", value=plan.repeats, next_step="give --folds 5 too")
+    if out.exists() and not out.is_dir():
+        raise RunError("the output is a file", value=out, next_step="give a folder with --out")
+    known = {LAST, "folds", "folds.csv", "splits.csv"}
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in known):
+        raise RunError("the folder holds something else", value=out, next_step="give a new or empty folder with --out")
+
+
+def _model(plan: TrainPlan, division: Division, images: Tensors) -> Model:
+    options: dict[str, Any] = {"classes": division.images.classes}
+    if not Path(plan.model).is_dir():
+        options |= {"task": division.images.task, "channels": images.images.shape[1]}
+    if plan.model.startswith("timm:"):
+        options["size"] = tuple(images.images.shape[2:])
+    with torch.random.fork_rng(devices=[]):
+        # The same seed begins with the same random weights.
+        torch.manual_seed(plan.settings.seed)
+        model = load_model(
+            plan.model, weights=plan.weights, allow_code=plan.allow_code, grey_inside=plan.grey_inside, **options
+        )
+    match(division.images, model)
+    return model
+
+
+def _opening(plan: TrainPlan, division: Division, data: TrainData) -> str:
+    bad = len(data.train.bad) + len(data.val.bad)
+    return (
+        f"training {plan.model} on {len(data.train.ids)} images ({len(data.val.ids)} for validation, "
+        f"{len(division.test)} for the test) for at most {plan.settings.epochs} epochs"
+        + (f"; {bad} images cannot be used" if bad else "")
+    )
+
+
+def _record(plan: TrainPlan, division: Division, data: TrainData, test: Tensors | None) -> dict[str, Any]:
+    parts = {"train": data.train, "val": data.val} | ({} if test is None else {"test": test})
+    return {
+        "percuss_version": environment.version(),
+        "plan": plan.model_dump(mode="json"),
+        "data": division.spec,
+        "splits": division.drawn or "as declared by the set",
+        "splits_sha256": hashlib.sha256(division.csv().encode()).hexdigest(),
+        "n": {name: len(part.ids) for name, part in parts.items()},
+        "bad": [{"id": item.id, "reason": item.reason} for part in parts.values() for item in part.bad],
+    }
+
+
+def _results(model: Model, data: TrainData, test: Tensors | None, result: TrainResult) -> dict[str, Any]:
+    logits = scores(model, data.val.images)
+    return {
+        "history": [asdict(row) for row in result.history],
+        "best_epoch": result.best_epoch,
+        "stopped_early": result.stopped_early,
+        "outputs": logits.shape[1],
+        "val": score(logits, data.val.targets, model.task),
+        "test": None if test is None else score(scores(model, test.images), test.targets, model.task),
+        "environment": environment.describe(torch.device(result.device)),
+    }
+
+
+def _spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation (n - 1) of each score over the folds; None where a fold has no value."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name in SCORES if rows else ():
+        values = [row[name] for row in rows]
+        whole = None not in values
+        found[name] = {
+            "mean": statistics.fmean(values) if whole else None,
+            "sd": statistics.stdev(values) if whole and len(values) > 1 else None,
+        }
+    return found
+
+
+def _write(out: Path, model: Model, division: Division, record: dict[str, Any]) -> None:
+    model.info = replace(model.info, weights="trained")
+    write_bytes(out / "splits.csv", division.csv().encode())
+    write_bytes(out / "history.csv", _csv(record["history"], list(record["history"][0])))
+    save_model(model, out, outputs=record["outputs"])
+    # Last, so that a folder with training.json is complete.
+    write_bytes(out / "training.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

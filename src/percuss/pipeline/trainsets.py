@@ -1,0 +1,111 @@
+"""Which images train, which choose the best epoch, and which test; groups are never divided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from percuss.core.errors import DataError
+from percuss.core.images import Entry, ImageSet, Tensors
+from percuss.data.spec import load_data, parse_spec
+from percuss.data.splits import Fold, make_splits, stratified_group_folds
+
+#: Shares drawn where the set declares no splits.
+SHARES = "0.7,0.15,0.15"
+#: Share of the training images kept for validation where the set has no validation split.
+KEPT = 0.15
+
+
+@dataclass(frozen=True)
+class Division:
+    """Ids by use.
+
+    Attributes:
+        images: the whole set.
+        spec: the data spec under which these splits are found again.
+        train, val, test: ids; ``test`` may be empty.
+        drawn: how splits that the set does not declare came about, empty where it declares them.
+    """
+
+    images: ImageSet
+    spec: str
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    drawn: str = ""
+
+    def csv(self) -> str:
+        """Rows ``id,split`` as text."""
+        uses = (("train", self.train), ("val", self.val), ("test", self.test))
+        rows = [f"{_quoted(name)},{use}" for use, ids in uses for name in ids]
+        return "\n".join(["id,split", *rows]) + "\n"
+
+
+def divide(spec: str, seed: int) -> Division:
+    """The division of a set: its own splits, or drawn ones. DataError where no image is left to train on."""
+    images = load_data(spec)
+    drawn = ""
+    if not images.splits:
+        spec += ("&" if parse_spec(spec)[2] else "?") + f"split={SHARES}&seed={seed}"
+        images = load_data(spec)
+        drawn = f"train, val and test were drawn ({SHARES}, seed {seed}), groups kept whole"
+    if "train" not in images.splits:
+        raise DataError(
+            "the set has no train split",
+            value=f"it has {', '.join(images.splits)}",
+            next_step="name a split train, or let splits be drawn from a set that declares none",
+        )
+    train = [entry for entry in images.entries if entry.split == "train"]
+    val = tuple(entry.id for entry in images.entries if entry.split == "val")
+    if not val:
+        train, val = _keep_some(train, seed)
+        drawn = f"val was drawn from train (share {KEPT:g}, seed {seed}), groups kept whole"
+    test = tuple(entry.id for entry in images.entries if entry.split == "test")
+    return Division(images, spec, tuple(entry.id for entry in train), val, test, drawn)
+
+
+def fold_divisions(whole: Division, folds: int, repeats: int, *, seed: int) -> list[tuple[Fold, Division]]:
+    """Cross-validation over the training and validation images; ``test`` of each division is the fold left out.
+
+    The best epoch is chosen on images kept back from the fold's training images, never on the fold left out.
+    """
+    known = {entry.id: entry for entry in whole.images.entries}
+    entries = [known[name] for name in (*whole.train, *whole.val)]
+    found = []
+    for fold in stratified_group_folds(entries, folds, repeats, seed=seed):
+        train, val = _keep_some([known[name] for name in fold.train], seed)
+        ids = tuple(entry.id for entry in train)
+        found.append((fold, Division(whole.images, whole.spec, ids, val, fold.validate)))
+    return found
+
+
+def read(division: Division, ids: Sequence[str], use: str) -> Tensors:
+    """The images of one use; DataError where none can be read, or all that train are of one class."""
+    found = division.images.collect(ids)
+    if not found.ids:
+        first = f"first {found.bad[0].id}: {found.bad[0].reason}" if found.bad else "there are none"
+        raise DataError(f"no {use} image can be used", value=first, next_step="mend the files or the data spec")
+    if use == "training" and division.images.task == "classify" and len(set(found.targets.tolist())) < 2:
+        raise DataError(
+            "all training images are of one class",
+            value=division.images.classes[int(found.targets[0])],
+            allowed="two classes or more",
+            next_step="look at the labels of the train split",
+        )
+    return found
+
+
+def _keep_some(entries: list[Entry], seed: int) -> tuple[list[Entry], tuple[str, ...]]:
+    parted = make_splits(entries, {"train": 1 - KEPT, "val": KEPT}, seed=seed)
+    val = tuple(entry.id for entry in parted if entry.split == "val")
+    if not val or len(val) == len(parted):
+        raise DataError(
+            "too few images or groups to keep some for validation",
+            value=f"{len(entries)} training images",
+            next_step="add images, or declare a val split",
+        )
+    return [entry for entry in parted if entry.split == "train"], val
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text

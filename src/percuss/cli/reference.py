@@ -55,8 +55,10 @@ def _flag(param: Any) -> str:
 def _kind(param: Any) -> str:
     if getattr(param, "is_flag", False):
         return ""
-    kind = {"integer": "N", "float": "X", "directory": "PATH", "file": "PATH", "path": "PATH"}
-    text = kind.get(param.type.name, "TEXT")
+    # Typer keeps its own parameter classes; which attribute holds the type has changed between its releases.
+    name = str(getattr(getattr(param, "type", None), "name", "") or getattr(param, "bare_type", None))
+    kinds = {"int": "N", "float": "X", "path": "PATH", "file": "PATH", "directory": "PATH"}
+    text = next((kind for word, kind in kinds.items() if word in name.lower()), "TEXT")
     return f"{text}, repeatable" if getattr(param, "multiple", False) else text
 
 

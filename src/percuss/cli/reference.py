@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 HEAD = """# Commands
 
@@ -36,13 +37,13 @@ def _options(name: str, command: Any) -> list[str]:
     params = [param for param in command.params if param.name != "help"]
     if not params:
         return []
-    arguments = "".join(f" {param.name.upper()}" for param in params if param.param_type_name == "argument")
-    needed = "".join(
-        f" {_flag(param)} {_kind(param)}" for param in params if param.required and param.opts[0][0] == "-"
-    )
+    kinds = get_type_hints(inspect.unwrap(command.callback))
+    arguments = "".join(f" {_flag(param)}" for param in params if param.param_type_name == "argument")
+    must = [param for param in params if param.required and param.param_type_name == "option"]
+    needed = "".join(f" {_flag(param)} {_kind(kinds[param.name])}" for param in must)
     rows = ["| option | value | default | meaning |", "|---|---|---|---|"]
     rows += [
-        f"| `{_flag(param)}` | {_kind(param)} | {_default(param)} | {(param.help or '').replace('|', '/')} |"
+        f"| `{_flag(param)}` | {_kind(kinds[param.name])} | {_default(param)} | {(param.help or '').replace('|', '/')} |"
         for param in params
     ]
     return ["```", f"{name}{arguments}{needed} [OPTIONS]", "```", "", *rows]
@@ -52,14 +53,13 @@ def _flag(param: Any) -> str:
     return str(param.opts[0]) if param.param_type_name == "option" else str(param.name).upper()
 
 
-def _kind(param: Any) -> str:
-    if getattr(param, "is_flag", False):
-        return ""
-    # Typer keeps its own parameter classes; which attribute holds the type has changed between its releases.
-    name = str(getattr(getattr(param, "type", None), "name", "") or getattr(param, "bare_type", None))
-    kinds = {"int": "N", "float": "X", "path": "PATH", "file": "PATH", "directory": "PATH"}
-    text = next((kind for word, kind in kinds.items() if word in name.lower()), "TEXT")
-    return f"{text}, repeatable" if getattr(param, "multiple", False) else text
+def _kind(annotation: Any) -> str:
+    inner = [item for item in get_args(annotation) if item is not type(None)] or [annotation]
+    if get_origin(annotation) is list:
+        return "TEXT, repeatable"
+    if len(inner) == 1 and inner[0] is not annotation:
+        return _kind(inner[0])
+    return {int: "N", float: "X", Path: "PATH", bool: ""}.get(annotation, "TEXT")
 
 
 def _default(param: Any) -> str:

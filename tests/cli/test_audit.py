@@ -90,7 +90,7 @@ def test_missing_option_is_wrong_use(percuss):
 def test_folder_of_another_run(audit):
     assert audit().exit_code == 0
     done = audit("--seed", "1")
-    assert done.exit_code == 2 and "seed was 0, is now 1" in done.stderr
+    assert done.exit_code == 2 and "seed was 0, is now 1" in " ".join(done.stderr.split())
 
 
 def test_interrupt_can_be_resumed(audit, monkeypatch):

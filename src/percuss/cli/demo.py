@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,25 +26,24 @@ def demo(
 
     The report is then OUT/report.html, with results.json and per_image.csv beside it; the model is OUT/model.
     """
-    from percuss.cli.audit import show
     from percuss.cli.console import talk
-    from percuss.cli.train import train
+    from percuss.defend.settings import make_settings
     from percuss.pipeline.audit import run_audit
     from percuss.pipeline.plan import make_plan
+    from percuss.pipeline.training import TrainPlan, train
 
     say = talk(quiet=quiet)
     model = out / "model"
     say.line(
         f"demo in {out}: training {NETWORK} for {EPOCHS} epochs on synthetic tissue, then its audit; about a minute"
     )
-    train(data=DATA, model=NETWORK, out=model, epochs=EPOCHS, seed=0, quiet=quiet)
+    settings = make_settings(epochs=EPOCHS, seed=0, batch_size=32, augment="flips")
+    train(TrainPlan(data=DATA, model=NETWORK, settings=settings), out=model, progress=say)
     plan = make_plan(data=DATA, model=str(model), split="test", budgets=BUDGETS, steps=STEPS)
     command = f"percuss audit --data '{DATA}' --model {model} --out {out / 'run'} --steps {STEPS}"
     run = run_audit(plan, out=out / "run", progress=say, command=command)
     for name in ("report.html", "results.json", "per_image.csv"):
         shutil.copyfile(run.path / name, out / name)
-    show(run, as_json=False, quiet=True)
     if not quiet:
         print(run.summary)
         print(f"open {out / 'report.html'}")
-        sys.stdout.flush()

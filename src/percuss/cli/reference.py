@@ -42,10 +42,9 @@ def _options(name: str, command: Any) -> list[str]:
     must = [param for param in params if param.required and param.param_type_name == "option"]
     needed = "".join(f" {_flag(param)} {_kind(kinds[param.name])}" for param in must)
     rows = ["| option | value | default | meaning |", "|---|---|---|---|"]
-    rows += [
-        f"| `{_flag(param)}` | {_kind(kinds[param.name])} | {_default(param)} | {(param.help or '').replace('|', '/')} |"
-        for param in params
-    ]
+    for param in params:
+        meaning = (param.help or "").replace("|", "/")
+        rows.append(f"| `{_flag(param)}` | {_kind(kinds[param.name])} | {_default(param)} | {meaning} |")
     return ["```", f"{name}{arguments}{needed} [OPTIONS]", "```", "", *rows]
 
 
@@ -64,7 +63,7 @@ def _kind(annotation: Any) -> str:
 
 def _default(param: Any) -> str:
     value = param.default
-    if callable(value) or value in (None, "", False, (), []) or "Sentinel" in type(value).__name__:
+    if value is None or value is False or callable(value) or value in ("", (), []):
         return "required" if param.required else ""
     return f"`{value}`"
 

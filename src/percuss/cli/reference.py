@@ -61,6 +61,10 @@ def _kind(annotation: Any) -> str:
     return {int: "N", float: "X", Path: "PATH", bool: ""}.get(annotation, "TEXT")
 
 
+def _help(param: Any) -> str:
+    return str(param.help or "").replace("|", "/")
+
+
 def _default(param: Any) -> str:
     value = param.default
     if value is None or value is False or callable(value) or value in ("", (), []):

@@ -13,7 +13,7 @@ from percuss.defend.flips import flips
 from percuss.defend.resume import LAST
 from percuss.defend.settings import LEARNING_RATES, make_settings
 from percuss.defend.stepping import make_loss, rate_factor
-from percuss.defend.training import TrainData, fit, scores
+from percuss.defend.training import TrainData, _batches, fit, scores
 from percuss.pipeline.progress import Progress
 
 
@@ -217,3 +217,10 @@ def test_flips_turn_square_images_only():
 def test_bf16_runs(tmp_path):
     _, result = run(tmp_path, epochs=1, precision="bf16")
     assert math.isfinite(result.history[0].train_loss)
+
+
+def test_portions_give_each_device_the_same_share():
+    sizes = [len(portion) for portion in _batches(torch.arange(33), 8, 2)]
+    assert sizes == [8, 8, 8, 8]
+    assert [len(portion) for portion in _batches(torch.arange(9), 8, 1)] == [8]
+    assert [len(portion) for portion in _batches(torch.arange(1), 8, 1)] == [1]

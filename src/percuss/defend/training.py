@@ -281,10 +281,13 @@ def _step(loop: _Loop, batch: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _validate(loop: _Loop) -> tuple[float, float]:
-    """Loss and accuracy on the validation images; every device sees all of them."""
+    """Loss and accuracy on the validation images."""
     val = loop.data.val
     logits = scores(loop.model, val.images, batch_size=loop.settings.batch_size)
     loss = float(loop.loss(logits.to(loop.fabric.device), val.targets.to(loop.fabric.device)))
-    if not math.isfinite(loss):
-        raise ModelError("the validation loss is not finite", value=loss, next_step="lower --lr")
-    return loss, float(is_right(logits, val.targets, loop.model.task).float().mean())
+    accuracy = float(is_right(logits, val.targets, loop.model.task).float().mean())
+    # Batch norm statistics differ a little between devices; all must agree on when to stop, so the first decides.
+    found: tuple[float, float] = loop.fabric.broadcast((loss, accuracy))
+    if not math.isfinite(found[0]):
+        raise ModelError("the validation loss is not finite", value=found[0], next_step="lower --lr")
+    return found

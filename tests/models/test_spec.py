@@ -56,6 +56,11 @@ def test_a_factory_needs_the_flag_and_comes_back_from_its_folder(factory, tmp_pa
     assert torch.equal(again(images), model(images))
 
 
+def test_a_colour_factory_takes_grey_images_inside(factory):
+    model = load_model(factory, classes=["a", "b"], channels=1, allow_code=True, grey_inside=True)
+    assert model(torch.rand(2, 1, 8, 8)).shape == (2, 2)
+
+
 def test_a_factory_that_gives_no_network_or_does_not_exist(factory):
     with pytest.raises(ModelError, match="returned no network: int"):
         load_model("factory:hospital_net:nothing", classes=["a", "b"], allow_code=True)
@@ -119,7 +124,7 @@ def test_pretrained_offline_names_the_way_out(monkeypatch):
 
 @pytest.mark.parametrize(
     ("spec", "words"),
-    [("timm:resnet18x", r"no such model: resnet18x. Allowed: resnet18"), ("torchvision:resnet", "resnet50"),
+    [("timm:resnet18.no_such_tag", "no such model"), ("timm:resnet18x", r"no such model: resnet18x. Allowed: resnet18"), ("torchvision:resnet", "resnet50"),
      ("tim:resnet18", "unknown source of models: tim. Allowed: timm"), ("nowhere", "no such model folder: nowhere")],
 )  # fmt: skip
 def test_unknown_names_show_the_nearest(spec, words):

@@ -32,7 +32,8 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
             allowed="factory:MODULE:FUNCTION on the Python path",
             next_step="set PYTHONPATH to the folder that holds the module",
         ) from error
-    given = {"classes": None if options.classes is None else len(options.classes), "channels": options.channels or 3}
+    inner = 3 if options.grey_inside else options.channels or 3
+    given = {"classes": None if options.classes is None else len(options.classes), "channels": inner}
     takes = inspect.signature(function).parameters
     network = function(**{key: value for key, value in given.items() if key in takes and value is not None})
     if not isinstance(network, nn.Module):

@@ -124,7 +124,8 @@ def test_pretrained_offline_names_the_way_out(monkeypatch):
 
 @pytest.mark.parametrize(
     ("spec", "words"),
-    [("timm:resnet18.no_such_tag", "no such model"), ("timm:resnet18x", r"no such model: resnet18x. Allowed: resnet18"), ("torchvision:resnet", "resnet50"),
+    [("timm:resnet18.no_such_tag", "no such model"),
+     ("timm:resnet18x", r"no such model: resnet18x. Allowed: resnet18"), ("torchvision:resnet", "resnet50"),
      ("tim:resnet18", "unknown source of models: tim. Allowed: timm"), ("nowhere", "no such model folder: nowhere")],
 )  # fmt: skip
 def test_unknown_names_show_the_nearest(spec, words):

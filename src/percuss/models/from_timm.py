@@ -15,7 +15,7 @@ from percuss.models.pretrained import downloading
 
 def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     """The network and what it says of itself; ModelError for unknown names."""
-    if name.split(".", maxsplit=1)[0] not in timm.list_models():
+    if name not in timm.list_models() and name not in timm.list_models(pretrained=True):
         raise ModelError(
             "timm has no such model",
             value=name,

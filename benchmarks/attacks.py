@@ -230,7 +230,7 @@ def table(options: argparse.Namespace) -> None:
         print("|---|---|---|---|")
         for name, seconds in found.items():
             middle = statistics.median(seconds)
-            peak = memory_apart(name, norm, options)
+            peak = statistics.median(memory_apart(name, norm, options) for _ in range(3))
             spread = f"{middle:.2f} ({min(seconds):.2f}-{max(seconds):.2f})"
             print(f"| {name} | {spread} | {middle / lowest:.2f} | {peak:.0f} |", flush=True)
 

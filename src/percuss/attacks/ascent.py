@@ -69,6 +69,7 @@ def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Att
         if not len(state.rows):
             return keeper.attempt()
         state = _move(state, gradient, budget.norm, eps, (climb, step))
+        del gradient, images, logits  # not held during the next pass
     images = state.images
     logits = target.logits(images, state.rows) if keeper.looks else images.new_zeros(0)
     keeper.see(state.rows, images, logits)

@@ -231,12 +231,11 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
 def _strike(job: Job, budget: Budget, rows: Rows, restart: int) -> tuple[Measured, Cost]:
     """One attack on some rows, refused or measured."""
     ids = [job.batch.ids[i] for i in rows]
-    device = device_of(job.model)
-    given = Batch(job.batch.images[list(rows)].to(device), job.batch.targets[list(rows)].to(device))
+    given = _given(job, rows)
     target = Target(job.model, given, job.goal, pixels=job.pixels)
     purpose = f"{job.name}|{budget.text}" + (f"|{restart}" if restart else "")
-    handed = Batch(given.images.clone(), given.targets.clone())
-    attempt = job.attack(target, handed, budget, rng=ImageRandom(job.seed, ids, purpose), **job.own)
+    attempt = job.attack(target, given, budget, rng=ImageRandom(job.seed, ids, purpose), **job.own)
+    given = _given(job, rows)  # anew: the attack may have written on what it was handed
     eps = budget.eps(given.images.shape[1:], job.pixels)
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=eps, who=(job.name, ids))
@@ -244,6 +243,12 @@ def _strike(job: Job, budget: Budget, rows: Rows, restart: int) -> tuple[Measure
     job.tried += int(target.gradient_evaluations.sum())
     job.saw_gradient |= target.saw_gradient
     return found, Cost(target.gradient_evaluations, target.model_evaluations)
+
+
+def _given(job: Job, rows: Rows) -> Batch:
+    """A copy of some images and targets on the model's device."""
+    device = device_of(job.model)
+    return Batch(job.batch.images[list(rows)].to(device), job.batch.targets[list(rows)].to(device))
 
 
 def _rows(job: Job, budget: Budget, held: Measured, clean: Tensor, at: tuple[Cost, Tensor]) -> list[Outcome]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from percuss.evaluate.intervals import Clusters, mean, proportion, wilson
+from percuss.evaluate.intervals import Clusters, mean, proportion, statistic, wilson
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -62,3 +62,38 @@ def test_mean_within_a_part():
     values = np.array([1.0, 2.0, 3.0, 100.0])
     got = mean(values, Clusters.of([""] * 4, 0), np.array([True, True, True, False]))
     assert got.value == pytest.approx(2.0) and got.n == 3 and 1 <= got.low <= got.high <= 3
+
+
+@pytest.mark.parametrize("groups", [["one"] * 10, [f"p{i // 2}" for i in range(10)]])
+def test_a_bootstrap_without_width_gives_way_to_wilson(groups):
+    got = proportion(np.arange(10) % 2 == 0, Clusters.of(groups, 0))
+    patients = len(set(groups))
+    assert got.low < 0.5 < got.high and got.method == f"Wilson over {patients} patients"
+
+
+def test_a_share_between_whole_images_keeps_its_place():
+    got = wilson(3, 10, count=4)
+    assert got.low < 0.3 < got.high
+    assert wilson(0, 10, count=3).low == 0 and wilson(10, 10, count=3).high == 1
+
+
+def test_one_patient_gives_a_mean_without_bounds():
+    got = mean(np.arange(4.0), Clusters.of(["a"] * 4, 0), np.ones(4, dtype=bool))
+    assert (got.value, got.low, got.high) == (1.5, None, None) and got.method.startswith("undefined")
+
+
+def test_missing_values_are_left_out_and_not_counted():
+    got = mean(np.array([1.0, np.nan, 3.0]), Clusters.of([""] * 3, 0), np.ones(3, dtype=bool))
+    assert (got.value, got.n) == (2.0, 2)
+
+
+def test_a_statistic_that_never_varies_in_between_has_no_bounds():
+    clusters, every = Clusters.of([""] * 8, 0), np.ones(8, dtype=bool)
+    got = statistic(0.5, clusters, lambda weights: 0.5, rarest=every)
+    assert (got.value, got.low, got.high) == (0.5, None, None)
+
+
+def test_images_of_unknown_patient_are_patients_of_their_own():
+    clusters = Clusters.of(["a", "a", "", "", "b"], 0)
+    assert (clusters.known, clusters.count, clusters.loose) == (True, 4, 2)
+    assert Clusters.of(["a", "b", ""], 0).known is False

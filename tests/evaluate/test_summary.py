@@ -9,7 +9,6 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_s
 
 from percuss.core.errors import RunError
 from percuss.core.outcome import COLUMNS
-from percuss.evaluate.export import PER_IMAGE, per_image
 from percuss.evaluate.summary import summarise
 
 
@@ -209,11 +208,47 @@ def test_multilabel_needs_every_label():
 def test_no_clean_image_is_an_error(clean):
     with pytest.raises(RunError, match="no image that could be read"):
         summarise(pd.DataFrame(columns=list(COLUMNS)), clean.head(0), classes=["a", "b"])
-    rows = rows_of(clean, "pgd", {("linf=1/255", 1 / 255): (set(), set())})
-    with pytest.raises(RunError, match="rows of images without a clean row: i39"):
-        summarise(rows, clean.head(39), classes=["a", "b"])
 
 
-def test_per_image_has_the_promised_columns(clean):
-    rows = rows_of(clean, "pgd", {("linf=1/255", 1 / 255): (set(), set())})
-    assert tuple(per_image(rows).columns) == PER_IMAGE
+def test_findings_come_once_per_attack_and_norm(clean):
+    right = list(clean[clean["correct"]]["id"])
+    flips = {(f"linf={k}/255", k / 255): (set(right[: 9 + k]), set()) for k in range(1, 9)}
+    rows = pd.concat([rows_of(clean, "noise", flips), rows_of(clean, "pgd", flips)])
+    ids = [f.id for f in summarise(rows, clean, classes=["a", "b"]).findings]
+    assert sorted(ids) == sorted(set(ids))
+    noise = next(f for f in summarise(rows, clean, classes=["a", "b"]).findings if f.id == "noise-flips")
+    assert noise.evidence["budget"] == "linf=1/255"
+
+
+def test_noise_alone_gives_no_worst_case(clean):
+    rows = rows_of(clean, "noise", {("linf=1/255", 1 / 255): (set(), set())})
+    got = summarise(rows, clean, classes=["a", "b"])
+    assert {p.attack for p in got.curves} == {"noise"} and got.sensitivity == []
+    assert [(f.id, f.severity) for f in got.findings] == [("only-controls", "severe")]
+
+
+def test_unknown_patients_among_known_ones_count_on_their_own_and_are_named():
+    table = clean_table(groups=True)
+    table.loc[:3, "group"] = ""
+    got = summarise(rows_of(table, "pgd", {("linf=1/255", 1 / 255): (set(), set())}), table, classes=["a", "b"])
+    assert "13 clusters (4 images of unknown patient each their own)" in got.clean.accuracy.method
+    assert "patients-partly-known" in {f.id for f in got.findings}
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_perfect_model_is_not_certain(groups):
+    table = clean_table(groups=groups)
+    truth = table["label"].astype(int)
+    table["prediction"], table["correct"] = table["label"], True
+    table["score_0"], table["score_1"] = 1.0 - truth, truth * 1.0
+    got = summarise(rows_of(table, "pgd", {("linf=1/255", 1 / 255): (set(), set())}), table, classes=["a", "b"]).clean
+    for number in (got.accuracy, got.balanced_accuracy, got.auc):
+        assert number.value == 1 and number.high == 1 and 0.6 < number.low < 0.95, number
+
+
+def test_the_size_not_the_text_of_a_budget_gives_the_order(clean):
+    right = list(clean[clean["correct"]]["id"])
+    flips = {("linf=10/255", 10 / 255): (set(right[:9]), set()), ("linf=2/255", 2 / 255): (set(right[:1]), set())}
+    got = summarise(rows_of(clean, "pgd", flips), clean, classes=["a", "b"])
+    assert [p.budget for p in got.curves if p.attack == "worst"] == ["linf=2/255", "linf=10/255"]
+    assert point(got, "worst", "linf=2/255").success_rate.value == pytest.approx(1 / len(right))

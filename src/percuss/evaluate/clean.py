@@ -23,6 +23,9 @@ def clean_performance(clean: pd.DataFrame, classes: Sequence[str], task: Task, *
     chances = expit(scores) if task == "multilabel" else softmax(scores, axis=1)
     hit = (guess == truth) if task == "multilabel" else np.repeat(right[:, None], len(classes), axis=1)
     within = np.ones_like(one_hot) if task == "multilabel" else one_hot
+    # For AUC a label's negatives may be the rare ones.
+    sides = [one_hot[:, i] == side for i in range(len(classes)) for side in (True, False)]
+    rarest = min(sides, key=lambda images: int(images.sum()))
     matrix = None
     if task == "classify":
         matrix = np.zeros((len(classes), len(classes)), dtype=int)
@@ -30,9 +33,13 @@ def clean_performance(clean: pd.DataFrame, classes: Sequence[str], task: Task, *
     return Clean(
         accuracy=proportion(right, clusters),
         balanced_accuracy=statistic(
-            _balanced(hit, one_hot, None), clusters, lambda w: _balanced(hit, one_hot, w), n=len(right), draws=2000
+            _balanced(hit, one_hot, None),
+            clusters,
+            lambda w: _balanced(hit, one_hot, w),
+            rarest=rarest,
+            draws=2000,
         ),
-        auc=statistic(_auc(one_hot, chances, None), clusters, lambda w: _auc(one_hot, chances, w), n=len(right)),
+        auc=statistic(_auc(one_hot, chances, None), clusters, lambda w: _auc(one_hot, chances, w), rarest=rarest),
         confusion=None if matrix is None else matrix.tolist(),
         per_class={name: proportion(hit[:, i], clusters, within[:, i]) for i, name in enumerate(classes)},
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from percuss.core.results import CurvePoint
 from percuss.evaluate.intervals import Clusters, Floats, mean, proportion
 
-#: Attacks that only show what chance does: never part of the worst case.
+#: Attacks that only show what chance does: never part of the worst case, lest a run of noise alone look robust.
 CONTROLS = frozenset({"noise"})
 WORST = "worst"
 
@@ -31,7 +31,7 @@ class Point:
     eps: float
     flipped: NDArray[np.bool_]
     stored: NDArray[np.bool_]
-    raw: NDArray[np.bool_]
+    raw: NDArray[np.bool_]  # flipped at this very size, without what smaller sizes did
     confidence: Floats
     cost: Floats
 
@@ -98,8 +98,8 @@ def _point(key: tuple[str, str], part: pd.DataFrame, order: pd.Index[str], right
 
 
 def _worst(found: list[Point]) -> list[Point]:
-    """Per norm and budget, the union over attacks (controls only where there is nothing else)."""
-    real = [point for point in found if point.attack not in CONTROLS] or found
+    """Per norm and budget, the union over attacks; none for a norm where only controls were run."""
+    real = [point for point in found if point.attack not in CONTROLS]
     keys = dict.fromkeys((point.norm, point.budget) for point in real)
     worst = []
     for norm, budget in sorted(keys, key=lambda k: next(p.eps for p in real if (p.norm, p.budget) == k)):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+
+from percuss.core.errors import RunError
+from percuss.core.images import Task
 
 PER_IMAGE = (
     "id", "label", "clean_prediction", "attack", "norm", "eps", "success", "success_stored",
@@ -10,6 +15,23 @@ PER_IMAGE = (
 )  # fmt: skip
 
 
-def per_image(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of per_image.csv, one row per image, attack and budget."""
-    return rows.loc[:, list(PER_IMAGE)]
+def per_image(rows: pd.DataFrame, classes: Sequence[str] | None = None, task: Task = "classify") -> pd.DataFrame:
+    """The columns of per_image.csv, one row per image, attack and budget.
+
+    With ``classes`` labels and predictions are class names (multilabel: the names of the labels given, joined by
+    ", "); without, they stay as in the rows. RunError where a label fits no class.
+    """
+    found = rows.loc[:, list(PER_IMAGE)].copy()
+    if classes is not None:
+        for column in ("label", "clean_prediction"):
+            names = {text: _name(str(text), classes, task) for text in found[column].unique()}
+            found[column] = found[column].map(names)
+    return found
+
+
+def _name(text: str, classes: Sequence[str], task: Task) -> str:
+    if task == "multilabel" and len(text) == len(classes) and not set(text) - {"0", "1"}:
+        return ", ".join(name for name, bit in zip(classes, text, strict=True) if bit == "1") or "none of the labels"
+    if task == "classify" and text.isdecimal() and int(text) < len(classes):
+        return classes[int(text)]
+    raise RunError("a label fits no class of the run", value=text, allowed=", ".join(classes))

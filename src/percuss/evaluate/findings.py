@@ -16,21 +16,33 @@ def look(found: list[Point], clean: pd.DataFrame, clusters: Clusters) -> list[Fi
     """All findings of a finished run, severe ones first."""
     right = int(clean["correct"].sum())
     listed = _size(clean, clusters) + _guessing(clean)
+    if found and all(point.attack in CONTROLS for point in found):
+        text = "Only random noise was run, which is a control and no attack: robustness was not tested."
+        listed.append(Finding("only-controls", "severe", text, {"attacks": sorted({p.attack for p in found})}))
     if right:
-        listed += [item for point in found for item in _of_point(point, found, right)]
+        for attack, norm in dict.fromkeys((point.attack, point.norm) for point in found):
+            line = [point for point in found if (point.attack, point.norm) == (attack, norm)]
+            listed += _of_line(line, found, right)
         listed += _of_worst([point for point in found if point.attack == WORST], right)
     rank = {"severe": 0, "warning": 1, "info": 2}
     return sorted(listed, key=lambda item: rank[item.severity])
 
 
 def _size(clean: pd.DataFrame, clusters: Clusters) -> list[Finding]:
+    listed = []
     if len(clean) < _FEW_IMAGES:
         text = f"Only {len(clean)} images: every interval is wide."
-        return [Finding("few-images", "warning", text, {"images": len(clean)})]
+        listed.append(Finding("few-images", "warning", text, {"images": len(clean)}))
     if clusters.known and clusters.count < _FEW_PATIENTS:
-        text = f"Only {clusters.count} patients: intervals over patients are themselves uncertain."
-        return [Finding("few-patients", "warning", text, {"patients": clusters.count})]
-    return []
+        text = f"Only {clusters.count} patients: intervals over patients are themselves uncertain, and too narrow."
+        listed.append(Finding("few-patients", "warning", text, {"patients": clusters.count}))
+    if clusters.loose:
+        text = (
+            f"The patient of {clusters.loose} of {len(clean)} images is unknown; each counts as a patient of its own, "
+            "which makes intervals too narrow where such images share a patient."
+        )
+        listed.append(Finding("patients-partly-known", "warning", text, {"images": clusters.loose}))
+    return listed
 
 
 def _guessing(clean: pd.DataFrame) -> list[Finding]:
@@ -45,29 +57,38 @@ def _guessing(clean: pd.DataFrame) -> list[Finding]:
     return [Finding("clean-accuracy-low", "warning", text, {"accuracy": accuracy, "most_frequent": usual})]
 
 
-def _of_point(point: Point, found: list[Point], right: int) -> list[Finding]:
-    """Findings of one attack at one budget: noise that flips, single steps that beat many, a curve that rises."""
-    listed = []
-    rate = point.flipped.sum() / right
-    if point.attack in CONTROLS and rate > 0.1:
-        text = f"Random noise of size {point.budget} already flips {rate:.1%} of the rightly decided images."
-        listed.append(Finding("noise-flips", "warning", text, {"budget": point.budget, "rate": rate}))
-    pgd = next((p for p in found if p.attack == "pgd" and p.budget == point.budget), None)
-    missed = int((point.flipped & ~pgd.flipped).sum()) if point.attack == "fgsm" and pgd else 0
-    if missed / right > 0.005:
+def _of_line(line: list[Point], found: list[Point], right: int) -> list[Finding]:
+    """Findings of one attack under one norm, each once: where it shows first, or most."""
+    attack, listed = line[0].attack, []
+    shaken = next((point for point in line if point.flipped.sum() > 0.1 * right), None)
+    if attack in CONTROLS and shaken is not None:
+        rate = float(shaken.flipped.sum() / right)
+        text = f"Random noise of size {shaken.budget} already flips {rate:.1%} of the rightly decided images."
+        listed.append(Finding("noise-flips", "warning", text, {"budget": shaken.budget, "rate": rate}))
+    if attack == "fgsm":
+        listed += _single_step(line, {p.budget: p for p in found if p.attack == "pgd"}, right)
+    lost, most = max(((int((p.flipped & ~p.raw).sum()), p) for p in line), key=lambda pair: pair[0])
+    if attack != WORST and lost > 0.03 * right:
         text = (
-            f"At {point.budget} the single step flips {missed} images that many steps do not: "
-            "a sign of masked gradients or too few steps."
+            f"{attack} at {most.budget} did not itself flip {lost} of {right} images that it had flipped at a smaller "
+            "size; they count as flipped."
         )
-        severity: Severity = "severe" if missed / right > 0.05 else "warning"
-        listed.append(Finding("single-step-beats-iterative", severity, text, {"images": missed}))
-    lost = int((point.flipped & ~point.raw).sum())
-    if point.attack != WORST and lost / right > 0.03:
-        text = (
-            f"{point.attack} at {point.budget} did not itself flip {lost} images that it had flipped at a smaller size."
-        )
-        listed.append(Finding("curve-not-falling", "warning", text, {"images": lost}))
+        listed.append(Finding("curve-not-falling", "warning", text, {"budget": most.budget, "images": lost}))
     return listed
+
+
+def _single_step(line: list[Point], pgd: dict[str, Point], right: int) -> list[Finding]:
+    """One step must not beat many: where it does, most often the gradients are masked."""
+    beaten = [(int((p.flipped & ~pgd[p.budget].flipped).sum()), p.budget) for p in line if p.budget in pgd]
+    missed, budget = max(beaten, key=lambda pair: pair[0], default=(0, ""))
+    if missed <= 0.005 * right:
+        return []
+    text = (
+        f"At {budget} the single step flips {missed} of {right} images that many steps do not: "
+        "a sign of masked gradients or too few steps."
+    )
+    severity: Severity = "severe" if missed > 0.05 * right else "warning"
+    return [Finding("single-step-beats-iterative", severity, text, {"budget": budget, "images": missed})]
 
 
 def _of_worst(worst: list[Point], right: int) -> list[Finding]:

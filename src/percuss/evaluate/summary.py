@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from percuss.core.errors import RunError
 from percuss.core.images import Task
 from percuss.core.outcome import Finding
 from percuss.core.results import Clean, CurvePoint, Sensitivity
 from percuss.evaluate.clean import clean_performance
+from percuss.evaluate.complete import check_rows
 from percuss.evaluate.curves import curve, points
 from percuss.evaluate.findings import look
 from percuss.evaluate.intervals import Clusters
@@ -41,13 +41,9 @@ def summarise(
         seed: of the bootstrap.
 
     Raises:
-        RunError: no image, or rows of images that the clean table does not have.
+        RunError: no image, rows missing or doubled, or rows that disagree with the clean table.
     """
-    if not len(clean):
-        raise RunError("the run has no image that could be read", next_step="look at the list of bad images")
-    strange = set(rows["id"]) - set(clean["id"])
-    if strange:
-        raise RunError("rows of images without a clean row", value=sorted(strange)[0])
+    check_rows(rows, clean)
     groups = [str(name) if isinstance(name, str) else "" for name in clean["group"]]
     clusters = Clusters.of(groups, seed)
     found = points(rows, clean)

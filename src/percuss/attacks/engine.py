@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from percuss.attacks.fast import search_layout
+from percuss.attacks.fast import TOLERANCE, search_copy
 from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.target import Batch, Goal, Target, no_gradient
 from percuss.core import catalogue
@@ -51,6 +51,7 @@ class Job:
     seed: int
     batch_size: int
     notes: list[str] = field(default_factory=list)
+    search: Model | None = None
     tried: int = 0
     saw_gradient: bool = False
 
@@ -98,8 +99,9 @@ def run_attack(  # noqa: PLR0913
     goal, own = split_settings(name, attack, settings or {})
     _check_budgets(budgets, batch_size)
     job = Job(name, attack, model, batch, goal, own, seed, batch_size)
-    with frozen(model), search_layout(model):
+    with frozen(model):
         clean = _clean(job)
+        _choose_search(job, clean)
         swept = Swept(notes=job.notes)
         held = _untouched(batch, clean, model)
         for budget in sorted(budgets, key=lambda b: b.eps(batch.images.shape[1:], batch.range)):
@@ -176,6 +178,12 @@ def _clean(job: Job) -> Tensor:
     return logits
 
 
+def _choose_search(job: Job, clean: Tensor) -> None:
+    device = device_of(job.model)
+    job.search, note = search_copy(job.model, job.batch.images[:2].to(device), clean[:2].to(device))
+    job.notes += [note] if note else []
+
+
 def _in_chunks(job: Job, rows: Rows, work: Callable[[Rows], T]) -> Iterator[tuple[Rows, T]]:
     """Work on the rows in chunks; halves the batch size when memory runs out."""
     start = 0
@@ -232,7 +240,9 @@ def _strike(job: Job, budget: Budget, rows: Rows, restart: int) -> tuple[Measure
     """One attack on some rows, refused or measured."""
     ids = [job.batch.ids[i] for i in rows]
     given = _given(job, rows)
-    target = Target(job.model, given, job.goal, pixels=job.pixels)
+    search = job.search or job.model
+    slack = 0.0 if search is job.model else 2 * TOLERANCE
+    target = Target(search, given, job.goal, pixels=job.pixels, slack=slack)
     purpose = f"{job.name}|{budget.text}" + (f"|{restart}" if restart else "")
     attempt = job.attack(target, given, budget, rng=ImageRandom(job.seed, ids, purpose), **job.own)
     given = _given(job, rows)  # anew: the attack may have written on what it was handed

@@ -65,10 +65,14 @@ class Target:
         batch: the images attacked; ``rows`` below are positions in it.
         goal: when an image is done.
         pixels: native range, so that success can be checked as stored; None to check as float only.
+        slack: a margin below this share of the largest logit is not yet done, as a copy of the model that is
+            searched on may err by so much.
     """
 
-    def __init__(self, model: Model, batch: Batch, goal: Goal, *, pixels: PixelRange | None) -> None:
-        self.model, self.goal, self.pixels = model, goal, pixels
+    def __init__(
+        self, model: Model, batch: Batch, goal: Goal, *, pixels: PixelRange | None, slack: float = 0.0
+    ) -> None:
+        self.model, self.goal, self.pixels, self.slack = model, goal, pixels, slack
         self._targets = batch.targets
         self._wanted = _wanted(goal, model, batch.targets)
         self.gradient_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
@@ -105,7 +109,10 @@ class Target:
     def done(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether these logits are what the goal wants, bool per row."""
         wanted = None if self._wanted is None else self._wanted[rows]
-        return losses.flipped(logits, self._targets[rows], self.model.task, goal=wanted, sure=self.goal.confidence)
+        flips = losses.flipped(logits, self._targets[rows], self.model.task, goal=wanted, sure=self.goal.confidence)
+        if self.slack == 0:
+            return flips
+        return flips & (self.margin(logits, rows) > self.slack * logits.abs().amax(1))
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""

@@ -7,6 +7,7 @@ The copy only proposes; every verdict is the user's own model's. Where the copy'
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ def search_copy(model: Model, images: Tensor, logits: Tensor) -> tuple[Model, st
     images, logits = images[:_TRIAL], logits[:_TRIAL]
     try:
         copied = _shared_copy(model)
-        _fold(copied, images)
+        _fold(copied, images[:1])
         _channels_last(copied)
         with torch.no_grad():
             found = copied(images)
@@ -77,20 +78,21 @@ def _fold(model: Model, images: Tensor) -> None:
 
 def _pairs(model: Model, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and batch norms, each called once, the one on the very output of the other."""
-    made: dict[int, tuple[Tensor, nn.Conv2d]] = {}
+    made: dict[int, tuple[weakref.ref[Tensor], nn.Conv2d]] = {}
     calls: dict[nn.Module, int] = {}
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def after(part: nn.Module, given: Any, output: Tensor) -> None:
         assert isinstance(part, nn.Conv2d)
         calls[part] = calls.get(part, 0) + 1
-        made[id(output)] = (output, part)  # held, so that no other tensor gets its id
+        made[id(output)] = (weakref.ref(output), part)  # not held: a pass with all its outputs is large
 
     def before(part: nn.Module, given: Any) -> None:
         assert isinstance(part, nn.BatchNorm2d)
         calls[part] = calls.get(part, 0) + 1
-        if id(given[0]) in made:
-            found.append((made.pop(id(given[0]))[1], part))
+        origin = made.get(id(given[0]))
+        if origin is not None and origin[0]() is given[0]:
+            found.append((origin[1], part))
 
     hooks = [part.register_forward_hook(after) for part in model.modules() if _plain(part)]
     hooks += [part.register_forward_pre_hook(before) for part in model.modules() if _foldable(part)]

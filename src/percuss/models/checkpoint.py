@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import save_file
 
@@ -36,8 +38,12 @@ class Checkpoint(BaseModel):
     sha256: str
 
 
-def save_model(model: Model, folder: Path, *, weights: str = "trained", outputs: int | None = None) -> Path:
-    """Write the model into a folder (made where missing), each file whole or not at all; returns the folder."""
+def save_model(model: Model, folder: Path, *, weights: str | None = None) -> Path:
+    """Write the model into a folder (made where missing), each file whole or not at all; returns the folder.
+
+    ``weights`` says where they come from; None keeps what the model says. ModelError where the model gives no logits
+    on an image of its size (64 or 224 pixels where it takes any).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "model.safetensors.partial"
     state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
@@ -46,14 +52,35 @@ def save_model(model: Model, folder: Path, *, weights: str = "trained", outputs:
     record = Checkpoint(
         percuss_version=version("percuss"),
         sha256=hashlib.sha256(partial.read_bytes()).hexdigest(),
-        outputs=len(model.classes) if outputs is None else outputs,
-        **{**asdict(model.info), "weights": weights},
+        outputs=_outputs(model),
+        **{**asdict(model.info), "weights": weights or model.info.weights},
     )
     partial.replace(folder / "model.safetensors")
     draft = folder / "model.json.partial"
     draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     draft.replace(folder / "model.json")
     return folder
+
+
+def _outputs(model: Model) -> int:
+    """How many logits: only two classes leave a choice, and then one image tells."""
+    if len(model.outputs) == 1:
+        return model.outputs[0]
+    training = [(part, part.training) for part in model.modules()]
+    device = next((value.device for value in model.parameters()), torch.device("cpu"))
+    try:
+        model.eval()
+        for size in [model.info.size] if model.info.size else [(64, 64), (224, 224)]:
+            with torch.no_grad(), contextlib.suppress(RuntimeError):
+                return int(model(torch.zeros(1, model.info.channels, *size, device=device)).shape[1])
+    finally:
+        for part, mode in training:
+            part.training = mode
+    raise ModelError(
+        "the model takes no image of 64 or 224 pixels, so its number of logits is not known",
+        value=model.info.spec,
+        next_step="give its size: load_model(..., size=(height, width))",
+    )
 
 
 def read_record(folder: Path) -> tuple[Checkpoint, ModelInfo]:

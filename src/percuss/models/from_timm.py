@@ -32,8 +32,9 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     fixed = bool(known is not None and known.fixed_input_size)
     if fixed and options.size:
         settings["img_size"] = options.size
-    with downloading(f"timm:{name}", wanted=options.weights == "pretrained"):
-        network = timm.create_model(name, pretrained=options.weights == "pretrained", **settings)
+    wanted = options.weights == "pretrained"
+    with downloading(f"timm:{name}", wanted=wanted, plain=lambda: timm.create_model(name, **settings)):
+        network = timm.create_model(name, pretrained=wanted, **settings)
     own: dict[str, Any] = cast("dict[str, Any]", network.pretrained_cfg)
     size = (options.size or tuple(own["input_size"][1:])) if fixed else None
     return network, ModelInfo(

@@ -213,7 +213,7 @@ def _write(out: Path, model: Model, division: Division, record: dict[str, Any]) 
     model.info = replace(model.info, weights="trained")
     write_bytes(out / "splits.csv", division.csv().encode())
     write_bytes(out / "history.csv", _csv(record["history"], list(record["history"][0])))
-    save_model(model, out, outputs=record["outputs"])
+    save_model(model, out, weights="trained")
     # Last, so that a folder with training.json is complete.
     write_bytes(out / "training.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
 

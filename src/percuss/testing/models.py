@@ -1,0 +1,159 @@
+"""The contract of a source of models; run it on your own with ``check_source(build, name, folder)``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from percuss.core.errors import ModelError
+from percuss.core.model import Model, ModelInfo
+from percuss.models.checkpoint import save_model
+from percuss.models.options import Options
+from percuss.models.spec import load_model
+from percuss.models.weights import fill, read_weights
+
+Build = Callable[[str, Options], tuple[nn.Module, ModelInfo]]
+
+
+def check_source(build: Build, name: str, folder: Path, *, allow_code: bool = False, pixels: int = 64) -> None:
+    """Run every check on a source.
+
+    Args:
+        build: ``(name, options) -> (network, info)``, one of ``percuss.models.spec.SOURCES`` or like it.
+        name: a network of the source that takes images ``[N, 1 or 3, pixels, pixels]``.
+        folder: an empty folder to write weights in.
+        allow_code: for sources that run code.
+        pixels: side of the images tried.
+
+    Raises:
+        AssertionError: naming the broken promise.
+    """
+    for count in (2, 3):
+        classes = tuple(f"class {i}" for i in range(count))
+        for grey in (False, True):
+            options = Options(classes=classes, channels=1 if grey else 3, grey_inside=grey, allow_code=allow_code)
+            images = torch.rand(4, 1 if grey else 3, pixels, pixels, generator=torch.Generator().manual_seed(count))
+            model = _made(build, name, options)
+            check_record(model, options)
+            check_logits(model, images)
+            check_gradient(model, images)
+            check_start(build, name, options)
+            check_weights(build, name, options, folder=folder)
+    check_folder(_made(build, name, options), images, folder / "saved", allow_code=allow_code)
+    _unknown(build, options)
+
+
+def check_record(model: Model, options: Options) -> None:
+    """The record repeats what was asked, says where the weights are from, and normalises every channel."""
+    info = model.info
+    _hold(info.classes == options.classes, f"classes are {info.classes}, not {options.classes}")
+    _hold(info.task == options.task, f"the task is {info.task}, not {options.task}")
+    _hold(info.channels == options.channels, f"the record says {info.channels} channels, not {options.channels}")
+    _hold(info.weights in ("random", "given"), f"weights that nobody gave are called {info.weights!r}")
+    _hold(len(info.mean) == len(info.std) and min(info.std) > 0, f"mean {info.mean} and std {info.std} do not fit")
+    _hold(not any(part.training for part in model.modules()), "a part of the model is not in eval mode")
+
+
+def check_logits(model: Model, images: Tensor) -> None:
+    """Finite float32 logits, the same when asked again and for an image alone; not all alike."""
+    try:
+        with torch.no_grad():
+            logits, again = model(images), model(images)
+            alone = torch.cat([model(image.unsqueeze(0)) for image in images])
+    except ModelError as error:
+        raise AssertionError(f"the model does not take its own images: {error}") from error
+    _hold(bool(torch.isfinite(logits).all()), "logits are not finite")
+    _hold(torch.equal(logits, again), "asked again, the model says something else")
+    scale = float(logits.abs().max())
+    _hold(bool((logits - alone).abs().max() <= 1e-4 * scale), "an image's logits depend on its batch mates")
+    with torch.no_grad():
+        by_hand = model.network((images - model.mean) / model.std).float()
+    _hold(torch.equal(by_hand, logits), "normalisation is not what the record says")
+
+
+def check_gradient(model: Model, images: Tensor) -> None:
+    """A gradient reaches every image."""
+    point = images.clone().requires_grad_(True)
+    logits = model(point)
+    _hold(logits.requires_grad, "no gradient reaches the input")
+    # Random directions: the sum of all logits may have no gradient where a network's outputs are coupled.
+    weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+    (found,) = torch.autograd.grad(logits, point, weights, allow_unused=True)
+    _hold(found is not None and bool((found != 0).flatten(1).any(1).all()), "no gradient reaches the input")
+
+
+def check_start(build: Build, name: str, options: Options) -> None:
+    """The random start follows torch's seed."""
+    first, second = (_made(build, name, options).network.state_dict() for _ in range(2))
+    same = all(torch.equal(value, second[key]) for key, value in first.items())
+    _hold(same, "the same seed gives other weights")
+
+
+def check_weights(build: Build, name: str, options: Options, *, folder: Path) -> None:
+    """Weights of a file arrive whole; a name missing, or another shape, is a ModelError that says which."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = _made(build, name, options).network
+    moved = {key: (value + 1 if value.is_floating_point() else value) for key, value in network.state_dict().items()}
+    key = next(name for name, value in moved.items() if value.is_floating_point())
+    _write(folder / "moved.safetensors", moved)
+    fill(network, read_weights(folder / "moved.safetensors"), "moved")
+    arrived = network.state_dict()
+    _hold(all(torch.equal(arrived[name], value) for name, value in moved.items()), "weights of a file do not arrive")
+    for title, wrong in (
+        ("missing", {name: value for name, value in moved.items() if name != key}),
+        ("other shape", moved | {key: torch.zeros(7, 7, 7)}),
+    ):
+        _write(folder / "wrong.safetensors", wrong)
+        try:
+            fill(network, read_weights(folder / "wrong.safetensors"), "wrong")
+        except ModelError as error:
+            _hold(key in str(error) and title in str(error), f"the error of weights that do not fit lacks {key!r}")
+        else:
+            raise AssertionError(f"weights that do not fit are taken ({title})")
+
+
+def check_folder(model: Model, images: Tensor, folder: Path, *, allow_code: bool = False) -> None:
+    """Saved and loaded, the model says the same to the last bit, and its record is the same."""
+    try:
+        again = load_model(save_model(model, folder), allow_code=allow_code)
+    except ModelError as error:
+        raise AssertionError(f"a saved model does not come back: {error}") from error
+    _hold(again.info == model.info, f"the record changes on the way: {again.info}, not {model.info}")
+    with torch.no_grad():
+        _hold(torch.equal(again(images), model(images)), "the saved model gives other logits")
+    trained = load_model(save_model(model, folder, weights="trained"), allow_code=allow_code)
+    _hold(trained.info == replace(model.info, weights="trained"), "the origin of the weights is lost")
+
+
+def _made(build: Build, name: str, options: Options) -> Model:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        network, info = build(name, options)
+    # Not Model.eval: the source must not depend on which of the two sets the mode.
+    return Model(network, info)
+
+
+def _unknown(build: Build, options: Options) -> None:
+    try:
+        build("no_such_network:at_all", options)
+    except ModelError as error:
+        _hold(re.search("no_such_network", str(error)) is not None, "the error of an unknown name does not name it")
+    except Exception as error:
+        raise AssertionError(f"an unknown name raises {type(error).__name__} and not ModelError") from error
+    else:
+        raise AssertionError("an unknown name raises nothing")
+
+
+def _write(path: Path, weights: dict[str, Tensor]) -> None:
+    save_file({key: value.clone().contiguous() for key, value in weights.items()}, path)
+
+
+def _hold(holds: bool, broken: str) -> None:
+    if not holds:
+        raise AssertionError(broken)

@@ -1,0 +1,59 @@
+"""Every source of models keeps the contract; one logit and failed downloads."""
+
+import pytest
+import torch
+from torch import nn
+
+from percuss.core.errors import ModelError
+from percuss.models.checkpoint import save_model
+from percuss.models.pretrained import downloading
+from percuss.models.spec import SOURCES, load_model
+from percuss.testing.models import check_source
+
+NETWORK = {"timm": "resnet10t", "torchvision": "shufflenet_v2_x0_5", "factory": "contract_net:small"}
+FACTORY = """
+from torch import nn
+def small(classes, channels):
+    return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes))
+def single(channels):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1))
+"""
+
+
+@pytest.fixture(autouse=True)
+def factory(tmp_path, monkeypatch):
+    (tmp_path / "contract_net.py").write_text(FACTORY)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_source_keeps_the_contract(source, tmp_path):
+    check_source(SOURCES[source], NETWORK[source], tmp_path / "work", allow_code=source == "factory")
+
+
+def test_model_of_one_logit_comes_back_from_its_folder(tmp_path):
+    model = load_model("factory:contract_net:single", classes=["a", "b"], allow_code=True)
+    again = load_model(save_model(model, tmp_path / "one"), allow_code=True)
+    images = torch.rand(3, 3, 9, 9)
+    assert torch.equal(again(images), model(images)) and again(images).shape == (3, 1)
+
+
+def test_saving_leaves_the_mode_alone_and_needs_a_size_that_works(tmp_path):
+    model = load_model(nn.Sequential(nn.Flatten(), nn.Linear(75, 2)), classes=["a", "b"])
+    with pytest.raises(ModelError, match="give its size"):
+        save_model(model, tmp_path / "unknown")
+    model = load_model(nn.Sequential(nn.Flatten(), nn.Linear(75, 2)), classes=["a", "b"], size=(5, 5)).train()
+    save_model(model, tmp_path / "known")
+    assert model.network.training
+
+
+def test_failed_download_and_failed_construction_are_told_apart():
+    def fail(text):
+        raise RuntimeError(text)
+
+    with pytest.raises(ModelError, match="pretrained weights cannot be had"), downloading("x", wanted=True, plain=int):
+        fail("no route")
+    with pytest.raises(RuntimeError, match="bad width"), downloading("x", wanted=True, plain=lambda: fail("bad width")):
+        fail("anything")
+    with pytest.raises(RuntimeError, match="as it is"), downloading("x", wanted=False):
+        fail("as it is")

@@ -31,6 +31,10 @@ def test_links_resolve(check, root):
     assert [hit for page in pages(root) for hit in check("docs").broken_links(page)] == []
 
 
+def test_every_page_says_something(check, root):
+    assert [page.name for page in pages(root) if check("docs").says_nothing(page)] == []
+
+
 @pytest.mark.parametrize(
     ("package", "marker", "folder"), [("attacks", None, "attacks"), ("data", "open_set", "datasets")]
 )

@@ -48,6 +48,12 @@ def commands(block: Block) -> list[str]:
     return [line[2:].strip() for line in joined.splitlines() if line.startswith("$ ")]
 
 
+def says_nothing(page: Path) -> bool:
+    """Whether a page has no heading, or next to nothing below it."""
+    text = page.read_text(encoding="utf-8").strip()
+    return not text.startswith("# ") or len(text.partition("\n")[2].strip()) < 80
+
+
 def anchor(heading: str) -> str:
     """The anchor that a heading gets: lower case, spaces to hyphens, punctuation dropped."""
     plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", lambda m: m[1] or "", heading).lower()

@@ -127,3 +127,24 @@ def test_single_class_in_the_split_still_runs(folder, tmp_path):
     one = images.subset(ids=[name for name in images.ids if name.startswith("a/")])
     done = audit(data=one, model=model(), out=tmp_path / "run", **ONE)
     assert done.results.clean.auc.value is None
+
+
+def test_images_without_gradient_do_not_end_the_run_and_are_named(folder, tmp_path):
+    class Dead(Mean):
+        """Saturated for images of class a: their logits do not depend on the pixels."""
+
+        def forward(self, images):
+            logits = super().forward(images)
+            return torch.where((images.mean((1, 2, 3)) < 0.45)[:, None], logits.detach() + 0 * logits, logits)
+
+    for i in range(1, 6):  # more of them, so that whole portions hold nothing else
+        for copy in range(7):
+            (folder / "a" / f"{i}-{copy}.png").write_bytes((folder / "a" / f"{i}.png").read_bytes())
+    done = run(folder, tmp_path, Model(Dead(), ModelInfo("dead", "classify", ("a", "b"), 1)))
+    found = next(f for f in done.results.findings if f.id == "no-gradient-images")
+    assert found.severity == "severe" and found.evidence["images_without_gradient"] == 41
+    assert len(done.clean) == 47 and set(done.rows["id"]) == set(done.clean["id"])
+
+
+def test_sound_model_has_no_images_without_gradient(folder, tmp_path):
+    assert not [f for f in run(folder, tmp_path).results.findings if f.id in ("no-gradient-images", "smaller-batch")]

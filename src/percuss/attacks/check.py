@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from percuss.attacks.engine import device_of, frozen
+from percuss.attacks.eval_mode import device_of, frozen
 from percuss.attacks.target import Batch, Goal, Target, no_gradient
 from percuss.core.errors import ModelError
 from percuss.core.model import Model, decide

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from percuss.attacks.eval_mode import device_of, frozen
 from percuss.attacks.fast import TOLERANCE, search_copy
 from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.target import Batch, Goal, Target, no_gradient
@@ -30,12 +30,16 @@ T = TypeVar("T")
 
 @dataclass
 class Swept:
-    """What a sweep gives: one outcome per budget and image (budgets in order), images by budget text, notes."""
+    """What a sweep gives: one outcome per budget and image (budgets in order), images by budget text, notes.
+
+    ``silent`` names the images on which a gradient was asked for and was zero every time.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     images: dict[str, Tensor] = field(default_factory=dict)
     stored: dict[str, Tensor] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -52,8 +56,8 @@ class Job:
     batch_size: int
     notes: list[str] = field(default_factory=list)
     search: Model | None = None
-    tried: int = 0
-    saw_gradient: bool = False
+    asked: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
 
     @property
     def pixels(self) -> PixelRange | None:
@@ -78,6 +82,7 @@ def run_attack(  # noqa: PLR0913
     seed: int = 0,
     batch_size: int = 32,
     settings: dict[str, Any] | None = None,
+    allow_silent: bool = False,
 ) -> Swept:
     """Attack every rightly decided image within each budget, smallest first.
 
@@ -89,6 +94,7 @@ def run_attack(  # noqa: PLR0913
         seed: with id, attack and budget it decides all randomness: batch size and mates do not matter.
         batch_size: halved, with a note, when memory runs out.
         settings: of the attack (its keyword arguments) and of every attack (``Goal``).
+        allow_silent: whether the gradients of all images may be zero; they are then listed in ``silent`` only.
 
     Raises:
         AttackError: unknown attack setting; an attack that leaves budget or range.
@@ -108,6 +114,9 @@ def run_attack(  # noqa: PLR0913
             cost, carried = _sweep(job, budget, held, clean)
             swept.outcomes += _rows(job, budget, held, clean, (cost, carried))
             swept.images[budget.text], swept.stored[budget.text] = held.images.clone(), held.stored.clone()
+            if job.asked and not job.heard and not allow_silent:
+                raise no_gradient()
+    swept.silent = sorted(job.asked - job.heard)
     return swept
 
 
@@ -124,30 +133,6 @@ def split_settings(name: str, attack: Callable[..., Any], settings: dict[str, An
             raise AttackError(f"the attack {name} has no setting {key}", allowed=nearest(key, shared | own))
     goal = Goal(**{key: value for key, value in settings.items() if key in shared})
     return goal, {key: value for key, value in settings.items() if key in own}
-
-
-@contextmanager
-def frozen(model: torch.nn.Module) -> Iterator[None]:
-    """Within, the model is in eval mode and no gradient is computed for its parameters."""
-    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for parameter, _ in wanted:
-            parameter.requires_grad_(False)
-        model.eval()
-        yield
-    finally:
-        for parameter, flag in wanted:
-            parameter.requires_grad_(flag)
-        for module, mode in modes:
-            module.training = mode
-
-
-def device_of(model: torch.nn.Module) -> torch.device:
-    """Where the model's first parameter or buffer lives."""
-    for values in (*model.parameters(), *model.buffers()):
-        return values.device
-    return torch.device("cpu")
 
 
 def _check_budgets(budgets: Sequence[Budget], batch_size: int) -> None:
@@ -231,8 +216,6 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
             cost.gradients[rows] += spent.gradients
             cost.forwards[rows] += spent.forwards
         pending = [i for i in pending if not (held.success[i] and held.success_stored[i])]
-    if job.tried and not job.saw_gradient:
-        raise no_gradient()
     return cost, before & ~fresh
 
 
@@ -250,8 +233,8 @@ def _strike(job: Job, budget: Budget, rows: Rows, restart: int) -> tuple[Measure
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=eps, who=(job.name, ids))
     found = measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
-    job.tried += int(target.gradient_evaluations.sum())
-    job.saw_gradient |= target.saw_gradient
+    job.asked |= {name for name, count in zip(ids, target.gradient_evaluations.tolist(), strict=True) if count}
+    job.heard |= {name for name, seen in zip(ids, target.saw_gradient.tolist(), strict=True) if seen}
     return found, Cost(target.gradient_evaluations, target.model_evaluations)
 
 

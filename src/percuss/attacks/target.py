@@ -77,7 +77,7 @@ class Target:
         self._wanted = _wanted(goal, model, batch.targets)
         self.gradient_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
         self.model_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
-        self.saw_gradient = False
+        self.saw_gradient = torch.zeros(len(batch.images), dtype=torch.bool)
 
     def logits(self, images: Tensor, rows: Tensor) -> Tensor:
         """Logits of images that belong to these rows; no gradient."""
@@ -102,8 +102,9 @@ class Target:
             (found,) = torch.autograd.grad(logits, inputs, slope, allow_unused=True)
         if found is None:
             raise no_gradient()
-        if not self.saw_gradient:
-            self.saw_gradient = bool((found != 0).any())
+        unseen = ~self.saw_gradient[rows.cpu()]
+        if bool(unseen.any()):
+            self.saw_gradient[rows.cpu()[unseen]] = (found[unseen.to(found.device)] != 0).flatten(1).any(1).cpu()
         return _finite(logits.detach()), torch.nan_to_num(found)
 
     def done(self, logits: Tensor, rows: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from percuss.attacks.engine import device_of, frozen, run_attack
+from percuss.attacks.engine import run_attack
+from percuss.attacks.eval_mode import device_of, frozen
 from percuss.core.budget import Budget, parse_budget
 from percuss.core.errors import ModelError
 from percuss.core.images import PixelRange, Task, Tensors

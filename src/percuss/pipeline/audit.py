@@ -143,8 +143,10 @@ def _portions(work: Work, say: Progress) -> list[Portion]:
 
 
 def _checked(model: Model, chosen: Chosen) -> list[Finding]:
-    """The check on a few images, before anything is written."""
-    for ids in chosen.chunks:
+    """The check on a few images from all over the set, before anything is written."""
+    count = len(chosen.ids)
+    few = tuple(dict.fromkeys(chosen.ids[i * (count - 1) // 7] for i in range(8)))
+    for ids in (few, *chosen.chunks):  # more are read only where none of the few can be
         batch = read_chunk(chosen, ids)
         if batch.ids:
             return list(check_model(model, batch.images[:8], batch.targets[:8]))

@@ -36,7 +36,8 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
                 {"weights": work.model.info.weights},
             )
         )
-    notes = [str(note) for part in parts for note in part.attrs.get("notes", ())]
+    found += _silence(work, parts)
+    notes = [str(note) for part in parts for note in part.attrs.get("notes", ()) if "out of memory" in str(note)]
     if notes:
         found.append(
             Finding(
@@ -47,6 +48,23 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
             )
         )
     return found
+
+
+def _silence(work: Work, parts: list[pd.DataFrame]) -> list[Finding]:
+    """Images whose gradient was zero whenever an attack asked: nothing can be said of them by following gradients."""
+    silent = {str(name) for part in parts for name in part.attrs.get("silent", ())}
+    attacked = {str(name) for part in parts for name in part.loc[part["correct"], "id"]}
+    if not silent:
+        return []
+    return [
+        Finding(
+            "no-gradient-images",
+            "severe" if len(silent) > 0.01 * len(attacked) else "warning",
+            f"On {len(silent)} of {len(attacked)} images an attack got no gradient at all, first {min(silent)}: "
+            "that they did not flip says nothing, and the curve may look better than the model is.",
+            {"images_without_gradient": len(silent), "images": len(attacked), "ids": sorted(silent)[:20]},
+        )
+    ]
 
 
 def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: str) -> dict[str, Any]:

@@ -154,10 +154,11 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         seed=work.plan.seed,
         batch_size=work.plan.batch_size,
         settings=settings,
+        allow_silent=True,  # the whole run decides (context.silence), not one portion
     )
     rows = _relabelled(swept.outcomes, portion) if work.plan.protocol == "paper" else swept.outcomes
     table = frame(_with_images(rows, swept, portion, key))
-    table.attrs = {"notes": list(swept.notes), "seconds": time.monotonic() - begun}
+    table.attrs = {"notes": list(swept.notes), "silent": swept.silent, "seconds": time.monotonic() - begun}
     work.folder.write_table(f"parts/{key}.parquet", table)
     return table, True
 

@@ -19,7 +19,7 @@ class Sound:
 
     def __call__(self, name, options):
         if name != "plain":
-            raise ModelError("no such network", value=name)
+            raise ModelError("no such network", value=name, allowed="plain")
         inner = 3 if options.grey_inside else options.channels
         info = ModelInfo(
             "faulty:plain",
@@ -60,6 +60,34 @@ class FalseOrigin(Sound):
 class ShortStd(Sound):
     def info(self, info):
         return replace(info, mean=(0.1, 0.2, 0.3), std=(0.1, 0.2))
+
+
+class IgnoresConfiguration(Sound):
+    def info(self, info):
+        return replace(info, mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+class NormalisesTwice(Sound):
+    def network(self, channels, outputs):
+        class Again(nn.Module):
+            def forward(self, images):
+                return (images - 0.5) / 0.25
+
+        return nn.Sequential(Again(), super().network(channels, outputs))
+
+
+class StaysInTraining(Sound):
+    def network(self, channels, outputs):
+        class Stays(nn.Sequential):
+            def train(self, mode=True):
+                return super().train(True)
+
+        return Stays(super().network(channels, outputs))
+
+
+class Elsewhere(Sound):
+    def network(self, channels, outputs):
+        return super().network(channels, outputs).to("meta")
 
 
 class TooWide(Sound):
@@ -144,6 +172,13 @@ class TakesAnyName(Sound):
         return super().__call__("plain", options)
 
 
+class KnowsNoNearest(Sound):
+    def __call__(self, name, options):
+        if name != "plain":
+            raise ModelError("no such network", value=name)
+        return super().__call__(name, options)
+
+
 class CrashesOnNames(Sound):
     def __call__(self, name, options):
         return {"plain": super().__call__}[name](name, options)
@@ -156,9 +191,13 @@ def registered(monkeypatch):
     return spec.SOURCES
 
 
-def run(source, registered, folder):
+def run(source, registered, folder, with_raw=True):
     registered["faulty"] = source
-    check_source(source, "plain", folder / "work", pixels=16)
+    check_source(source, "plain", folder / "work", pixels=16, raw=raw if with_raw else None)
+
+
+def raw(classes):
+    return Sound().network(3, classes), (0.5,) * 3, (0.25,) * 3
 
 
 def test_sound_source_passes(registered, tmp_path):
@@ -171,11 +210,15 @@ def test_sound_source_passes(registered, tmp_path):
      (ShortStd, "do not fit"), (TooWide, "does not take its own images"), (Trains, "depend on its batch mates"),
      (Drops, "says something else"), (Detaches, "no gradient reaches"), (Rounds, "no gradient reaches"),
      (Explodes, "not finite"), (OwnSeed, "other weights"), (Forgets, "other logits"),
-     (TakesAnyName, "unknown name raises nothing"), (CrashesOnNames, "KeyError and not ModelError")],
+     (IgnoresConfiguration, "are not the configuration's"), (NormalisesTwice, "normalised by hand"),
+     (StaysInTraining, "not in eval mode"), (Elsewhere, "lies on cpu, meta, not on cpu"),
+     (KnowsNoNearest, "'plainx' does not name 'plain'"), (TakesAnyName, "unknown name raises nothing"),
+     (CrashesOnNames, "KeyError and not ModelError")],
 )  # fmt: skip
 def test_fault_is_named(fault, message, registered, tmp_path):
     with pytest.raises(AssertionError, match=message):
-        run(fault(), registered, tmp_path)
+        # Against the raw network most faults show at once; the other checks must see theirs without it.
+        run(fault(), registered, tmp_path, with_raw=fault in (IgnoresConfiguration, NormalisesTwice))
 
 
 def test_weights_taken_in_part_are_seen(registered, tmp_path, monkeypatch):
@@ -192,16 +235,42 @@ def test_weights_taken_in_part_are_seen(registered, tmp_path, monkeypatch):
         run(Sound(), registered, tmp_path)
 
 
-def test_record_lost_on_the_way_is_seen(registered, tmp_path, monkeypatch):
+def test_error_without_shapes_is_seen(registered, tmp_path, monkeypatch):
+    from percuss.testing import models
+
+    real = models.fill
+
+    def vague(network, weights, source):
+        try:
+            real(network, weights, source)
+        except ModelError as error:
+            raise ModelError(str(error).replace("(7, 7, 7)", "odd")) from error
+
+    monkeypatch.setattr(models, "fill", vague)
+    with pytest.raises(AssertionError, match=r"lacks '\(7, 7, 7\)'"):
+        run(Sound(), registered, tmp_path)
+
+
+@pytest.mark.parametrize("lost", [{"channels": 1}, {"mean": (0.0,) * 3}, {"std": (1.0,) * 3}, {"weights": "trained"}])
+def test_record_lost_on_the_way_is_seen(lost, registered, tmp_path, monkeypatch):
     from percuss.testing import models
 
     real = models.load_model
 
     def other(folder, **options):
         model = real(folder, **options)
-        model.info = replace(model.info, mean=(0.0,) * len(model.info.mean))
+        model.info = replace(model.info, **lost)
         return model
 
     monkeypatch.setattr(models, "load_model", other)
     with pytest.raises(AssertionError, match="record changes on the way"):
+        run(Sound(), registered, tmp_path)
+
+
+def test_origin_that_always_says_random_is_seen(registered, tmp_path, monkeypatch):
+    from percuss.testing import models
+
+    real = models.save_model
+    monkeypatch.setattr(models, "save_model", lambda model, folder, weights=None: real(model, folder))
+    with pytest.raises(AssertionError, match="origin of the weights is lost"):
         run(Sound(), registered, tmp_path)

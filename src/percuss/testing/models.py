@@ -19,17 +19,25 @@ from percuss.models.spec import load_model
 from percuss.models.weights import fill, read_weights
 
 Build = Callable[[str, Options], tuple[nn.Module, ModelInfo]]
+# The network as its library builds it for a number of classes and three channels, and the mean and std it wants.
+Raw = Callable[[int], tuple[nn.Module, tuple[float, ...], tuple[float, ...]]]
+
+_SEED = 7
 
 
-def check_source(build: Build, name: str, folder: Path, *, allow_code: bool = False, pixels: int = 64) -> None:
+def check_source(
+    build: Build, name: str, folder: Path, *, allow_code: bool = False, pixels: int = 64, raw: Raw | None = None
+) -> None:
     """Run every check on a source.
 
     Args:
         build: ``(name, options) -> (network, info)``, one of ``percuss.models.spec.SOURCES`` or like it.
         name: a network of the source that takes images ``[N, 1 or 3, pixels, pixels]``.
         folder: an empty folder to write weights in.
-        allow_code: for sources that run code.
+        allow_code: for sources that run code; the others must answer a misspelt name with the nearest.
         pixels: side of the images tried.
+        raw: the same network built without the source, from the same random state: ``classes -> (network, mean,
+            std)``. Without it nobody can see a network that normalises twice or not as its configuration says.
 
     Raises:
         AssertionError: naming the broken promise.
@@ -42,11 +50,15 @@ def check_source(build: Build, name: str, folder: Path, *, allow_code: bool = Fa
             model = _made(build, name, options)
             check_record(model, options)
             check_logits(model, images)
+            if raw is not None:
+                check_normalisation(model, images, raw)
             check_gradient(model, images)
             check_start(build, name, options)
             check_weights(build, name, options, folder=folder)
-    check_folder(_made(build, name, options), images, folder / "saved", allow_code=allow_code)
-    _unknown(build, options)
+            check_folder(model, images, folder / f"saved {count} {grey}", allow_code=allow_code)
+    _unknown(build, options, "no_such_network:at_all", expected="no_such_network")
+    if not allow_code:
+        _unknown(build, options, f"{name}x", expected=name)
 
 
 def check_record(model: Model, options: Options) -> None:
@@ -58,6 +70,8 @@ def check_record(model: Model, options: Options) -> None:
     _hold(info.weights in ("random", "given"), f"weights that nobody gave are called {info.weights!r}")
     _hold(len(info.mean) == len(info.std) and min(info.std) > 0, f"mean {info.mean} and std {info.std} do not fit")
     _hold(not any(part.training for part in model.modules()), "a part of the model is not in eval mode")
+    places = {str(value.device) for value in (*model.parameters(), *model.buffers())}
+    _hold(places == {"cpu"}, f"a new model lies on {', '.join(sorted(places))}, not on cpu")
 
 
 def check_logits(model: Model, images: Tensor) -> None:
@@ -72,9 +86,21 @@ def check_logits(model: Model, images: Tensor) -> None:
     _hold(torch.equal(logits, again), "asked again, the model says something else")
     scale = float(logits.abs().max())
     _hold(bool((logits - alone).abs().max() <= 1e-4 * scale), "an image's logits depend on its batch mates")
-    with torch.no_grad():
-        by_hand = model.network((images - model.mean) / model.std).float()
-    _hold(torch.equal(by_hand, logits), "normalisation is not what the record says")
+
+
+def check_normalisation(model: Model, images: Tensor, raw: Raw) -> None:
+    """Logits are those of the raw network on images normalised by hand with its configuration."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(_SEED)
+        network, mean, std = raw(len(model.classes))
+        info = model.info
+        _hold(
+            (info.mean, info.std) == (tuple(mean), tuple(std)),
+            f"mean {info.mean} and std {info.std} are not the configuration's {mean} and {std}",
+        )
+        ready = (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
+        same = torch.equal(network.eval()(ready).float(), model(images))
+    _hold(same, "logits are not those of the raw network on images normalised by hand")
 
 
 def check_gradient(model: Model, images: Tensor) -> None:
@@ -113,7 +139,11 @@ def check_weights(build: Build, name: str, options: Options, *, folder: Path) ->
         try:
             fill(network, read_weights(folder / "wrong.safetensors"), "wrong")
         except ModelError as error:
-            _hold(key in str(error) and title in str(error), f"the error of weights that do not fit lacks {key!r}")
+            wanted = [title, key]
+            if title == "other shape":
+                wanted += ["(7, 7, 7)", str(tuple(moved[key].shape))]
+            for text in wanted:
+                _hold(text in str(error), f"the error of weights that do not fit lacks {text!r}")
         else:
             raise AssertionError(f"weights that do not fit are taken ({title})")
 
@@ -133,17 +163,17 @@ def check_folder(model: Model, images: Tensor, folder: Path, *, allow_code: bool
 
 def _made(build: Build, name: str, options: Options) -> Model:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
+        torch.manual_seed(_SEED)
         network, info = build(name, options)
-    # Not Model.eval: the source must not depend on which of the two sets the mode.
     return Model(network, info)
 
 
-def _unknown(build: Build, options: Options) -> None:
+def _unknown(build: Build, options: Options, name: str, *, expected: str) -> None:
     try:
-        build("no_such_network:at_all", options)
+        build(name, options)
     except ModelError as error:
-        _hold(re.search("no_such_network", str(error)) is not None, "the error of an unknown name does not name it")
+        found = re.search(rf"(?<!\w){re.escape(expected)}(?!\w)", str(error))
+        _hold(found is not None, f"the error of the unknown name {name!r} does not name {expected!r}")
     except Exception as error:
         raise AssertionError(f"an unknown name raises {type(error).__name__} and not ModelError") from error
     else:

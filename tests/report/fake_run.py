@@ -154,7 +154,7 @@ def _results(fake: Fake, clean: pd.DataFrame, rows: pd.DataFrame) -> Results:
     right = int(clean["correct"].sum())
     curves, eps_of = [], {}
     proper = [a for a in fake.attacks if a != "noise"]
-    for attack in ("worst", *fake.attacks):
+    for attack in (*(("worst",) if set(fake.attacks) - {"noise"} else ()), *fake.attacks):
         for text in fake.budgets:
             budget = parse_budget(text)
             eps = budget.eps((3, 32, 32))

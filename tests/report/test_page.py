@@ -79,6 +79,7 @@ CASES = {
     "many classes": Fake(n=40, classes=tuple(f"class {i}" for i in range(7))),
     "16 bit": Fake(n=20, sixteen=True, side=40),
     "severe": Fake(n=20, findings=(("no-gradient", "severe", "The attacks were blind."), ("a", "info", "Fine."))),
+    "noise only": Fake(n=20, attacks=("noise",), images=False, findings=()),
     "no noise": Fake(n=20, attacks=("pgd",), findings=()),
 }
 
@@ -124,6 +125,37 @@ def test_verdict_in_awkward_cases(tmp_path: Path) -> None:
     assert "20 images (patients unknown)" in unknown
     assert "AUCnot defined" in unknown
     assert "No attacked images were kept" in unknown
+
+
+def test_noise_alone_is_not_called_an_attack(tmp_path: Path) -> None:
+    html, _, text = read(tmp_path / "run", CASES["noise only"])
+    assert "No attack was run, so it is not known how small a change flips its decisions." in text
+    assert "Random noise only: no attack was run in this norm." in text
+    assert "<td>not attacked</td>" in html and "<td>never flipped</td>" not in html
+    assert "Share of images flipped within" not in html and "still right, as float" in html
+
+
+def test_one_image_is_spoken_of_as_one(tmp_path: Path) -> None:
+    _, _, text = read(tmp_path / "run", CASES["one image"])
+    assert re.search(r"Without any attack it is (right|wrong) on it\.", text)
+    assert not re.search(
+        r"of the one image|none of 1\b|on [01] of 1 images|Half of the images", text.split("Findings")[0]
+    )
+
+
+def test_network_from_python_is_repeated_in_python(tmp_path: Path) -> None:
+    folder = build(tmp_path / "run", CASES["no noise"])
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results["model"]["spec"] = "module"
+    results["environment"].pop("command", None)
+    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert "The model given in Python was tested" in html and "percuss.audit(data=" in html
+
+
+def test_long_names_may_wrap(tmp_path: Path) -> None:
+    html, _, _ = read(tmp_path / "run", Fake(n=20, id_prefix="a-long-folder/" * 4, images=False))
+    assert '<td class="long">a-long-folder/' in html
 
 
 def test_severe_finding_stands_above_the_number(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def _part(norm: str, results: Results, flips: list[float], stored: list[float]) 
         norm=norm,
         words=NORM_WORDS.get(norm, norm),
         curve=None if axis is None else _curve(results, worst, lines, axis, norm),
-        steps=None if axis is None or len(axis.sizes) < 2 or not flips else _steps(flips, stored, axis, norm, results),
+        steps=None
+        if axis is None or len(axis.sizes) < 2 or not (flips and worst)
+        else _steps(flips, stored, axis, norm, results),
         worst=[_worst_row(point, results) for point in worst],
         every=every,
         quartiles=[

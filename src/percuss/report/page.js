@@ -5,7 +5,7 @@
 
   // The table of every image: sorted and filtered in memory, one page in the document.
   const all = JSON.parse($("data").textContent), PAGE = 50;
-  const states = { flipped: "flipped", never: "never flipped", wrong: "wrong before" };
+  const states = { flipped: "flipped", never: "never flipped", wrong: "wrong before", untried: "not attacked" };
   let shown = all, page = 0, column = -1, down = false;
   const text = (row) => [row[0], row[1], row[2], row[3], states[row[4]], row[6] || "–", row[8] || "–", row[9] || "–", row[10]?.toFixed(2) ?? "–", row[11] ?? "–"];
   const numeric = new Set([5, 6, 8, 9]);
@@ -19,6 +19,7 @@
         const cell = line.insertCell();
         cell.textContent = value;
         if (numeric.has(place)) cell.className = "n";
+        else if (place < 4 && value.length > 40) cell.className = "long";
       });
       return line;
     }));
@@ -60,6 +61,7 @@
   $("back").addEventListener("click", () => { page -= 1; draw(); });
   $("forth").addEventListener("click", () => { page += 1; draw(); });
   draw();
+  document.querySelectorAll(".scroll").forEach((part) => { if (part.scrollWidth > part.clientWidth) part.tabIndex = 0; });
 
   // The viewer: original below, attacked above; flicker, hold and wipe only change what covers what.
   const viewer = $("viewer"), above = $("above"), below = $("below"), stack = $("stack"), wipe = $("wipe");
@@ -74,11 +76,12 @@
     const k = Number($("zoom").value);
     for (const part of [above, below, stack]) { part.style.width = `${size[0] * k}px`; part.style.height = `${size[1] * k}px`; }
   };
-  const stop = () => { clearInterval(timer); timer = 0; flash = false; $("flicker").setAttribute("aria-pressed", "false"); paint(); };
+  const stop = () => { clearInterval(timer); timer = 0; flash = false; $("flicker").setAttribute("aria-pressed", "false"); $("side").removeAttribute("aria-live"); paint(); };
   const start = () => {
     clearInterval(timer);
     timer = setInterval(() => { flash = !flash; paint(); }, 1000 / Number($("rate").value));
     $("flicker").setAttribute("aria-pressed", "true");
+    $("side").setAttribute("aria-live", "off"); // a screen reader need not say each change
   };
   const hold = (on) => { held = on; paint(); };
   document.querySelectorAll(".compare").forEach((button) => button.addEventListener("click", () => {

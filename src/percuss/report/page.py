@@ -49,6 +49,7 @@ def write_report(folder: Path) -> Path:
             parts=norm_parts(results, flips),
             gallery=gallery(folder, results, rows, norm=point.norm if point else None),
             lines=lines[:STATIC_ROWS],
+            untried=any(line[4] == "untried" for line in lines),
             n_lines=len(lines),
             payload=_payload(lines),
         ),
@@ -127,10 +128,15 @@ def _command(results: Results) -> str:
     recorded = results.environment.get("command")
     if recorded:
         return recorded
+    names = list(dict.fromkeys(str(attack["name"]) for attack in results.attacks if attack.get("name")))
+    if results.model.spec == "module":  # a network handed over in Python, which no command can name
+        return (
+            f"percuss.audit(data={results.data.spec!r}, model=NETWORK, attacks={names!r}, "
+            f"budgets={list(results.budgets)!r}, seed={results.seed}, out='RUN')"
+        )
     words = ["percuss", "audit", "--data", results.data.spec, "--model", results.model.spec, "--out", "RUN"]
     if results.data.split:
         words += ["--split", results.data.split]
-    names = list(dict.fromkeys(str(attack["name"]) for attack in results.attacks if attack.get("name")))
     if names:
         words += ["--attack", ",".join(names)]
     for budget in results.budgets:

@@ -76,7 +76,7 @@ def flip_sizes(rows: pd.DataFrame, clean: pd.DataFrame, norm: str, *, stored: bo
 def table(rows: pd.DataFrame, clean: pd.DataFrame, data: DataRecord) -> list[list[Any]]:
     """One list per image and norm, for the table of the report.
 
-    Columns: id, norm, label, clean prediction, state (flipped, never, wrong), eps as number or None, its text,
+    Columns: id, norm, label, clean prediction, state (flipped, never, wrong, untried), eps as number or None, its text,
     the same two as stored, attack, confidence after the attack, gradient evaluations of that attack.
     """
     real = rows[~_controls(rows)]
@@ -93,8 +93,8 @@ def table(rows: pd.DataFrame, clean: pd.DataFrame, data: DataRecord) -> list[lis
 
 def _line(case: dict[str, Any], norm: str, data: DataRecord, found: tuple[dict[str, Any] | None, ...]) -> list[Any]:
     flip, kept, last = found
-    state = "wrong" if not case["correct"] else "flipped" if flip or kept else "never"
-    basis = (flip or kept or last) if state != "wrong" else None
+    basis = (flip or kept or last) if case["correct"] else None
+    state = "wrong" if not case["correct"] else "flipped" if flip or kept else "never" if last else "untried"
     sizes: list[Any] = []
     for row in (flip, kept):
         sizes += [_finite(row["eps"]), size_text(str(row["budget"]))] if row else [None, ""]

@@ -52,7 +52,9 @@ def verdict(results: Results, split: str) -> Verdict:
             small = "no image was right before the attack, so none could be flipped"
         else:
             big = counted(rate)
-            small = f"images flipped by {point.budget}; {share(rate)}"
+            small = f"{'image' if rate.n == 1 else 'images'} flipped by {point.budget}; {share(rate)}"
+    else:
+        sentences.append("No attack was run, so it is not known how small a change flips its decisions.")
     sentences.append(
         "An attack can only show that a model is weak: what no attack flipped here, a better one may still flip."
     )
@@ -91,11 +93,14 @@ def _tested(results: Results, split: str) -> str:
     if data.n_groups == 1:
         groups = "of one patient"
     bad = f"; {data.n_bad} more could not be read and were left out" if data.n_bad else ""
-    return f"The model {results.model.spec} was tested on {images} {groups} from {data.spec}{split}{bad}."
+    model = "The model given in Python" if results.model.spec == "module" else f"The model {results.model.spec}"
+    return f"{model} was tested on {images} {groups} from {data.spec}{split}{bad}."
 
 
 def _clean(results: Results) -> str:
     accuracy = results.clean.accuracy
+    if accuracy.n == 1 and accuracy.value is not None:
+        return f"Without any attack it is {'right' if hits(accuracy) else 'wrong'} on it."
     return f"Without any attack it is right on {counted(accuracy)} images: {share(accuracy)}."
 
 
@@ -121,10 +126,11 @@ def _flips(point: CurvePoint, results: Results) -> list[str]:
     if rate.value is None:
         return ["No image was right before the attack, so there was nothing to flip."]
     count = hits(rate)
-    those = "the one image" if rate.n == 1 else f"the {whole(rate.n)} images"
-    number = f"{counted(rate)} images" if count and rate.n > 1 else those if count else f"none of {those}"
+    number = f"flips {counted(rate)} images" if count else f"flips none of the {whole(rate.n)} images"
+    if rate.n == 1:
+        number = f"{'flips' if count else 'does not flip'} the one image"
     stored = _storable(point, results)
-    said = [f"{_amount(point, results)} flips {number} that the model had right: {share(rate)}."]
+    said = [f"{_amount(point, results)} {number} that the model had right: {share(rate)}."]
     if stored and point.success_rate.value is not None and hits(point.success_rate) != count:
         said.append(f"Held in full precision and not rounded for storage, it flips {counted(point.success_rate)}.")
     if not stored and point.success_rate_stored.value is not None:
@@ -135,13 +141,13 @@ def _flips(point: CurvePoint, results: Results) -> list[str]:
 def _half(point: CurvePoint, results: Results) -> list[str]:
     for item in results.sensitivity:
         if item.norm == point.norm and item.stored == _storable(point, results) and item.largest_tried is not None:
+            one = item.n_correct == 1
             if item.quartiles[1] is None:
                 largest = absolute_text(item.norm, item.largest_tried, results.data)
-                return [
-                    f"Less than half of the images that were right flip at up to {largest}, the largest size tried."
-                ]
+                few = "It does not flip" if one else "Less than half of the images that were right flip"
+                return [f"{few} at up to {largest}, the largest size tried."]
             half = absolute_text(item.norm, item.quartiles[1], results.data)
-            return [f"Half of the images that were right flip at {half} or less."]
+            return [f"{'It flips' if one else 'Half of the images that were right flip'} at {half} or less."]
     return []
 
 
@@ -151,6 +157,8 @@ def _noise(point: CurvePoint, results: Results) -> list[str]:
             if other.success_rate_stored.value is None:
                 return []
             count = hits(other.success_rate_stored)
+            if other.success_rate_stored.n == 1:
+                return [f"Random noise of the same size {'flips it too' if count else 'does not flip it'}."]
             return [f"Random noise of the same size flips {count or 'none'} of {other.success_rate_stored.n}."]
     return []
 

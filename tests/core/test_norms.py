@@ -132,3 +132,17 @@ def test_random_start_fills_the_ball_uniformly(norm):
     start = random_start(norm, 1.0, room, ImageRandom(0, [str(i) for i in range(400)], "start"))
     inner = float((distance(norm, start) <= 0.5).double().mean())
     assert inner == pytest.approx(0.25, abs=0.08)  # half the radius holds a quarter of a plane's ball
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+def test_a_size_of_its_own_for_each_image(norm):
+    rng = torch.Generator().manual_seed(3)
+    images = torch.rand(5, 3, 6, 6, generator=rng)
+    room, gradient = Room.of(images), torch.randn(5, 3, 6, 6, generator=rng)
+    sizes = torch.tensor([0.02, 0.3, 0.1, 0.05, 0.6], dtype=torch.float64)
+    for work in (project, maximiser):
+        together = work(norm, gradient, sizes, room)
+        for i in range(5):
+            row = slice(i, i + 1)
+            alone = work(norm, gradient[row], float(sizes[i]), room.rows(row))
+            torch.testing.assert_close(together[row], alone, rtol=0, atol=1e-7)

@@ -60,7 +60,7 @@ def _constrain(norm: Norm, change: Tensor, gradient: Tensor, eps: float) -> Tens
         return change.clamp(-eps, eps)
     if norm is Norm.L0:
         strength = gradient.abs().sum(1).flatten(1)
-        chosen = strength.topk(pixels_allowed(eps, change), dim=1).indices
+        chosen = strength.topk(int(pixels_allowed(eps, change)[0]), dim=1).indices
         mask = torch.zeros_like(strength).scatter_(1, chosen, 1.0)
         return change * mask.view(len(change), 1, *change.shape[2:])
     size = distance(norm, change).clamp_min(1e-300)

@@ -3,7 +3,8 @@
 Everything works per image: row i of a result depends on row i of the inputs alone, and scales of gradients
 do not matter. Shapes: changes, gradients and rooms are ``[N, C, H, W]``; ``low <= 0 <= high`` is the room
 each value has (``low = -images``, ``high = 1 - images`` for pixels in [0, 1]). Sizes: linf, l2, l1 in
-[0, 1] units, l0 the share of pixels (all channels of a position count as one), none takes no size.
+[0, 1] units, l0 the share of pixels (all channels of a position count as one), none takes no size. A size is one
+number for all images, or one per image ``[N]``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from percuss.core.budget import Norm
 from percuss.core.seeds import ImageRandom
 
 _ROUNDS = 100  # the active sets below settle in a few rounds; this only bounds the loop
+
+
+Size = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,12 @@ def distance(norm: Norm, change: Tensor) -> Tensor:
     return flat.abs().amax(1).double()
 
 
-def project(norm: Norm, change: Tensor, eps: float, room: Room) -> Tensor:
+def project(norm: Norm, change: Tensor, eps: Size, room: Room) -> Tensor:
     """The nearest change (Euclidean) within both the ball of size ``eps`` and the room."""
     return _PROJECTIONS[norm](change, eps, room)
 
 
-def maximiser(norm: Norm, gradient: Tensor, eps: float, room: Room) -> Tensor:
+def maximiser(norm: Norm, gradient: Tensor, eps: Size, room: Room) -> Tensor:
     """The change within ball and room that raises a linear loss with this gradient most; 0 for a zero gradient."""
     return _MAXIMISERS[norm](gradient, eps, room)
 
@@ -79,7 +83,7 @@ def steepest(norm: Norm, gradient: Tensor) -> Tensor:
     return scaled * (size / length)
 
 
-def random_start(norm: Norm, eps: float, room: Room, rng: ImageRandom) -> Tensor:
+def random_start(norm: Norm, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     """A random change: uniform in the ball, then projected onto the room.
 
     linf: each value uniform in ``[-eps, eps]``. l2, l1: uniform in the ball. l0: a uniformly drawn set of
@@ -89,9 +93,15 @@ def random_start(norm: Norm, eps: float, room: Room, rng: ImageRandom) -> Tensor
     return project(norm, _STARTS[norm](shape, eps, room, rng).to(room.low.device), eps, room)
 
 
-def pixels_allowed(share: float, change: Tensor) -> int:
-    """How many pixels a share allows: ``floor(share * height * width)``."""
-    return min(math.floor(share * change[0, 0].numel() + 1e-9), change[0, 0].numel())
+def pixels_allowed(share: Size, change: Tensor) -> Tensor:
+    """How many pixels a share allows, long ``[N]``: ``floor(share * height * width)``."""
+    pixels = change[0, 0].numel()
+    return (_each(share, change) * pixels + 1e-9).floor().clamp_max(pixels).long()
+
+
+def _each(size: Size, like: Tensor) -> Tensor:
+    """The size of each image, float64 ``[N]``."""
+    return torch.as_tensor(size, dtype=torch.float64, device=like.device).expand(len(like))
 
 
 def _column(values: Tensor) -> Tensor:
@@ -104,26 +114,28 @@ def _unit_peak(gradient: Tensor) -> Tensor:
     return gradient / _column(torch.where(peak > 0, peak, torch.ones_like(peak)))
 
 
-def _project_linf(change: Tensor, eps: float, room: Room) -> Tensor:
-    return room.clip(change.clamp(-eps, eps))
+def _project_linf(change: Tensor, eps: Size, room: Room) -> Tensor:
+    most = _column(_each(eps, change)).to(change.dtype)
+    return room.clip(torch.minimum(torch.maximum(change, -most), most))
 
 
-def _project_none(change: Tensor, eps: float, room: Room) -> Tensor:
+def _project_none(change: Tensor, eps: Size, room: Room) -> Tensor:
     return room.clip(change)
 
 
-def _project_l2(change: Tensor, eps: float, room: Room) -> Tensor:
+def _project_l2(change: Tensor, eps: Size, room: Room) -> Tensor:
     inside = room.clip(change)
     size = inside.flatten(1).norm(dim=1)
-    return inside if bool((size <= eps).all()) else _fill_l2(change, inside, eps, room, limit=1.0)
+    return inside if bool((size <= _each(eps, change)).all()) else _fill_l2(change, inside, eps, room, limit=1.0)
 
 
-def _fill_l2(direction: Tensor, corner: Tensor, eps: float, room: Room, *, limit: float) -> Tensor:
+def _fill_l2(direction: Tensor, corner: Tensor, eps: Size, room: Room, *, limit: float) -> Tensor:
     """``clip(t * direction)`` with the largest ``t <= limit`` that stays in the ball; ``corner`` where all fits.
 
     The size grows with t. For the values now at their ends, t follows in closed form from the rest; it only
     grows from round to round and never beyond the answer, so the rounds end exactly, and early ends are safe.
     """
+    eps = _each(eps, direction)
     fits = corner.flatten(1).norm(dim=1) <= eps
     squares = direction.flatten(1).square()
     whole = squares.sum(1, dtype=torch.float64)
@@ -142,9 +154,9 @@ def _fill_l2(direction: Tensor, corner: Tensor, eps: float, room: Room, *, limit
     return torch.where(_column(fits), corner, room.clip(direction * _column(scale).to(direction.dtype)))
 
 
-def _project_l1(change: Tensor, eps: float, room: Room) -> Tensor:
+def _project_l1(change: Tensor, eps: Size, room: Room) -> Tensor:
     inside = room.clip(change)
-    fits = inside.flatten(1).double().abs().sum(1) <= eps
+    fits = inside.flatten(1).double().abs().sum(1) <= _each(eps, change)
     if bool(fits.all()):
         return inside
     cut = _column(_soft_cut(change, eps, room))
@@ -152,8 +164,9 @@ def _project_l1(change: Tensor, eps: float, room: Room) -> Tensor:
     return torch.where(_column(fits), inside, soft)
 
 
-def _soft_cut(change: Tensor, eps: float, room: Room) -> Tensor:
+def _soft_cut(change: Tensor, eps: Size, room: Room) -> Tensor:
     """The cut mu with ``sum |clip(soft(change, mu))| = eps``, by walking the sorted corners of that sum."""
+    limit = _each(eps, change).unsqueeze(1)
     size = change.flatten(1).double().abs()
     reach = torch.where(change > 0, room.high, -room.low).flatten(1).double()
     corners = torch.cat([size, (size - reach).clamp_min(0)], dim=1)
@@ -161,89 +174,96 @@ def _soft_cut(change: Tensor, eps: float, room: Room) -> Tensor:
     corners, order = corners.sort(dim=1, descending=True)
     signs = signs.gather(1, order)
     slope, height = signs.cumsum(1), (signs * corners).cumsum(1)
-    reached = height - slope * corners >= eps
+    reached = height - slope * corners >= limit
     first = torch.where(reached.any(1), reached.int().argmax(1), torch.full_like(order[:, 0], corners.shape[1]))
     before = (first - 1).clamp_min(0).unsqueeze(1)
-    cut = (height.gather(1, before) - eps) / slope.gather(1, before).clamp_min(1)
+    cut = (height.gather(1, before) - limit) / slope.gather(1, before).clamp_min(1)
     return cut.squeeze(1).clamp_min(0)
 
 
-def _keep_pixels(change: Tensor, gain: Tensor, share: float) -> Tensor:
+def _keep_pixels(change: Tensor, gain: Tensor, share: Size) -> Tensor:
     """The change on the pixels of largest gain ``[N, H, W]``; 0 elsewhere."""
-    count = pixels_allowed(share, change)
-    kept = torch.zeros_like(gain.flatten(1), dtype=torch.bool)
-    kept.scatter_(1, gain.flatten(1).topk(count, dim=1).indices, True)
+    counts = pixels_allowed(share, change)
+    most = int(counts.max()) if len(counts) else 0
+    chosen = gain.flatten(1).topk(most, dim=1).indices
+    within = torch.arange(most, device=gain.device) < counts.unsqueeze(1)
+    kept = torch.zeros_like(gain.flatten(1), dtype=torch.bool).scatter_(1, chosen, within)
     return change * kept.view_as(gain).unsqueeze(1)
 
 
-def _project_l0(change: Tensor, eps: float, room: Room) -> Tensor:
+def _project_l0(change: Tensor, eps: Size, room: Room) -> Tensor:
     inside = room.clip(change)
     return _keep_pixels(inside, (change.square() - (change - inside).square()).sum(1), eps)
 
 
-def _best_linf(gradient: Tensor, eps: float, room: Room) -> Tensor:
-    return room.clip(gradient.sign() * eps)
+def _best_linf(gradient: Tensor, eps: Size, room: Room) -> Tensor:
+    return room.clip(gradient.sign() * _column(_each(eps, gradient)).to(gradient.dtype))
 
 
-def _best_none(gradient: Tensor, eps: float, room: Room) -> Tensor:
+def _best_none(gradient: Tensor, eps: Size, room: Room) -> Tensor:
     return room.corner(gradient)
 
 
-def _best_l2(gradient: Tensor, eps: float, room: Room) -> Tensor:
+def _best_l2(gradient: Tensor, eps: Size, room: Room) -> Tensor:
     return _fill_l2(_unit_peak(gradient), room.corner(gradient), eps, room, limit=math.inf)
 
 
-def _best_l1(gradient: Tensor, eps: float, room: Room) -> Tensor:
+def _best_l1(gradient: Tensor, eps: Size, room: Room) -> Tensor:
     """Spends the size on the values of largest gradient, each to the end of its room."""
     corner = room.corner(gradient).flatten(1)
     gain = gradient.flatten(1).abs().masked_fill(corner == 0, 0)
-    values = gain.shape[1]
-    count = min(values, 64 + 4 * math.ceil(min(eps, values)))
+    values, eps = gain.shape[1], _each(eps, gradient).unsqueeze(1)
+    count = min(values, 64 + 4 * math.ceil(min(float(eps.max()) if len(eps) else 0.0, values)))
     while True:
         index = gain.topk(count, dim=1).indices
         reach = corner.gather(1, index).double()
         before = reach.abs().cumsum(1) - reach.abs()
-        if count == values or bool((before[:, -1] >= eps).all()):
+        if count == values or bool((before[:, -1:] >= eps).all()):
             break
         count = min(values, count * 8)
     spent = torch.minimum(reach.abs(), (eps - before).clamp_min(0)) * reach.sign()
     return torch.zeros_like(corner).scatter_(1, index, spent.to(corner.dtype)).view_as(gradient)
 
 
-def _best_l0(gradient: Tensor, eps: float, room: Room) -> Tensor:
+def _best_l0(gradient: Tensor, eps: Size, room: Room) -> Tensor:
     corner = room.corner(gradient)
     return _keep_pixels(corner, (_unit_peak(gradient) * corner).sum(1), eps)
 
 
-def _start_linf(shape: torch.Size, eps: float, room: Room, rng: ImageRandom) -> Tensor:
-    return rng.uniform(shape, -eps, eps)
+def _wide(eps: Size) -> Size:
+    """Sizes in the shape of draws, which are made on the CPU."""
+    return _column(eps.detach().cpu().float()) if isinstance(eps, Tensor) else eps
 
 
-def _start_l2(shape: torch.Size, eps: float, room: Room, rng: ImageRandom) -> Tensor:
+def _start_linf(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
+    return rng.uniform(shape, -1, 1) * _wide(eps)
+
+
+def _start_l2(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     direction = rng.normal(shape)
-    radius = eps * rng.uniform((1, 1, 1)) ** (1 / math.prod(shape))
+    radius = _wide(eps) * rng.uniform((1, 1, 1)) ** (1 / math.prod(shape))
     return direction * (radius / _column(direction.flatten(1).norm(dim=1)))
 
 
-def _start_l1(shape: torch.Size, eps: float, room: Room, rng: ImageRandom) -> Tensor:
+def _start_l1(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     # Exponential sizes over their sum are uniform on the simplex; one more of them makes the ball's inside.
     size = -rng.uniform(shape).clamp_min(1e-12).log()
     extra = -rng.uniform((1, 1, 1)).clamp_min(1e-12).log()
     sign = rng.uniform(shape, -1, 1).sign()
-    return sign * size * (eps / (size.sum((1, 2, 3), keepdim=True) + extra))
+    return sign * size * (_wide(eps) / (size.sum((1, 2, 3), keepdim=True) + extra))
 
 
-def _start_l0(shape: torch.Size, eps: float, room: Room, rng: ImageRandom) -> Tensor:
+def _start_l0(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     share = rng.uniform(shape).to(room.low.device)
     values = room.low + (room.high - room.low) * share
     return _keep_pixels(values, rng.uniform(shape[1:]).to(room.low.device), eps)
 
 
-def _start_none(shape: torch.Size, eps: float, room: Room, rng: ImageRandom) -> Tensor:
+def _start_none(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     return rng.normal(shape) / 255
 
 
-_Step = Callable[[Tensor, float, Room], Tensor]
+_Step = Callable[[Tensor, Size, Room], Tensor]
 _PROJECTIONS: dict[Norm, _Step] = {
     Norm.LINF: _project_linf,
     Norm.L2: _project_l2,
@@ -258,7 +278,7 @@ _MAXIMISERS: dict[Norm, _Step] = {
     Norm.L0: _best_l0,
     Norm.NONE: _best_none,
 }
-_STARTS: dict[Norm, Callable[[torch.Size, float, Room, ImageRandom], Tensor]] = {
+_STARTS: dict[Norm, Callable[[torch.Size, Size, Room, ImageRandom], Tensor]] = {
     Norm.LINF: _start_linf,
     Norm.L2: _start_l2,
     Norm.L1: _start_l1,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from percuss.attacks.keeper import Keeper
+from percuss.attacks.moves import Place, move
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import Room, maximiser, project, random_start, steepest
+from percuss.core.norms import Room, maximiser, random_start
 from percuss.core.seeds import ImageRandom
 
 
@@ -36,23 +37,20 @@ class Climb:
 
 @dataclass(frozen=True)
 class State:
-    """Images still climbing: their rows in the batch, change, memory of gradients (l0) and room."""
+    """Images still climbing: their rows in the batch, and where they are."""
 
     rows: Tensor
     clean: Tensor
-    change: Tensor
-    memory: Tensor
-    room: Room
+    place: Place
 
     @property
     def images(self) -> Tensor:
         """Clean plus change, in [0, 1]."""
-        return (self.clean + self.change).clamp_(0, 1)
+        return (self.clean + self.place.change).clamp_(0, 1)
 
     def keep(self, left: Tensor) -> State:
         """The rows where ``left``."""
-        memory = self.memory[left] if self.memory.numel() else self.memory
-        return State(self.rows[left], self.clean[left], self.change[left], memory, self.room.rows(left))
+        return State(self.rows[left], self.clean[left], self.place.rows(left))
 
 
 def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Attempt:
@@ -79,30 +77,17 @@ def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Att
 def _begin(batch: Batch, norm: Norm, eps: float, climb: Climb) -> State:
     room = Room.of(batch.images)
     change = torch.zeros_like(batch.images) if climb.start is None else random_start(norm, eps, room, climb.start)
-    memory = torch.zeros_like(change) if norm is Norm.L0 else change.new_zeros(0)
-    return State(torch.arange(len(change), device=change.device), batch.images, change, memory, room)
+    return State(torch.arange(len(change), device=change.device), batch.images, Place.at(change, room, norm))
 
 
 def _move(state: State, gradient: Tensor, norm: Norm, eps: float, at: tuple[Climb, int]) -> State:
     climb, step = at
-    room, memory, change = state.room, state.memory, state.change
     if climb.single:
-        change = maximiser(norm, gradient, eps, room)
-    elif norm is Norm.L1:
-        # A step of conditional gradient: the mean of two feasible changes is feasible, and few values move.
-        change = change + 2 / (step + 2) * (maximiser(norm, gradient, eps, room) - change)
-    elif norm is Norm.L0:
-        # The best pixels for the mean gradient so far, which cannot swing between two sets for ever.
-        size = gradient.flatten(1).abs().sum(1).view(-1, 1, 1, 1)
-        memory = memory + gradient / torch.where(size > 0, size, torch.ones_like(size))
-        change = maximiser(norm, memory, eps, room)
+        place = replace(state.place, change=maximiser(norm, gradient, eps, state.place.room))
     else:
         length = climb.step_size or (1 / 255 if norm is Norm.NONE else _reach(climb, norm) * eps / climb.steps)
-        if norm is not Norm.LINF:  # values at the end of their room cannot follow: the length goes to the others
-            stuck = ((gradient > 0) & (change >= room.high)) | ((gradient < 0) & (change <= room.low))
-            gradient = gradient.masked_fill(stuck, 0)
-        change = project(norm, change + length * steepest(norm, gradient), eps, room)
-    return State(state.rows, state.clean, change, memory, room)
+        place = move(state.place, gradient, norm, eps=eps, length=length, step=step)
+    return State(state.rows, state.clean, place)
 
 
 def _reach(climb: Climb, norm: Norm) -> float:

@@ -47,6 +47,7 @@ def test_native_units_need_their_unit():
         ("linf=0", "finite size above zero"),
         ("l2=inf", "not a number"),
         ("linf=8", "did you mean linf=8/255"),
+        ("linf=300/255", "Next: did you mean a size of at most 1"),
         ("l0=150%", "larger than the whole range"),
         ("linf=rms:0.1", "unknown measure"),
         ("l2=5%", "unit % does not fit"),
@@ -57,8 +58,9 @@ def test_native_units_need_their_unit():
     ],
 )
 def test_refusals(text, words):
-    with pytest.raises(BudgetError, match=words):
+    with pytest.raises(BudgetError, match=words) as caught:
         parse_budget(text)
+    assert caught.value.value is not None and caught.value.next_step
 
 
 def test_lists_are_sorted_without_repeats():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from percuss.core.errors import ModelError
+from percuss.core.errors import ModelError, NetworkError
 from percuss.core.model import Model, ModelInfo, confidence, decide, is_right, wide_logits
 
 
@@ -37,6 +37,24 @@ def test_wrong_channels_and_size_say_what_to_do():
         model(torch.zeros(1, 3, 4, 4))
     with pytest.raises(ModelError, match=r"not of the model's size.*\?size=4"):
         model(torch.zeros(1, 1, 5, 5))
+
+
+def test_errors_of_the_network_are_named_and_those_of_memory_pass():
+    class Fails(nn.Module):
+        def __init__(self, error):
+            super().__init__()
+            self.error = error
+
+        def forward(self, x):
+            raise self.error
+
+    for error in (AssertionError("size 224 wanted\nmore"), RuntimeError("shapes"), KeyError("x")):
+        with pytest.raises(NetworkError, match=r"fails on images of shape \(1, 1, 2, 2\): .*Next: .*--verbose"):
+            Model(Fails(error), info())(torch.zeros(1, 1, 2, 2))
+    for error in (torch.OutOfMemoryError("full"), RuntimeError("CUDA out of memory"), MemoryError()):
+        with pytest.raises(type(error)) as caught:
+            Model(Fails(error), info())(torch.zeros(1, 1, 2, 2))
+        assert caught.value is error
 
 
 def test_wrong_output_shape_is_refused():

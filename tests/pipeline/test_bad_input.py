@@ -1,12 +1,14 @@
 """What users get wrong, each with its words."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from percuss.core.errors import DataError, ModelError, PercussError, RunError, UsageError
+from percuss.core.errors import BudgetError, DataError, ModelError, PercussError, RunError, UsageError
 from percuss.core.model import Model, ModelInfo
 from percuss.pipeline.interface import audit
 
@@ -148,3 +150,69 @@ def test_images_without_gradient_do_not_end_the_run_and_are_named(folder, tmp_pa
 
 def test_sound_model_has_no_images_without_gradient(folder, tmp_path):
     assert not [f for f in run(folder, tmp_path).results.findings if f.id in ("no-gradient-images", "smaller-batch")]
+
+
+def test_a_model_that_changes_its_decisions_is_a_finding_and_the_clean_pass_counts(folder, tmp_path):
+    made = torch.Generator().manual_seed(0)
+    done = run(folder, tmp_path, model(lambda z: z + 5 * torch.randn(z.shape, generator=made)), attacks="pgd,noise")
+    assert any(f.id == "nondeterministic-forward" and f.severity == "severe" for f in done.results.findings)
+    right = done.clean.set_index("id")["correct"]
+    assert (done.rows["correct"].to_numpy() == right.reindex(done.rows["id"]).to_numpy()).all()
+    assert not (done.rows["success"] & ~done.rows["correct"]).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "fits", "most"), [("l2={}", "16", "16.0001"), ("l1={}", "256", "257"), ("linf={}grey", "255", "256")]
+)
+def test_sizes_beyond_any_change_of_these_images(folder, tmp_path, size, fits, most):
+    with pytest.raises(BudgetError, match="larger than any change of images of shape .1, 16, 16. can be"):
+        run(folder, tmp_path, budgets=size.format(most))
+    assert not (tmp_path / "run").exists()
+    assert run(folder, tmp_path, budgets=size.format(fits)).report.exists()
+
+
+def test_odd_images_come_with_advice_that_fits(folder, tmp_path):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "a" / "0.png")
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(folder / "a" / "1.png")
+    Image.fromarray(np.full((16, 16), 300, np.uint16)).save(folder / "a" / "2.png")
+    reasons = {item["id"]: item["reason"] for item in run(folder, tmp_path).results.data.bad}
+    words = {"a/0.png": "?size=224", "a/1.png": "?channels=grey", "a/2.png": "65535 levels.*in one depth"}
+    assert list(reasons) == list(words)
+    assert all(re.search(re.escape(w) if "?" in w else w, reasons[name]) for name, w in words.items())
+
+
+def test_nan_in_one_image_leaves_it_out(folder, tmp_path):
+    for path in list(folder.rglob("*.png")):
+        values = np.asarray(Image.open(path)).astype(np.float32)
+        values[3, 3] = np.nan if path.name == "4.png" else values[3, 3]
+        Image.fromarray(values).save(path.with_suffix(".tif"))
+        path.unlink()
+    done = audit(data=f"folder:{folder}?bits=8", model=model(), out=tmp_path / "run", **ONE)
+    assert [item["id"] for item in done.results.data.bad] == ["a/4.tif", "b/4.tif"] and len(done.clean) == 10
+    assert all("NaN or infinite pixels" in item["reason"] for item in done.results.data.bad)
+
+
+def test_one_bad_image_among_many_is_in_results_findings_and_report(folder, tmp_path):
+    for i in range(6, 90):
+        for name in ("a", "b"):
+            (folder / name / f"{i}.png").write_bytes((folder / name / f"{i % 5}.png").read_bytes())
+    (folder / "a" / "77.png").write_bytes(b"no image")
+    done = run(folder, tmp_path)
+    assert len(done.clean) == 179 and set(done.rows["id"]) == set(done.clean["id"])
+    assert [item["id"] for item in done.results.data.bad] == ["a/77.png"]
+    assert "its bytes are of no known image format" in done.results.data.bad[0]["reason"]
+    assert any(f.id == "bad-images" and "1 of 180" in f.message for f in done.results.findings)
+    assert "a/77.png" in done.report.read_text()
+
+
+def test_chosen_wrong_class_as_the_goal(folder, tmp_path):
+    done = run(folder, tmp_path, attacks="pgd", budgets="linf=60/255", settings={"pgd": {"target": 1}})
+    flipped = done.rows[done.rows["success"]]
+    assert len(flipped) and set(flipped["prediction"]) == {"1"} and set(flipped["label"]) == {"0"}
+    assert "a chosen wrong decision" in done.results.threat_model["goal"]
+
+
+def test_every_option_error_says_what_next(folder, tmp_path):
+    for option, value in (("limit", 0), ("batch_size", 0), ("steps", -1), ("threads", 0), ("seed", -1)):
+        with pytest.raises(UsageError, match=f"the option {option} is.*Allowed: .*Next: "):
+            run(folder, tmp_path, **{"attacks": "pgd", option: value})

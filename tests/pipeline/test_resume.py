@@ -50,6 +50,31 @@ KILLED = """
         break
 """
 
+FULL = """
+    import resource, signal, sys
+    sys.path.insert(0, sys.argv[1])
+    import torch
+    torch.set_num_threads(1)
+    from conftest import SMALL, TISSUE, fitted
+    from percuss.core.errors import RunError
+    from percuss.core.model import Model, ModelInfo
+    from percuss.data.spec import load_data
+    from percuss.pipeline.interface import audit
+
+    data = load_data(TISSUE)
+    net = fitted(*data.tensors())
+    model = Model(net, ModelInfo("colour", "classify", ("normal", "tumour"), 3, weights="given"))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12000, before[1]))
+    try:
+        audit(data=data, model=model, out=sys.argv[2], **SMALL)
+    except RunError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    audit(data=data, model=model, out=sys.argv[2], **SMALL)
+"""
+
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 def test_killed_again_and_again_the_rows_are_the_same(tmp_path, finished):
@@ -130,3 +155,27 @@ def test_kill_between_rows_and_report(small, finished, tmp_path, monkeypatch):
     monkeypatch.undo()
     again = small(tmp_path / "run")
     assert again.rows.equals(finished.rows) and again.report.exists()
+
+
+def test_kill_before_the_parts_are_dropped(small, finished, tmp_path, monkeypatch):
+    def die(_folder, _name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "drop", die)
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "run")
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "parts").is_dir()
+    again = small(tmp_path / "run")
+    assert again.rows.equals(finished.rows) and not (tmp_path / "run" / "parts").exists()
+
+
+def test_file_that_outgrows_its_limit_then_room_again(finished, tmp_path):
+    """A real write that fails half way (the limit of a file's size), not a pretended one."""
+    script = tmp_path / "full.py"
+    script.write_text(textwrap.dedent(FULL))
+    command = [sys.executable, str(script), str(HERE), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the disk is full" in done.stdout and "same command again" in done.stdout
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / "rows.parquet"), finished.rows)

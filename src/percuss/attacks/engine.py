@@ -19,7 +19,7 @@ from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError, ModelError, nearest
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.losses import margin
-from percuss.core.model import Model, confidence, decide, is_right
+from percuss.core.model import Model, confidence, decide, is_right, out_of_memory
 from percuss.core.norms import distance
 from percuss.core.outcome import Outcome
 from percuss.core.seeds import ImageRandom
@@ -177,7 +177,7 @@ def _in_chunks(job: Job, rows: Rows, work: Callable[[Rows], T]) -> Iterator[tupl
         try:
             found = work(part)
         except RuntimeError as error:
-            if not _out_of_memory(error) or len(part) == 1:
+            if not out_of_memory(error) or len(part) == 1:
                 raise
             job.batch_size = max(1, len(part) // 2)
             job.notes.append(f"out of memory with {len(part)} images; went on with {job.batch_size}")
@@ -186,11 +186,6 @@ def _in_chunks(job: Job, rows: Rows, work: Callable[[Rows], T]) -> Iterator[tupl
             continue
         yield part, found
         start += len(part)
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _untouched(batch: Tensors, clean: Tensor, model: Model) -> Measured:

@@ -29,6 +29,7 @@ _FORMS = {
     Norm.L1: "a sum of absolute changes in [0, 1] units (10), or mad:SIZE",
     Norm.L0: "a share of pixels (20% or 0.2)",
 }
+_EXAMPLES = "write for instance linf=2/255, l2=0.5, l1=10, l0=5% or none"
 _NUMBER = re.compile(r"^(?P<top>[0-9.eE+-]+)(?:/(?P<bottom>[0-9.eE+]+))?(?P<suffix>%|grey|HU)?$")
 
 
@@ -93,16 +94,20 @@ def parse_budget(text: str) -> Budget:
     measure, colon, number = size.rpartition(":")
     allowed_measure = {Norm.L2: "rms", Norm.L1: "mad"}.get(norm)
     if colon and measure != allowed_measure:
-        raise BudgetError(f"unknown measure in {text}", value=measure, allowed=_FORMS[norm])
+        raise BudgetError(f"unknown measure in {text}", value=measure, allowed=_FORMS[norm], next_step=_EXAMPLES)
     match = _NUMBER.match(number.strip())
     if match is None:
-        raise BudgetError(f"the size in {text!r} is not a number", value=size, allowed=_FORMS[norm])
+        raise BudgetError(
+            f"the size in {text!r} is not a number", value=size or "nothing", allowed=_FORMS[norm], next_step=_EXAMPLES
+        )
     value, suffix = _value(match, text), match["suffix"]
     unit = "share" if norm is Norm.L0 else measure or suffix or "unit"
     if suffix == "%":
         value /= 100
     if (suffix and (suffix == "%") != (norm is Norm.L0)) or (suffix in ("grey", "HU") and norm is not Norm.LINF):
-        raise BudgetError(f"the unit {suffix} does not fit the norm {norm}", value=text, allowed=_FORMS[norm])
+        raise BudgetError(
+            f"the unit {suffix} does not fit the norm {norm}", value=text, allowed=_FORMS[norm], next_step=_EXAMPLES
+        )
     _check_size(norm, unit, value, text=text)
     return Budget(norm, value, unit, f"{norm}={size.strip()}")
 
@@ -125,7 +130,7 @@ def _norm(name: str) -> Norm:
             "unknown norm",
             value=name,
             allowed=nearest(cleaned, [norm.value for norm in Norm]),
-            next_step="write for instance linf=2/255, l2=0.5, l1=10, l0=5% or none",
+            next_step=_EXAMPLES,
         ) from None
 
 
@@ -135,15 +140,18 @@ def _value(match: re.Match[str], text: str) -> float:
         if match["bottom"]:
             value /= float(match["bottom"])
     except (ValueError, ZeroDivisionError):
-        raise BudgetError("the size is not a number", value=text) from None
+        raise BudgetError("the size is not a number", value=text, next_step=_EXAMPLES) from None
     return value
 
 
 def _check_size(norm: Norm, unit: str, value: float, *, text: str) -> None:
     if not math.isfinite(value) or value <= 0:
-        raise BudgetError("a budget must be a finite size above zero", value=text, allowed=_FORMS[norm])
+        raise BudgetError(
+            "a budget must be a finite size above zero", value=text, allowed=_FORMS[norm], next_step=_EXAMPLES
+        )
     if value > 1 and (unit in ("share", "rms", "mad") or (norm is Norm.LINF and unit == "unit")):
-        hint = f"{norm}={value:g}/255" if norm is Norm.LINF else "a size of at most 1 (or 100%)"
+        small = norm is Norm.LINF and "/" not in text and value <= 255
+        hint = f"{norm}={value:g}/255" if small else "a size of at most 1 (or 100%)"
         raise BudgetError(
             "the budget is larger than the whole range of the pixels",
             value=text,

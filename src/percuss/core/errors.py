@@ -34,6 +34,10 @@ class ModelError(PercussError):
     """The model cannot be loaded, or does not behave as its task demands."""
 
 
+class NetworkError(ModelError, RuntimeError):
+    """The network itself raised an error on images; a RuntimeError too, for code that tries out sizes."""
+
+
 class BudgetError(PercussError):
     """A budget text, norm or size that has no meaning."""
 

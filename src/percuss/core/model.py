@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from percuss.core.errors import ModelError
+from percuss.core.errors import ModelError, NetworkError, PercussError
 from percuss.core.images import Task
 
 
@@ -91,7 +91,7 @@ class Model(nn.Module):
                 allowed=f"{self.info.size}",
                 next_step=f"give ?size={self.info.size[0]} behind the data spec",
             )
-        logits = self.network((images - self.mean) / self.std)
+        logits = self._asked((images - self.mean) / self.std)
         if (
             not isinstance(logits, Tensor)
             or logits.dim() != 2
@@ -107,6 +107,22 @@ class Model(nn.Module):
             )
         return logits.float()
 
+    def _asked(self, images: Tensor) -> object:
+        """What the network gives; its own errors become a NetworkError, but for those of memory."""
+        try:
+            found: object = self.network(images)
+        except Exception as error:  # a network of the user's may raise anything
+            if isinstance(error, PercussError | MemoryError) or out_of_memory(error):
+                raise
+            first = next(iter(str(error).splitlines()), "") or "no words"
+            raise NetworkError(
+                f"the network fails on images of shape {tuple(images.shape)}",
+                value=f"{type(error).__name__}: {first}",
+                allowed="images as the network was built for",
+                next_step="look at ?channels= and ?size= behind the data spec; --verbose shows where it fails",
+            ) from error
+        return found
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) of architecture text, every weight and the record: equal models, equal text."""
         digest = hashlib.sha256(repr(self.info).encode())
@@ -117,6 +133,14 @@ class Model(nn.Module):
                 value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
             )
         return digest.hexdigest()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, so that a smaller batch may do."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
 
 
 def wide_logits(logits: Tensor) -> Tensor:

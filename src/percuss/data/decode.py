@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from percuss.core.errors import DataError
 from percuss.core.images import PixelRange
@@ -163,13 +163,20 @@ def _opened(data: bytes, name: str, *, other_byte: bool = False) -> Image.Image:
     except Exception as error:  # Pillow raises many kinds of error on damaged files
         raise DataError(
             f"image {name} cannot be read",
-            value=str(error) or type(error).__name__,
+            value=_why(error),
             allowed="whole PNG, JPEG, TIFF, BMP or WebP files",
             next_step="mend or remove the file",
         ) from error
     if frames > 1 and image.format != "MPO":
         raise DataError(f"image {name} has several pages", value=frames, next_step="save the page you want alone")
     return image
+
+
+def _why(error: Exception) -> str:
+    """The words of an error, without the address in memory that Pillow puts into one of them."""
+    if isinstance(error, UnidentifiedImageError):
+        return "its bytes are of no known image format"
+    return str(error) or type(error).__name__
 
 
 def _plain(image: Image.Image, name: str) -> Image.Image:

@@ -275,6 +275,13 @@ def _step(loop: _Loop, batch: Tensor, generator: torch.Generator) -> Tensor:
     targets = train.targets[batch][mine].to(fabric.device)
     loop.optimiser.zero_grad(set_to_none=True)
     loss: Tensor = loop.loss(loop.wrapped(images), targets)
+    if not loss.requires_grad:
+        raise ModelError(
+            "no gradient reaches the weights of the model, so it cannot be trained",
+            value=loop.model.info.spec,
+            allowed="a forward without detach or no_grad, and weights that may change",
+            next_step="train the network without that step",
+        )
     fabric.backward(loss)
     loop.optimiser.step()
     return loss.detach()

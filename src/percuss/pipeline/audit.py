@@ -18,7 +18,7 @@ from percuss.pipeline import environment
 from percuss.pipeline.assemble import attack_rows, clean_rows
 from percuss.pipeline.context import describe, own_findings
 from percuss.pipeline.executors import serial
-from percuss.pipeline.inputs import Chosen, data_fingerprint, open_images, open_model, read_chunk
+from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Portion, Unit, Work, attack_part
 from percuss.pipeline.plan import CHUNK, AuditPlan
 from percuss.pipeline.progress import Progress
@@ -53,6 +53,7 @@ def run_audit(
     device = environment.pick_device(plan.device)
     with environment.threads(plan.threads):
         chosen = open_images(plan, data)
+        check_sizes(plan.by_norm(), chosen)
         judged = open_model(plan, model, chosen).to(device)
         findings = _checked(judged, chosen)
         folder = RunFolder.start(out, _identity(plan, chosen, judged, device))
@@ -102,6 +103,7 @@ def _already_done(work: Work, say: Progress) -> bool:
         _write_context(folder, context | {"require": list(work.plan.require)})
         write_outcome(folder)
         folder.finish()
+    folder.drop("parts")  # still there where a kill fell between the last two steps
     say.line("the run was finished before; nothing to compute")
     return True
 

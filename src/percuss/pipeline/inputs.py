@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from percuss.core.errors import DataError, ModelError
+from percuss.core.budget import Budget, Norm
+from percuss.core.errors import BudgetError, DataError, ModelError
 from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors
 from percuss.core.model import Model
 from percuss.data.spec import load_data
@@ -103,10 +105,31 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
 
 
 def _odd(name: str, shape: tuple[int, ...], pixels: PixelRange, chosen: Chosen) -> str:
+    if shape[0] != chosen.shape[0]:
+        advice = "give ?channels=grey or ?channels=rgb behind the data spec"
+    elif shape != chosen.shape:
+        advice = "give one size explicitly, for instance ?size=224 behind the data spec"
+    else:
+        advice = "store all images in one depth, or audit each depth by itself"
     return (
         f"image {name} is {shape} in {pixels.levels} levels; most are {chosen.shape} in {chosen.pixels.levels}. "
-        "Next: give one size explicitly, for instance ?size=224"
+        f"Next: {advice}"
     )
+
+
+def check_sizes(budgets: Mapping[Norm, Sequence[Budget]], chosen: Chosen) -> None:
+    """BudgetError where a size is larger than any change of these images can be."""
+    values = math.prod(chosen.shape)
+    most = {Norm.LINF: 1.0, Norm.L2: math.sqrt(values), Norm.L1: float(values), Norm.L0: 1.0, Norm.NONE: math.inf}
+    for norm, sizes in budgets.items():
+        for budget in sizes:
+            if budget.eps(chosen.shape, chosen.pixels) > most[norm] * (1 + 1e-9):
+                raise BudgetError(
+                    f"the budget is larger than any change of images of shape {chosen.shape} can be",
+                    value=budget.text,
+                    allowed=f"{norm.value} up to {most[norm]:.6g} in [0, 1] units",
+                    next_step="give a smaller size, or none for no limit",
+                )
 
 
 def _targets(values: list[Any], images: ImageSet) -> Tensor:

@@ -156,8 +156,7 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         settings=settings,
         allow_silent=True,  # the whole run decides (context.silence), not one portion
     )
-    rows = _relabelled(swept.outcomes, portion) if work.plan.protocol == "paper" else swept.outcomes
-    table = frame(_with_images(rows, swept, portion, key))
+    table = frame(_with_images(_scored(swept.outcomes, portion), swept, portion, key))
     table.attrs = {"notes": list(swept.notes), "silent": swept.silent, "seconds": time.monotonic() - begun}
     work.folder.write_table(f"parts/{key}.parquet", table)
     return table, True
@@ -174,9 +173,13 @@ def _aimed(portion: Portion) -> Tensors:
     return replace(batch, targets=torch.tensor([[float(bit) for bit in text] for text in said]))
 
 
-def _relabelled(rows: list[Outcome], portion: Portion) -> list[Outcome]:
-    """Rows scored against the true labels again: what was wrong before counts as wrong, never as flipped."""
+def _scored(rows: list[Outcome], portion: Portion) -> list[Outcome]:
+    """Rows scored by the clean pass: its labels and decisions hold, and what it had wrong never counts as flipped.
+
+    The attack saw other labels by the paper's protocol, and other decisions where the model is not deterministic.
+    """
     clean = portion.clean.set_index("id")
+    sure = dict(zip(clean.index, clean["confidence"].tolist(), strict=True))
     found = []
     for row in rows:
         right = bool(clean.at[row.id, "correct"])
@@ -184,6 +187,8 @@ def _relabelled(rows: list[Outcome], portion: Portion) -> list[Outcome]:
             replace(
                 row,
                 label=str(clean.at[row.id, "label"]),
+                clean_prediction=str(clean.at[row.id, "prediction"]),
+                clean_confidence=float(sure[row.id]),
                 correct=right,
                 success=row.success and right,
                 success_stored=row.success_stored and right,

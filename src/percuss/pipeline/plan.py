@@ -146,7 +146,16 @@ def _check(plan: AuditPlan) -> None:
         ("threads", plan.threads),
     ):
         if number is not None and number < 1:
-            raise UsageError(f"the option {name} is too small", value=number, allowed="1 or more")
+            raise UsageError(
+                f"the option {name} is too small",
+                value=number,
+                allowed="1 or more",
+                next_step="leave it out, or raise it",
+            )
+    if not 0 <= plan.seed < 2**31:
+        raise UsageError(
+            "the option seed is out of range", value=plan.seed, allowed="0 to 2147483647", next_step="give --seed 0"
+        )
     for name in plan.settings:
         if name not in plan.attacks:
             raise UsageError("settings for an attack that is not run", value=name, allowed=", ".join(plan.attacks))

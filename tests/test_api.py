@@ -3,12 +3,13 @@
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 import percuss
-from percuss.core.errors import PercussError
+from percuss.core.errors import DataError, PercussError
 
 TISSUE = "synthetic:tissue?n=24&size=32&patients=4&mpp=1.3"
 
@@ -55,3 +56,42 @@ def test_audit_of_a_module_gives_rows_results_and_report(tmp_path):
 def test_unknown_option_names_the_nearest(tmp_path):
     with pytest.raises(PercussError, match="unknown option: atacks. Allowed: attacks"):
         percuss.audit(data=TISSUE, model=network(), out=tmp_path / "run", atacks="pgd")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (x * float("nan"), y), "images cannot be used: NaN or infinite values"),
+        (lambda x, y: (x * 255, y), r"values from .* to .*Allowed: values in \[0, 1\]"),
+        (lambda x, y: (x[0], y), r"images cannot be used: torch.float32 \(3, 32, 32\)"),
+        (lambda x, y: (x.numpy(), y), "images cannot be used: ndarray"),
+        (lambda x, y: ((255 * x).byte(), y), "images cannot be used: torch.uint8"),
+        (lambda x, y: (x, y[:1]), r"targets cannot be used: \(1,\)"),
+        (lambda x, y: (x, y + 7), "targets cannot be used: torch.int64 .*Allowed: whole class indices .* from 0 to 1"),
+        (lambda x, y: (x, y.float()), "targets cannot be used: torch.float32"),
+        (lambda x, y: (x, torch.full((len(y), 2), 0.5)), "targets cannot be used"),
+    ],
+)
+def test_tensors_that_cannot_be_attacked_are_named(change, words):
+    images, targets = percuss.load_data(TISSUE).tensors(limit=4)
+    model = percuss.load_model(network(), task="classify", classes=["a", "b"])
+    images, targets = change(images, targets)
+    with pytest.raises(PercussError, match=f"{words}.*Next: ") as caught:
+        percuss.attack("pgd", model, images, targets, "linf=2/255")
+    assert isinstance(caught.value, DataError)
+
+
+def test_labels_of_many_must_be_0_or_1():
+    images = percuss.load_data(TISSUE).tensors(limit=3)[0]
+    with pytest.raises(DataError, match=r"0/1 labels \[N, 2\]"):
+        percuss.attack("pgd", network(), images, torch.full((3, 2), 0.5), "linf=2/255")
+    assert percuss.attack("fgsm", network(), images, torch.ones(3, 2), "linf=2/255").shape == images.shape
+
+
+def test_rows_are_a_table_of_pandas_and_the_display_has_the_verdict(tmp_path):
+    data = percuss.load_data(TISSUE, split="test")
+    model = percuss.load_model(network(), task="classify", classes=data.classes)
+    run = percuss.audit(data=data, model=model, out=tmp_path / "run", attacks="fgsm", budgets="linf=1/255,8/255")
+    assert isinstance(run.rows, pd.DataFrame) and len(run.rows) == 2 * len(data)
+    shown = run._repr_html_()
+    assert "Without any attack it is right on" in shown and "<td>linf=8/255</td>" in shown and "report.html" in shown

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from percuss.attacks.engine import run_attack
 from percuss.attacks.eval_mode import device_of, frozen
 from percuss.core.budget import Budget, parse_budget
-from percuss.core.errors import ModelError
+from percuss.core.errors import DataError, ModelError
 from percuss.core.images import PixelRange, Task, Tensors
 from percuss.core.model import Model, ModelInfo, class_names
 
@@ -37,17 +37,62 @@ def attack(
         settings: of the attack; ``batch_size`` and ``pixels`` (native range, 8 bit by default) are taken out first.
 
     Images that are wrong from the start come back as they are.
+
+    Raises:
+        PercussError: images, targets, budget or settings that cannot be used; a model that cannot be judged.
     """
+    _check_images(images, targets)
     one = parse_budget(budget) if isinstance(budget, str) else budget
     pixels = settings.pop("pixels", PixelRange())
     size = settings.pop("batch_size", 32)
     ready = as_model(model, images, targets)
+    _check_targets(targets, ready)
     count = len(images)
     batch = Tensors(
         [str(i) for i in range(count)], images.detach().cpu().float(), targets.cpu(), [None] * count, pixels
     )
     swept = run_attack(name, ready, batch, [one], seed=seed, batch_size=size, settings=settings)
     return swept.images[one.text].to(images.device)
+
+
+def _check_images(images: Tensor, targets: Tensor) -> None:
+    """DataError unless these are images in [0, 1], each with a target."""
+    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
+        told = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise _unfit("images", told, "a floating-point tensor [N, C, H, W]")
+    if not bool(torch.isfinite(images).all()):
+        raise _unfit("images", "NaN or infinite values", "finite values in [0, 1]")
+    if len(images) and (float(images.min()) < 0 or float(images.max()) > 1):
+        told = f"values from {float(images.min()):.4g} to {float(images.max()):.4g}"
+        raise _unfit("images", told, "values in [0, 1]; normalisation belongs inside the model")
+    if not isinstance(targets, Tensor) or targets.dim() not in (1, 2) or len(targets) != len(images):
+        told = str(tuple(targets.shape)) if isinstance(targets, Tensor) else type(targets).__name__
+        raise _unfit("targets", told, f"a tensor [{len(images)}] of class indices, or [{len(images)}, K] of 0/1 labels")
+
+
+def _check_targets(targets: Tensor, model: Model) -> None:
+    """DataError unless the targets are classes, or rows of labels, of this model."""
+    count = len(model.classes)
+    if model.task == "classify":
+        fine = targets.dim() == 1 and not targets.is_floating_point() and not targets.is_complex()
+        if not fine or bool(((targets < 0) | (targets >= count)).any()):
+            raise _unfit("targets", _told(targets), f"whole class indices [N] from 0 to {count - 1}")
+    elif targets.dim() != 2 or targets.shape[1] != count or bool(((targets != 0) & (targets != 1)).any()):
+        raise _unfit("targets", _told(targets), f"0/1 labels [N, {count}]")
+
+
+def _told(targets: Tensor) -> str:
+    found = f"{targets.dtype} {tuple(targets.shape)}"
+    return f"{found}, {targets.min().item():g} to {targets.max().item():g}" if targets.numel() else found
+
+
+def _unfit(what: str, found: str, allowed: str) -> DataError:
+    return DataError(
+        f"the {what} cannot be used",
+        value=found,
+        allowed=allowed,
+        next_step="percuss.load_data(SPEC).tensors() gives both in this form",
+    )
 
 
 def as_model(module: nn.Module, images: Tensor, targets: Tensor) -> Model:

@@ -216,3 +216,24 @@ def test_every_option_error_says_what_next(folder, tmp_path):
     for option, value in (("limit", 0), ("batch_size", 0), ("steps", -1), ("threads", 0), ("seed", -1)):
         with pytest.raises(UsageError, match=f"the option {option} is.*Allowed: .*Next: "):
             run(folder, tmp_path, **{"attacks": "pgd", option: value})
+
+
+def test_a_model_saturated_on_nearly_all_images_is_still_judged(folder, tmp_path):
+    class Dead(Mean):
+        """Only images with a white corner get a gradient."""
+
+        def forward(self, images):
+            logits = super().forward(images)
+            return torch.where((images[:, 0, 0, 0] == 1)[:, None], logits, logits.detach() + 0 * logits)
+
+    for i in range(6, 60):
+        for name in ("a", "b"):
+            (folder / name / f"{i}.png").write_bytes((folder / name / f"{i % 5}.png").read_bytes())
+    for name in ("a/19.png", "b/23.png", "b/41.png"):
+        values = np.asarray(Image.open(folder / name)).copy()
+        values[0, 0] = 255
+        Image.fromarray(values).save(folder / name)
+    done = run(folder, tmp_path, Model(Dead(), ModelInfo("dead", "classify", ("a", "b"), 1)), budgets="linf=100/255")
+    found = next(f for f in done.results.findings if f.id == "no-gradient-images")
+    assert found.severity == "severe" and found.evidence == found.evidence | {"images_without_gradient": 117}
+    assert set(done.rows.loc[done.rows["success"], "id"]) <= {"a/19.png", "b/23.png", "b/41.png"}

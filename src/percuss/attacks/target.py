@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from percuss.core import losses
-from percuss.core.errors import AttackError, ModelError
+from percuss.core.errors import AttackError, ModelError, NoGradientError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model
 
@@ -133,9 +133,9 @@ class Target:
         return slope if goal is None else -slope
 
 
-def no_gradient() -> ModelError:
+def no_gradient() -> NoGradientError:
     """The error for a model whose output does not depend on its input in a way autograd sees."""
-    return ModelError(
+    return NoGradientError(
         "no gradient reaches the input of the model, so gradient attacks would call it robust without testing it",
         allowed="a forward built of differentiable operations, without detach, argmax, rounding or no_grad",
         next_step="attack the model without that step, or use the attack noise",

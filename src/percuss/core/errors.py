@@ -34,6 +34,10 @@ class ModelError(PercussError):
     """The model cannot be loaded, or does not behave as its task demands."""
 
 
+class NoGradientError(ModelError):
+    """No gradient reaches the input on any of the images asked about."""
+
+
 class NetworkError(ModelError, RuntimeError):
     """The network itself raised an error on images; a RuntimeError too, for code that tries out sizes."""
 

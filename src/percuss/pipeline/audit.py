@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from percuss.attacks.check import check_model
+from percuss.core.errors import NoGradientError
 from percuss.core.images import ImageSet
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
@@ -145,13 +146,26 @@ def _portions(work: Work, say: Progress) -> list[Portion]:
 
 
 def _checked(model: Model, chosen: Chosen) -> list[Finding]:
-    """The check on a few images from all over the set, before anything is written."""
-    count = len(chosen.ids)
+    """The check on a few images from all over the set, before anything is written.
+
+    Images without gradient may stand among sound ones: only where more of them are silent too is the model refused.
+    """
+    count, silent = len(chosen.ids), None
     few = tuple(dict.fromkeys(chosen.ids[i * (count - 1) // 7] for i in range(8)))
-    for ids in (few, *chosen.chunks):  # more are read only where none of the few can be
+    many = tuple(dict.fromkeys(chosen.ids[i * (count - 1) // 127] for i in range(128)))
+    groups = [few, *(many[k::16] for k in range(16))]
+    for number, ids in enumerate((*groups, *chosen.chunks)):
+        if silent is not None and number >= len(groups):
+            break  # all chunks are read only where none of those images can be
         batch = read_chunk(chosen, ids)
-        if batch.ids:
+        if not batch.ids:
+            continue
+        try:
             return list(check_model(model, batch.images[:8], batch.targets[:8]))
+        except NoGradientError as error:
+            silent = error
+    if silent is not None:
+        raise silent
     return []
 
 

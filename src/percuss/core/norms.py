@@ -95,7 +95,7 @@ def random_start(norm: Norm, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
 
 def pixels_allowed(share: Size, change: Tensor) -> Tensor:
     """How many pixels a share allows, long ``[N]``: ``floor(share * height * width)``."""
-    pixels = change[0, 0].numel()
+    pixels = math.prod(change.shape[2:])
     return (_each(share, change) * pixels + 1e-9).floor().clamp_max(pixels).long()
 
 

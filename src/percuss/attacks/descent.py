@@ -1,0 +1,246 @@
+"""The search behind robustness curves: all sizes at once, each image attacked just below the smallest that flips it.
+
+One gradient at the clean image serves every size: the single step of each size, tried by bisection, gives a first
+bound. Then each image is attacked at the size below its bound, from its known flip, and goes on downwards after each
+success. An image on which an attack fails is closed: smaller sizes count as not flipped. Images that are closed leave
+at once and the next take their place, so that batches stay full. Curves fall by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from percuss.attacks.effort import Effort
+from percuss.attacks.moves import Place, move
+from percuss.attacks.target import Batch, Target
+from percuss.core.budget import Norm
+from percuss.core.norms import Room, distance, maximiser, project, random_start
+from percuss.core.seeds import ImageRandom
+
+
+@dataclass
+class Record:
+    """What is known of one image.
+
+    Attributes:
+        high: index of the smallest size known to flip it; the number of sizes where none does.
+        flips: changes that flip it, by index of the smallest size they fit in.
+        attempt: where no attack got through, the last size tried, its best margin and that change.
+        gradients, forwards: cost by index of size, of the passes spent there.
+    """
+
+    high: int
+    flips: dict[int, Tensor] = field(default_factory=dict)
+    attempt: tuple[int, float, Tensor] | None = None
+    gradients: dict[int, int] = field(default_factory=dict)
+    forwards: dict[int, int] = field(default_factory=dict)
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Images under attack: row in the batch, index of the size, step, and where each is."""
+
+    row: Tensor
+    size: Tensor
+    step: Tensor
+    place: Place
+
+    def rows(self, index: Tensor) -> Slots:
+        """Some of them."""
+        return Slots(self.row[index], self.size[index], self.step[index], self.place.rows(index))
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Descent:
+    """One search over the images of a batch; ``run`` gives a record per row.
+
+    Args:
+        target, batch: as attacks get them; ``batch`` holds all images, on the model's device.
+        norm, sizes: ascending absolute sizes (``Budget.eps``), at least one.
+        effort: how hard to try.
+        random: makes the generator of some rows, for a purpose.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        batch: Batch,
+        *,
+        norm: Norm,
+        sizes: Sequence[float],
+        effort: Effort,
+        random: Callable[[list[int], str], ImageRandom],
+    ) -> None:
+        self.target, self.batch, self.norm, self.effort, self.random = target, batch, norm, effort, random
+        self.sizes = torch.tensor(sizes, dtype=torch.float64, device=batch.images.device)
+        self.records: dict[int, Record] = {}
+
+    def run(self, rows: Sequence[int], batch_size: int) -> dict[int, Record]:
+        """Search the given rows, ``batch_size`` at once."""
+        waiting = list(rows)
+        queue, slots = self._nothing(), self._nothing()
+        while True:
+            while len(slots) < batch_size and (len(queue) or waiting):
+                if not len(queue):
+                    part, waiting = waiting[:batch_size], waiting[batch_size:]
+                    queue = self._open(torch.tensor(part, device=self.sizes.device))
+                free = batch_size - len(slots)
+                slots, queue = _joined(slots, queue.rows(_upto(queue, 0, free))), queue.rows(_upto(queue, free))
+            if not len(slots):
+                return self.records
+            slots = self._advance(slots)
+
+    def _nothing(self) -> Slots:
+        none = torch.zeros(0, dtype=torch.long, device=self.sizes.device)
+        empty = self.batch.images[:0]
+        return Slots(none, none, none, Place.at(empty, Room.of(empty), self.norm))
+
+    def _open(self, rows: Tensor) -> Slots:
+        """One gradient at the clean images; the single step of each size by bisection; then the first attack."""
+        clean, last = self.batch.images[rows], len(self.sizes) - 1
+        for row in rows.tolist():
+            self.records[row] = Record(last + 1)
+        _, gradient = self._gradient(clean, rows, torch.full_like(rows, last))
+        room = Room.of(clean)
+        low, high = torch.full_like(rows, -1), torch.full_like(rows, last + 1)
+        change = maximiser(self.norm, gradient, self.sizes[-1].item(), room)
+        while bool((high - low > 1).any()):
+            at = (high - low > 1).nonzero().flatten()
+            middle = (low[at] + high[at]) // 2
+            tried = maximiser(self.norm, gradient[at], self.sizes[middle], room.rows(at))
+            logits = self._logits((clean[at] + tried).clamp_(0, 1), rows[at], middle)
+            done = self.target.done(logits, rows[at])
+            self._keep(rows[at[done]], tried[done], middle[done])
+            change[at[done]] = tried[done]
+            high[at[done]], low[at[~done]] = middle[done], middle[~done]
+        high = torch.tensor([self.records[row].high for row in rows.tolist()], device=rows.device)
+        left = (high > 0).nonzero().flatten()
+        size = (high[left] - 1).clamp_min(0)
+        start = project(self.norm, change[left], self.sizes[size], room.rows(left))
+        return Slots(rows[left], size, torch.zeros_like(size), Place.at(start, room.rows(left), self.norm))
+
+    def _advance(self, slots: Slots) -> Slots:
+        """One step of every image; those at the end of their attack are looked at once more."""
+        ended = slots.step >= self.effort.steps
+        going, over = slots.rows((~ended).nonzero().flatten()), slots.rows(ended.nonzero().flatten())
+        if len(over):
+            over = self._finish(over)
+        if not len(going):
+            return over
+        images = self._images(going)
+        logits, gradient = self._gradient(images, going.row, going.size)
+        del images
+        going, left = self._succeed(going, logits)
+        length = self.effort.reach * self.sizes[going.size] / self.effort.steps
+        if self.norm is Norm.NONE:
+            length = torch.full_like(length, 1 / 255)
+        place = move(going.place, gradient[left], self.norm, eps=self.sizes[going.size], length=length, step=going.step)
+        return _joined(Slots(going.row, going.size, going.step + 1, place), over)
+
+    def _images(self, slots: Slots) -> Tensor:
+        return (self.batch.images[slots.row] + slots.place.change).clamp_(0, 1)
+
+    def _succeed(self, slots: Slots, logits: Tensor) -> tuple[Slots, Tensor]:
+        """Flipped images are kept and go on at the next smaller size; closed ones leave. Which slots are left."""
+        done = self.target.done(logits, slots.row)
+        self._try(slots.rows((~done).nonzero().flatten()), logits[~done])
+        if not bool(done.any()):
+            return slots, torch.arange(len(slots), device=done.device)
+        self._keep(slots.row[done], slots.place.change[done], slots.size[done])
+        size, step = slots.size.clone(), slots.step.clone()
+        high = [self.records[row].high for row in slots.row[done].tolist()]
+        size[done], step[done] = torch.tensor(high, device=done.device) - 1, 0
+        left = (size >= 0).nonzero().flatten()
+        return Slots(slots.row[left], size[left], step[left], slots.place.rows(left)), left
+
+    def _finish(self, slots: Slots) -> Slots:
+        """The last iterate of an attack, without a gradient: success goes on, failure tries again or closes."""
+        slots, _ = self._succeed(slots, self._logits(self._images(slots), slots.row, slots.size))
+        fresh = slots.step == 0  # a success: its gradient comes with the next step
+        again = []
+        for i in (~fresh).nonzero().flatten().tolist():
+            record = self.records[int(slots.row[i])]
+            record.failed += 1
+            at_top = int(slots.size[i]) == len(self.sizes) - 1
+            if record.failed < self.effort.tries + (self.effort.top if at_top else 0):
+                again.append(i)
+        kept, anew = slots.rows(fresh.nonzero().flatten()), slots.rows(torch.tensor(again, device=fresh.device).long())
+        change = project(self.norm, kept.place.change, self.sizes[kept.size], kept.place.room)
+        kept = Slots(kept.row, kept.size, kept.step, Place(change, kept.place.room, kept.place.memory))
+        return _joined(kept, self._restarted(anew)) if len(anew) else kept
+
+    def _restarted(self, slots: Slots) -> Slots:
+        """From a random start, which differs with each failure."""
+        starts = []
+        for i, row in enumerate(slots.row.tolist()):
+            size = float(self.sizes[slots.size[i]])
+            rng = self.random([row], f"curve|{size!r}|{self.records[row].failed}")
+            starts.append(
+                random_start(
+                    self.norm, size, slots.place.room.rows(torch.arange(i, i + 1, device=slots.row.device)), rng
+                )
+            )
+        place = Place.at(torch.cat(starts), slots.place.room, self.norm)
+        return Slots(slots.row, slots.size, torch.zeros_like(slots.step), place)
+
+    def _keep(self, rows: Tensor, changes: Tensor, size: Tensor) -> None:
+        """Changes that flip their image, each at the smallest size it fits in."""
+        if not len(rows):
+            return
+        measured = distance(self.norm, changes)
+        for i, row in enumerate(rows.tolist()):
+            fits = int((self.sizes * (1 + 1e-6) < measured[i]).sum()) if self.norm is not Norm.NONE else 0
+            index, record = min(int(size[i]), fits), self.records[row]
+            if index < record.high:
+                record.high, record.failed, record.attempt = index, 0, None
+                record.flips[index] = changes[i].detach().cpu()
+
+    def _try(self, slots: Slots, logits: Tensor) -> None:
+        """The best iterate of an attack that has not got through, for the report."""
+        margins = self.target.margin(logits, slots.row).tolist()
+        for i, row in enumerate(slots.row.tolist()):
+            record, size = self.records[row], int(slots.size[i])
+            if record.attempt is None or record.attempt[0] != size or margins[i] > record.attempt[1]:
+                record.attempt = (size, margins[i], slots.place.change[i].detach().cpu())
+
+    def _gradient(self, images: Tensor, rows: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        for row, index in zip(rows.tolist(), size.tolist(), strict=True):
+            _count(self.records[row].gradients, index)
+            _count(self.records[row].forwards, index)
+        return self.target.gradient(images, rows)
+
+    def _logits(self, images: Tensor, rows: Tensor, size: Tensor) -> Tensor:
+        for row, index in zip(rows.tolist(), size.tolist(), strict=True):
+            _count(self.records[row].forwards, index)
+        return self.target.logits(images, rows)
+
+
+def _count(meter: dict[int, int], index: int) -> None:
+    meter[index] = meter.get(index, 0) + 1
+
+
+def _upto(slots: Slots, start: int, stop: int | None = None) -> Tensor:
+    return torch.arange(len(slots), device=slots.row.device)[start:stop]
+
+
+def _joined(first: Slots, second: Slots) -> Slots:
+    if not len(second):
+        return first
+    if not len(first):
+        return second
+    one, two = first.place, second.place
+    room = Room(torch.cat([one.room.low, two.room.low]), torch.cat([one.room.high, two.room.high]))
+    place = Place(torch.cat([one.change, two.change]), room, torch.cat([one.memory, two.memory]))
+    return Slots(
+        torch.cat([first.row, second.row]),
+        torch.cat([first.size, second.size]),
+        torch.cat([first.step, second.step]),
+        place,
+    )

@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from percuss.attacks.engine import Swept, run_attack
+from percuss.attacks.engine import run_attack
+from percuss.attacks.job import Swept
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import RunError
 from percuss.core.images import BadImage, Tensors

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from percuss.attacks.engine import Swept, run_attack
+from percuss.attacks.engine import run_attack
+from percuss.attacks.job import Swept
 from percuss.attacks.measured import refuse_breach
 from percuss.attacks.target import Attempt, Batch, Goal, Target
 from percuss.core import catalogue

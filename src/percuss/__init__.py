@@ -21,6 +21,7 @@ __all__ = ["Run", "__version__", "attack", "audit", "load_data", "load_model"]
 _HOMES = {
     "attack": "percuss.attacks.tensors",
     "audit": "percuss.pipeline.interface",
+    "curve": "percuss.pipeline.curves",
     "load_data": "percuss.data.spec",
     "load_model": "percuss.models.spec",
     "Run": "percuss.pipeline.run",

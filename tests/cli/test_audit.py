@@ -33,6 +33,17 @@ def test_json_is_the_results_alone(audit, tmp_path):
     assert done.stderr == ""
 
 
+def test_curve_and_effort_reach_the_attack(percuss, images, factory, tmp_path):
+    given = ("--data", images, "--model", factory, "--out", tmp_path / "run", "--allow-code", "--json")
+    done = percuss("audit", *given, "--curve", "linf=1/255:16/255:5", "--effort", "quick", "--quiet")
+    found = json.loads(done.stdout)
+    assert {(p["attack"], p["budget"]) for p in found["curves"] if p["attack"] == "curve"} == {
+        ("curve", f"linf={size}/255") for size in (1, 2, 4, 8, 16)
+    }
+    values = [p["robust_accuracy"]["value"] for p in found["curves"] if p["attack"] == "curve"]
+    assert values == sorted(values, reverse=True)
+
+
 def test_quiet_says_nothing(audit):
     done = audit()
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")

@@ -66,3 +66,17 @@ def test_refusals(text, words):
 def test_lists_are_sorted_without_repeats():
     assert [str(b) for b in parse_budgets("linf=2/255,1/255,2/255")] == ["linf=1/255", "linf=2/255"]
     assert [str(b) for b in parse_budgets("none")] == ["none"]
+
+
+def test_ranges_are_spread_in_equal_ratios():
+    found = parse_budgets("linf=0.25/255:8/255:6")
+    assert [str(b) for b in found] == [f"linf={size}/255" for size in ("0.25", "0.5", "1", "2", "4", "8")]
+    assert [str(b) for b in parse_budgets("l2=rms:0.001:0.1:3")] == ["l2=rms:0.001", "l2=rms:0.01", "l2=rms:0.1"]
+    assert [str(b) for b in parse_budgets("l0=1%:4%:3")] == ["l0=1%", "l0=2%", "l0=4%"]
+    assert len(parse_budgets("linf=0.25/255:8/255:6,16/255")) == 7
+
+
+@pytest.mark.parametrize("text", ["8/255:1/255:4", "1/255:8:4", "1/255:8/255:1", "0:1/255:4", "1/255:2/255:2000"])
+def test_ranges_that_are_none_are_refused(text):
+    with pytest.raises(BudgetError, match="a range of sizes cannot be used.*FROM:TO:NUMBER"):
+        parse_budgets(f"linf={text}")

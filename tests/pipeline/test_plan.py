@@ -54,6 +54,9 @@ def test_identity_holds_what_decides_the_rows_and_nothing_else():
         ({"stepz": 3}, UsageError, "unknown option: stepz. Allowed: .*steps"),
         ({"settings": {"bim": {}}}, UsageError, "not run: bim"),
         ({"settings": {"pgd": {"stepz": 1}}}, AttackError, "no setting stepz"),
+        ({"effort": "standard"}, UsageError, "none of the attacks takes an effort: pgd, fgsm, noise"),
+        ({"effort": "hard", "curve": "l2=0.1:1:3"}, UsageError, "effort cannot be used: hard"),
+        ({"curve": "linf=8/255:1/255:3"}, BudgetError, "a range of sizes"),
         ({"require": "linf=2/255"}, UsageError, "a budget, a colon"),
         ({"require": "linf=2/255:1.5"}, UsageError, "a budget, a colon"),
         ({"require": "linf=3/255:0.5"}, UsageError, "a budget that is tested: linf=3/255"),
@@ -74,3 +77,11 @@ def test_requirement_is_judged_by_the_lower_end(finished):
     passed, failed = judge([f"linf=1/255:{low - 0.001}", f"linf=1/255:{low + 0.001}"], finished.results.curves)
     assert passed["passed"] and not failed["passed"] and failed["low"] == low
     assert judge(["l1=3:0.5"], finished.results.curves)[0]["passed"] is None
+
+
+def test_curve_names_attacks_and_sizes():
+    plan = make_plan(**SPECS, curve="linf=1/255:4/255:3", effort="quick")
+    assert plan.attacks == ("curve", "noise") and plan.budgets == ("linf=1/255", "linf=2/255", "linf=4/255")
+    assert plan.attack_settings("curve")["effort"] == "quick" and "effort" not in plan.attack_settings("noise")
+    both = make_plan(**SPECS, curve=["l2=0.1:1:2"], budgets="linf=1/255", attacks="curve,pgd")
+    assert both.attacks == ("curve", "pgd") and both.budgets == ("linf=1/255", "l2=0.1", "l2=1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,18 +42,28 @@ def attack(
     Raises:
         PercussError: images, targets, budget or settings that cannot be used; a model that cannot be judged.
     """
-    _check_images(images, targets)
     one = parse_budget(budget) if isinstance(budget, str) else budget
     pixels = settings.pop("pixels", PixelRange())
     size = settings.pop("batch_size", 32)
-    ready = as_model(model, images, targets)
-    _check_targets(targets, ready)
-    count = len(images)
-    batch = Tensors(
-        [str(i) for i in range(count)], images.detach().cpu().float(), targets.cpu(), [None] * count, pixels
-    )
-    swept = run_attack(name, ready, batch, [one], seed=seed, batch_size=size, settings=settings)
+    judged, batch = ready(model, images, targets, pixels=pixels)
+    swept = run_attack(name, judged, batch, [one], seed=seed, batch_size=size, settings=settings)
     return swept.images[one.text].to(images.device)
+
+
+def ready(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    pixels: PixelRange,
+    groups: Sequence[str | None] | None = None,
+) -> tuple[Model, Tensors]:
+    """What the engine takes, from what a user has: DataError or ModelError where something cannot be used."""
+    _check_images(images, targets)
+    judged = as_model(model, images, targets)
+    _check_targets(targets, judged)
+    ids, kept = [str(i) for i in range(len(images))], list(groups or [None] * len(images))
+    return judged, Tensors(ids, images.detach().cpu().float(), targets.cpu(), kept, pixels)
 
 
 def _check_images(images: Tensor, targets: Tensor) -> None:

@@ -35,6 +35,11 @@ def audit(  # noqa: PLR0913
             "Default linf 0.5 to 8 grey levels and l2 0.1 to 1."
         ),
     ] = None,
+    curve: Annotated[
+        list[str] | None,
+        Option(help="Sizes from, to and number, in equal ratios: linf=0.25/255:8/255:8; the attack is then curve."),
+    ] = None,
+    effort: Annotated[str | None, Option(help="quick, standard or thorough: how hard the attack curve tries.")] = None,
     limit: Annotated[int | None, Option(help="At most so many images, each class with its share.")] = None,
     seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
     batch_size: Annotated[int, Option(help="Images at once; results do not depend on it.")] = 32,
@@ -78,6 +83,8 @@ def audit(  # noqa: PLR0913
         "split": split,
         "attacks": attack,
         "budgets": budget,
+        "curve": curve,
+        "effort": effort,
         "limit": limit,
         "seed": seed,
         "batch_size": batch_size,

@@ -30,6 +30,8 @@ _FORMS = {
     Norm.L0: "a share of pixels (20% or 0.2)",
 }
 _EXAMPLES = "write for instance linf=2/255, l2=0.5, l1=10, l0=5% or none"
+_RANGE = re.compile(r"^(?P<measure>rms:|mad:)?(?P<low>[0-9.eE+-]+[^:]*):(?P<high>[0-9.eE+-]+[^:]*):(?P<count>\d+)$")
+_TAIL = re.compile(r"^([0-9.]+(?:[eE][+-]?[0-9]+)?)(.*)$")
 _NUMBER = re.compile(r"^(?P<top>[0-9.eE+-]+)(?:/(?P<bottom>[0-9.eE+]+))?(?P<suffix>%|grey|HU)?$")
 
 
@@ -113,12 +115,34 @@ def parse_budget(text: str) -> Budget:
 
 
 def parse_budgets(text: str) -> list[Budget]:
-    """Several sizes of one norm: ``linf=1/255,2/255``; a list, smallest first, without repeats."""
+    """Several sizes of one norm: ``linf=1/255,2/255``, or from, to and number in equal ratios:
+    ``linf=0.25/255:8/255:8``; a list, smallest first, without repeats.
+    """
     name, equals, sizes = text.strip().partition("=")
     if not equals:
         return [parse_budget(name)]
-    found = {parse_budget(f"{name}={size}") for size in sizes.split(",")}
+    texts = [text for size in sizes.split(",") for text in _spread(size.strip())]
+    found = {parse_budget(f"{name}={size}") for size in texts}
     return sorted(found, key=lambda budget: (budget.unit, budget.value))
+
+
+def _spread(size: str) -> list[str]:
+    """A size as it is; ``FROM:TO:NUMBER``, perhaps behind ``rms:`` or ``mad:``, as that many sizes in equal ratios."""
+    match = _RANGE.match(size)
+    if match is None:
+        return [size]
+    (low, tail), (high, other) = (_TAIL.match(match[key]).groups() for key in ("low", "high"))  # type: ignore[union-attr]
+    count = int(match["count"])
+    if tail != other or not 2 <= count <= 1000 or not 0 < float(low) < float(high):
+        raise BudgetError(
+            "a range of sizes cannot be used",
+            value=size,
+            allowed="FROM:TO:NUMBER, FROM below TO, both in the same unit, NUMBER from 2 to 1000",
+            next_step="write for instance linf=0.25/255:8/255:8",
+        )
+    ratio = (float(high) / float(low)) ** (1 / (count - 1))
+    middle = [f"{float(low) * ratio**i:.4g}" for i in range(1, count - 1)]
+    return [f"{match['measure'] or ''}{number}{tail}" for number in (low, *middle, high)]
 
 
 def _norm(name: str) -> Norm:

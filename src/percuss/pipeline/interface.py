@@ -30,9 +30,10 @@ def audit(
         model: a spec, a model of ``load_model``, or any ``nn.Module`` from images in [0, 1] to logits.
         out: run folder; one of the same run is continued.
         progress: told what happens; silent where None.
-        options: as of ``percuss audit``: ``attacks``, ``budgets``, ``split``, ``limit``, ``seed``, ``batch_size``,
-            ``steps``, ``restarts``, ``confidence``, ``settings`` (keyword arguments per attack), ``weights``,
-            ``device``, ``threads``, ``protocol``, ``require`` and so on (``percuss.pipeline.plan.AuditPlan``).
+        options: as of ``percuss audit``: ``attacks``, ``budgets``, ``curve``, ``effort``, ``split``, ``limit``,
+            ``seed``, ``batch_size``, ``steps``, ``restarts``, ``confidence``, ``settings`` (keyword arguments per
+            attack), ``weights``, ``device``, ``threads``, ``protocol``, ``require`` and so on
+            (``percuss.pipeline.plan.AuditPlan``).
 
     Raises:
         PercussError: wrong input or options, a folder of another run, a model that cannot be judged.

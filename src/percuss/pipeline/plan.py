@@ -17,6 +17,8 @@ from percuss.core.errors import UsageError, nearest
 from percuss.pipeline.requirements import parse_requirement
 
 DEFAULT_ATTACKS = ("pgd", "fgsm", "noise")
+#: With ``curve`` ranges of sizes, where no attack is named.
+CURVE_ATTACKS = ("curve", "noise")
 DEFAULT_BUDGETS = ("linf=0.5/255,1/255,2/255,4/255,8/255", "l2=0.1,0.25,0.5,1")
 #: Images of a unit of work. Results do not depend on it; what a kill can cost does.
 CHUNK = 32
@@ -30,7 +32,7 @@ class AuditPlan(BaseModel):
         split: a split's name, ``all``, or ``auto``: test where the set has it, else all images.
         attacks: names; ``settings`` holds keyword arguments per attack.
         budgets: texts of one size each (``linf=2/255``).
-        steps, restarts, confidence: for every attack that knows them; None leaves its own default.
+        steps, restarts, confidence, effort: for every attack that knows them; None leaves its own default.
         limit: at most so many images, each class with its share.
         weights: None, ``pretrained`` or a file.
         protocol: ``corrected``, or ``paper``: attacks aim away from the model's own prediction (Joel et al. 2022).
@@ -47,6 +49,7 @@ class AuditPlan(BaseModel):
     settings: dict[str, dict[str, Any]] = {}
     steps: int | None = None
     restarts: int | None = None
+    effort: Literal["quick", "standard", "thorough"] | None = None
     confidence: float | None = None
     limit: int | None = None
     seed: int = 0
@@ -69,6 +72,8 @@ class AuditPlan(BaseModel):
         found: dict[str, Any] = dict(self.settings.get(name, {}))
         if self.steps is not None and "steps" in known:
             found.setdefault("steps", self.steps)
+        if self.effort is not None and "effort" in known:
+            found.setdefault("effort", self.effort)
         for key, value in (("restarts", self.restarts), ("confidence", self.confidence)):
             if value is not None:
                 found.setdefault(key, value)
@@ -95,15 +100,20 @@ class AuditPlan(BaseModel):
 def make_plan(**options: Any) -> AuditPlan:
     """A checked plan from options by name (those of ``AuditPlan``); None means the default.
 
+    ``curve`` takes ranges of sizes, ``linf=0.25/255:8/255:8``, added to the budgets; the attack is then ``curve``
+    with ``noise`` where none is named.
+
     ``attacks``, ``budgets`` and ``require`` take texts or lists of texts, commas allowed. Raises UsageError,
     BudgetError, AttackError or PercussError where an option cannot be honoured.
     """
+    known = {*AuditPlan.model_fields, "curve"}
     for name in options:
-        if name not in AuditPlan.model_fields:
-            raise UsageError("unknown option", value=name, allowed=nearest(name, AuditPlan.model_fields))
+        if name not in known:
+            raise UsageError("unknown option", value=name, allowed=nearest(name, known))
     given = {name: value for name, value in options.items() if value is not None}
-    given["attacks"] = _attacks(given.get("attacks", DEFAULT_ATTACKS))
-    given["budgets"] = _budgets(given.get("budgets", DEFAULT_BUDGETS))
+    curves = _list(given.pop("curve", ()))
+    given["attacks"] = _attacks(given.get("attacks", CURVE_ATTACKS if curves else DEFAULT_ATTACKS))
+    given["budgets"] = _budgets((*_list(given.get("budgets", () if curves else DEFAULT_BUDGETS)), *curves))
     given["require"] = _list(given.get("require", ()))
     try:
         plan = AuditPlan.model_validate(given)
@@ -161,6 +171,10 @@ def _check(plan: AuditPlan) -> None:
             raise UsageError("settings for an attack that is not run", value=name, allowed=", ".join(plan.attacks))
     for name in plan.attacks:
         split_settings(name, catalogue.function("attacks", name), plan.attack_settings(name))
+    if plan.effort is not None and not any("effort" in plan.attack_settings(name) for name in plan.attacks):
+        raise UsageError(
+            "none of the attacks takes an effort", value=", ".join(plan.attacks), next_step="add --attack curve"
+        )
     if plan.steps is not None and not any("steps" in plan.attack_settings(name) for name in plan.attacks):
         raise UsageError("none of the attacks takes steps", value=", ".join(plan.attacks))
     for text in plan.require:

@@ -174,6 +174,20 @@ def test_few_patients_and_guessing():
     assert {"few-patients", "clean-accuracy-low"} <= {f.id for f in summarise(rows, table, classes=["a", "b"]).findings}
 
 
+def test_one_image_and_one_class_are_said_as_they_are():
+    table = clean_table(groups=False)
+    alike = table[table["label"] == "0"]
+    found = {f.id: f for f in summarise(_none(alike), alike, classes=["a", "b"]).findings}
+    assert found["one-class"].evidence == {"label": "0", "images": len(alike)} and "clean-accuracy-low" not in found
+    single = table.head(1)
+    texts = [f.message for f in summarise(_none(single), single, classes=["a", "b"]).findings]
+    assert "Only 1 image: every interval is wide." in texts
+
+
+def _none(table):
+    return rows_of(table, "pgd", {("linf=1/255", 1 / 255): (set(), set())})
+
+
 def test_an_honest_run_raises_no_alarm(clean):
     right = list(clean[clean["correct"]]["id"])
     ids = {("linf=1/255", 1 / 255): (set(right[:5]), set(right[:5])), ("linf=2/255", 2 / 255): (set(right), set(right))}

@@ -149,3 +149,10 @@ def test_paper_protocol_turns_clean_errors_right_and_says_so(small, tmp_path):
 def test_notebook_display_and_text(finished):
     assert "<table>" in finished._repr_html_() and "linf=4/255" in finished._repr_html_()
     assert "Without any attack it is right on" in repr(finished)
+
+
+def test_run_from_python_says_how_to_repeat_it_and_noise_is_no_attacker(small, tmp_path):
+    run = small(tmp_path / "run", attacks="noise", steps=None, limit=8)
+    environment = run.results.environment["command"]
+    assert environment.startswith("percuss.audit(model=") and "limit=8" in environment
+    assert run.results.threat_model["knowledge"] == "none: changes are random"

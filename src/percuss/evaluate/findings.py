@@ -31,10 +31,11 @@ def look(found: list[Point], clean: pd.DataFrame, clusters: Clusters) -> list[Fi
 def _size(clean: pd.DataFrame, clusters: Clusters) -> list[Finding]:
     listed = []
     if len(clean) < _FEW_IMAGES:
-        text = f"Only {len(clean)} images: every interval is wide."
+        text = f"Only {_counted(len(clean), 'image')}: every interval is wide."
         listed.append(Finding("few-images", "warning", text, {"images": len(clean)}))
     if clusters.known and clusters.count < _FEW_PATIENTS:
-        text = f"Only {clusters.count} patients: intervals over patients are themselves uncertain, and too narrow."
+        patients = _counted(clusters.count, "patient")
+        text = f"Only {patients}: intervals over patients are themselves uncertain, and too narrow."
         listed.append(Finding("few-patients", "warning", text, {"patients": clusters.count}))
     if clusters.loose:
         text = (
@@ -45,9 +46,16 @@ def _size(clean: pd.DataFrame, clusters: Clusters) -> list[Finding]:
     return listed
 
 
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def _guessing(clean: pd.DataFrame) -> list[Finding]:
     accuracy = float(clean["correct"].mean())
     usual = float(clean["label"].value_counts(normalize=True).iloc[0])
+    if usual == 1 and len(clean) > 1:
+        text = "All images have the same label: accuracy is that of this class alone, and there is no AUC."
+        return [Finding("one-class", "warning", text, {"label": str(clean["label"].iloc[0]), "images": len(clean)})]
     if accuracy > usual:
         return []
     text = (

@@ -9,9 +9,12 @@ import pandas as pd
 from percuss.core.budget import Norm
 from percuss.core.images import BadImage
 from percuss.core.outcome import Finding
+from percuss.evaluate.curves import CONTROLS
 from percuss.pipeline import environment
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
+
+WHITE_BOX = "full: the attacker has the model with its weights (white box)"
 
 
 def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> list[Finding]:
@@ -115,7 +118,7 @@ def threat_model(plan: AuditPlan) -> dict[str, str]:
     sure = f", with a probability of at least {plan.confidence:g}" if plan.confidence else ""
     return {
         "goal": aim + sure,
-        "knowledge": "full: the attacker has the model with its weights (white box)",
+        "knowledge": "none: changes are random" if set(plan.attacks) <= CONTROLS else WHITE_BOX,
         "capability": f"changes pixels of the image within {', '.join(plan.budgets)}",
         "judged": "on the image in full precision, and as stored in its native depth",
         "scope": "evasion when the model is used (NIST AI 100-2 evasion; MITRE ATLAS AML.T0043)",

@@ -44,10 +44,14 @@ def audit(
     spec = data if isinstance(data, str) else data.spec
     named = model if isinstance(model, str) else model.info.spec if isinstance(model, Model) else "module"
     plan = make_plan(data=spec, model=named, **options)
+    given = {"data": spec, "out": str(out)} | {key: value for key, value in options.items() if value is not None}
+    network = "NETWORK" if named == "module" else repr(named)
+    words = ", ".join(f"{key}={value!r}" for key, value in given.items())
     return run_audit(
         plan,
         data=None if isinstance(data, str) else data,
         model=None if isinstance(model, str) else model,
         out=Path(out),
         progress=progress,
+        command=f"percuss.audit(model={network}, {words})",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 
@@ -47,3 +48,25 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def slug(case_id: str) -> str:
     """The file name (without ending) of an image id: slashes become two underscores."""
     return case_id.replace("\\", "__").replace("/", "__")
+
+
+def pixel_hash(png: bytes) -> str:
+    """SHA-256 (hex) of size, depth and pixels of a PNG that ``encode`` wrote, whatever its compression.
+
+    Equal images give equal text, also where another version of the compressing library wrote them. RunError where
+    the bytes are no such PNG.
+    """
+    digest, place, packed = hashlib.sha256(), 8, b""
+    try:
+        while place < len(png):
+            size, kind = struct.unpack(">I4s", png[place : place + 8])
+            content = png[place + 8 : place + 8 + size]
+            packed += content if kind == b"IDAT" else b""
+            digest.update(content if kind == b"IHDR" else b"")
+            place += size + 12
+        digest.update(zlib.decompress(packed))
+    except (struct.error, zlib.error) as error:
+        raise RunError(
+            "a stored image is not a PNG of Percuss", value=error, next_step="run percuss audit again"
+        ) from error
+    return digest.hexdigest()

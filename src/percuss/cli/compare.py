@@ -1,0 +1,40 @@
+"""percuss compare: finished audits set against each other on the same images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Option = typer.Option
+
+
+def compare(  # noqa: PLR0913
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders of percuss audit.")],
+    *,
+    out: Annotated[Path | None, Option(help="Folder to make, for compare.html and results.json.")] = None,
+    shared: Annotated[
+        bool, Option("--shared", help="Leave out images and budgets that not all runs have, instead of an error.")
+    ] = False,
+    seed: Annotated[int, Option(help="Of the bootstrap over patients.")] = 0,
+    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Compare finished audits: paired differences on the same images, with intervals and exact McNemar tests.
+
+    Images are checked by the hash of their pixels; runs on other images, labels or budgets are refused.
+    """
+    from percuss.pipeline.compare import compare as run
+
+    found = run(runs, out=out, shared=shared, seed=seed)
+    if as_json:
+        print(json.dumps(found.record(), allow_nan=False))
+    elif not quiet:
+        print("\n".join(found.sentences))
+        for finding in found.findings:
+            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print("\n" + found.table.text())
+        print(f"\npage: {out / 'compare.html'}" if out else "\ngive --out for the page with the curves")

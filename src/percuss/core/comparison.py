@@ -1,0 +1,54 @@
+"""What a comparison of finished audits gives: where each run stands, and each pair of runs set against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from percuss.core.results import Interval
+
+#: The attack of the rows that compare performance without attack.
+CLEAN = "no attack"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run at one attack and size: the share of all shared images still right, as float and as stored.
+
+    ``no attack`` has empty norm and budget; ``eps`` is None where there is no limit.
+    """
+
+    side: str
+    attack: str
+    norm: str
+    budget: str
+    eps: float | None
+    robust: Interval
+    robust_stored: Interval
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two runs at one attack and size.
+
+    Attributes:
+        first, second: names; the difference is the first's share of images still right minus the second's, [-1, 1].
+        attack, norm, budget, eps: where, as in ``Standing``.
+        stored: judged on the images as stored.
+        difference: with its paired 95 % interval.
+        first_only, second_only: images that only one of the two has right.
+        p_value: exact McNemar test; None where patients are known, as it takes images as independent.
+        p_holm: corrected for all comparisons of this attack and way of storing; None without p value.
+    """
+
+    first: str
+    second: str
+    attack: str
+    norm: str
+    budget: str
+    eps: float | None
+    stored: bool
+    difference: Interval
+    first_only: int
+    second_only: int
+    p_value: float | None
+    p_holm: float | None = None

@@ -1,0 +1,204 @@
+"""Finished audits set against each other: the same images by hash, paired differences, one picture, one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from percuss.core.comparison import Contrast, Standing
+from percuss.core.errors import UsageError
+from percuss.core.outcome import Finding
+from percuss.core.results import Interval
+from percuss.evaluate.comparison import compare_sides
+from percuss.pipeline import environment
+from percuss.pipeline.finished import (
+    Finished,
+    names_of,
+    open_finished,
+    same_kind,
+    shared_images,
+    shared_sizes,
+    sides,
+)
+from percuss.report.comparison import points, sections, worst_table
+from percuss.report.sections import Table, write_sections
+from percuss.store.folder import RunFolder, now
+
+NAME = "percuss-compare-1"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        names: of the runs, in the order given; ``paths`` where they are.
+        n_images: images that all of them judged, by hash.
+        left_out: images of each run that not all of them judged (only with ``shared``).
+        standing: each run at each shared attack and size; ``contrasts`` each pair of runs there.
+        findings: what a reader must know before believing a difference.
+    """
+
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    n_images: int
+    left_out: tuple[int, ...]
+    standing: tuple[Standing, ...]
+    contrasts: tuple[Contrast, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def table(self) -> Table:
+        """The worst case of every pair at every size, as text cells."""
+        return worst_table(self.contrasts, self.standing)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was compared, and the largest difference that its interval holds above or below zero."""
+        said = [
+            f"{', '.join(self.names[:-1])} and {self.names[-1]} on the same {self.n_images} images (id, pixels and "
+            "label agree)."
+        ]
+        sure = [
+            item
+            for item in self.contrasts
+            if item.attack == "worst" and not item.stored and _away_from_zero(item.difference)
+        ]
+        if not sure:
+            return [*said, "At no size does the interval of the difference in the worst case leave zero out."]
+        most = max(sure, key=lambda item: abs(item.difference.value or 0.0))
+        return [
+            *said,
+            f"Largest difference in the worst case: within {most.budget} {most.first} minus {most.second} is "
+            f"{points(most.difference)} points.",
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, as in results.json."""
+        found = asdict(self)
+        for kind in ("standing", "contrasts"):
+            found[kind] = [_plain(item) for item in getattr(self, kind)]
+        return {"kind": NAME, "percuss_version": environment.version(), **found}
+
+
+def compare(
+    runs: Sequence[Path | str], *, out: Path | str | None = None, shared: bool = False, seed: int = 0
+) -> Comparison:
+    """Set finished audits against each other on the images that all of them judged.
+
+    Args:
+        runs: two or more folders of ``percuss audit``; each pair is compared, the difference is first minus second.
+        out: folder for compare.html and results.json; nothing is written where None.
+        shared: leave out images and budgets that not all runs have, instead of an error.
+        seed: of the bootstrap over patients, where patients are known.
+
+    Raises:
+        RunError: a folder without finished audit, or runs whose images, labels or budgets differ.
+        UsageError: fewer than two runs.
+    """
+    paths = [Path(run) for run in runs]
+    if len(paths) < 2:
+        raise UsageError("a comparison needs two runs or more", value=len(paths), next_step="percuss compare RUN RUN")
+    opened = [open_finished(path, name) for path, name in zip(paths, names_of(paths), strict=True)]
+    same_kind(opened)
+    ids, sizes = shared_images(opened, partly=shared), shared_sizes(opened, partly=shared)
+    parts, groups = sides(opened, ids, sizes)
+    standing, contrasts = compare_sides(parts, groups, seed=seed)
+    found = Comparison(
+        tuple(run.name for run in opened),
+        tuple(str(path) for path in paths),
+        len(ids),
+        tuple(len(run.clean) - len(ids) for run in opened),
+        tuple(standing),
+        tuple(contrasts),
+        tuple(_findings(opened, len(ids))),
+    )
+    if out is not None:
+        _write(Path(out), found, opened, seed)
+    return found
+
+
+def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
+    found = []
+    attacks = {run.name: run.results.attacks for run in runs}
+    if len({json.dumps(item, sort_keys=True) for item in attacks.values()}) > 1:
+        told = "; ".join(f"{name}: {', '.join(str(a['name']) for a in item)}" for name, item in attacks.items())
+        found.append(
+            Finding(
+                "different-attacks",
+                "warning",
+                "The runs were attacked by different attacks or settings, so a difference between them may be one of "
+                f"the attacks and not of the models ({told}).",
+                {"attacks": attacks},
+            )
+        )
+    protocols = {run.name: run.results.protocol for run in runs}
+    if len(set(protocols.values())) > 1:
+        found.append(
+            Finding("different-protocols", "severe", "The runs were scored by different protocols.", dict(protocols))
+        )
+    grave = {run.name: [f.id for f in run.results.findings if f.severity == "severe"] for run in runs}
+    if any(grave.values()):
+        told = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in grave.items() if ids)
+        found.append(
+            Finding("doubtful-run", "severe", f"A run has severe findings of its own ({told}).", {"findings": grave})
+        )
+    if any(len(run.clean) != count for run in runs):
+        left = {run.name: len(run.clean) - count for run in runs}
+        told = ", ".join(f"{number} of {name}" for name, number in left.items())
+        found.append(
+            Finding(
+                "images-left-out", "warning", f"Images that not every run judged were left out: {told}.", dict(left)
+            )
+        )
+    return found
+
+
+def _plain(item: Standing | Contrast) -> dict[str, Any]:
+    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(item).items()}
+
+
+def _away_from_zero(interval: Interval) -> bool:
+    return interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0)
+
+
+def _runs_table(runs: Sequence[Finished]) -> Table:
+    body = [
+        (
+            run.name,
+            run.results.model.spec,
+            run.results.model.sha256[:12],
+            run.results.data.spec,
+            ", ".join(str(item["name"]) for item in run.results.attacks),
+            str(run.results.seed),
+            run.results.run_id,
+        )
+        for run in runs
+    ]
+    return Table(("run", "model", "sha256", "data", "attacks", "seed", "id"), tuple(body), words=7)
+
+
+def _write(out: Path, found: Comparison, runs: Sequence[Finished], seed: int) -> None:
+    ids = [run.results.run_id for run in runs]
+    folder = RunFolder.start(out, {"command": "compare", "runs": " ".join(ids), "seed": str(seed)})
+    try:
+        folder.write("results.json", json.dumps(found.record(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_sections(
+            out / "compare.html",
+            sections(
+                found.standing,
+                found.contrasts,
+                findings=found.findings,
+                opening=found.sentences,
+                runs=_runs_table(runs),
+            ),
+            title="comparison of audits",
+            meta=f"{now()[:10]} · {', '.join(ids)}",
+            version=environment.version(),
+        )
+        folder.finish()
+    finally:
+        folder.close()

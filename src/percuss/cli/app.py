@@ -11,6 +11,7 @@ from percuss.cli.demo import demo
 from percuss.cli.exits import guarded
 from percuss.cli.list import list_
 from percuss.cli.report import report
+from percuss.cli.survive import survive
 from percuss.cli.train import train
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ def _root(
 
 app.command("train")(guarded(train))
 app.command("audit")(guarded(audit))
+app.command("survive")(guarded(survive))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))
 app.command("demo")(guarded(demo))

@@ -101,6 +101,16 @@ class ModelRecord(_Record):
     sha256: str
 
 
+class Survival(_Record):
+    """Flips that are left after attacked images were stored and read back, for one norm and format."""
+
+    norm: str
+    format: str = Field(description="native, png, dicom8, dicom12, dicom16, jpeg95 and so on; -444 is without 4:2:0")
+    words: str
+    flips: Interval = Field(description="share still flipped, of the images flipped in full precision")
+    clean_right: Interval = Field(description="share of their clean images that are right after the same round trip")
+
+
 class Results(_Record):
     """The whole of results.json."""
 
@@ -124,3 +134,4 @@ class Results(_Record):
     not_tested: list[str]
     environment: dict[str, str]
     requirements: list[dict[str, Any]] = Field(default_factory=list, description="limits the user set, with outcome")
+    survival: list[Survival] = Field(default_factory=list, description="after storage; empty where not looked at")

@@ -1,4 +1,4 @@
-"""Two-sided 95 % intervals: Wilson for proportions, patient-cluster bootstrap where patients are known.
+"""Two-sided 95 % intervals: Wilson (or exact) for proportions, patient-cluster bootstrap where patients are known.
 
 Wilson: E. B. Wilson, JASA 22 (1927) 209-212. Bootstrap: percentile interval over seeded draws of whole
 patients (or of images where no patient is known and the number is not a proportion). Where every draw gives the
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
 from percuss.core.results import Interval
 
@@ -87,6 +87,15 @@ def wilson(hits: int, n: int, *, count: int | None = None, method: str = "Wilson
         return Interval(value=None, low=None, high=None, n=0, method="undefined: no image")
     low, high = _wilson_ends(hits / n, n if count is None else count)
     return Interval(value=hits / n, low=low, high=high, n=n, method=method)
+
+
+def exact(hits: int, n: int) -> Interval:
+    """Exact interval of ``hits / n`` (C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404-413)."""
+    if n == 0:
+        return wilson(0, 0)
+    low = float(beta.ppf(_LEVELS[0], hits, n - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(_LEVELS[1], hits + 1, n - hits)) if hits < n else 1.0
+    return Interval(value=hits / n, low=low, high=high, n=n, method="exact (Clopper-Pearson)")
 
 
 def proportion(flags: NDArray[np.bool_], clusters: Clusters, within: NDArray[np.bool_] | None = None) -> Interval:

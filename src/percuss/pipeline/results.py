@@ -12,6 +12,7 @@ from percuss.core.outcome import Finding
 from percuss.core.results import CurvePoint, FindingRecord, Results
 from percuss.evaluate.export import per_image
 from percuss.evaluate.summary import summarise
+from percuss.evaluate.survival import survival_table
 from percuss.pipeline.requirements import judge
 from percuss.report.page import write_report
 from percuss.report.schema import write_results
@@ -19,6 +20,10 @@ from percuss.store.folder import RunFolder
 
 #: What the results say beyond the rows, so that they can be made anew: data, model, findings of the pipeline.
 CONTEXT = "context.json"
+#: One row per kept image and storage format, where ``percuss survive`` was run.
+SURVIVAL = "survival.parquet"
+#: What is not tested until then.
+LOSSY = "lossy storage (JPEG) of the attacked images"
 
 
 def write_outcome(folder: RunFolder) -> Results:
@@ -33,6 +38,10 @@ def write_outcome(folder: RunFolder) -> Results:
     findings = [FindingRecord.model_validate(item) for item in context["findings"]]
     findings += [FindingRecord.model_validate(vars(item)) for item in summary.findings]
     fixed = {key: value for key, value in context.items() if key not in ("findings", "require")}
+    survival = []
+    if (folder.path / SURVIVAL).exists():
+        survival = survival_table(folder.read_table(SURVIVAL), context["seed"])
+        fixed["not_tested"] = [item for item in fixed["not_tested"] if not survival or item != LOSSY]
     results = Results(
         **fixed,
         run_id=folder.run_id,
@@ -42,6 +51,7 @@ def write_outcome(folder: RunFolder) -> Results:
         curves=summary.curves,
         sensitivity=summary.sensitivity,
         findings=findings,
+        survival=survival,
         requirements=judge(context["require"], summary.curves),
     )
     write_results(results, folder.path / "results.json")

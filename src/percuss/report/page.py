@@ -77,6 +77,7 @@ def _render(**values: Any) -> str:
         attacks=_attack_table(results.attacks),
         repeat=_command(results),
         methods=_methods(results),
+        survival=_survival(results),
         counted=counted,
         whole=whole,
         show=_show,
@@ -144,10 +145,18 @@ def _command(results: Results) -> str:
     return shlex.join([*words, "--seed", str(results.seed)])
 
 
+def _survival(results: Results) -> list[list[str]]:
+    return [
+        [item.norm, item.words, counted(item.flips), share(item.flips), counted_share(item.clean_right)]
+        for item in results.survival
+    ]
+
+
 def _methods(results: Results) -> list[str]:
     """Each way an interval was made, once, in the order of the report."""
     clean = results.clean
     found = [clean.accuracy, clean.balanced_accuracy, clean.auc, *clean.per_class.values()]
     for point in results.curves:
         found += [point.robust_accuracy, point.success_rate, point.confidence_change]
+    found += [interval for item in results.survival for interval in (item.flips, item.clean_right)]
     return list(dict.fromkeys(interval.method for interval in found if interval.method))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from percuss.cli.audit import audit
+from percuss.cli.compare import compare
 from percuss.cli.demo import demo
 from percuss.cli.exits import guarded
 from percuss.cli.list import list_
@@ -44,6 +45,7 @@ def _root(
 app.command("train")(guarded(train))
 app.command("audit")(guarded(audit))
 app.command("survive")(guarded(survive))
+app.command("compare")(guarded(compare))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))
 app.command("demo")(guarded(demo))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,9 +52,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attack returns: one attacked image per image of the batch, in order. Its claims are re-measured."""
+    """What an attack returns: one attacked image per image of the batch, in order. Its claims are re-measured.
+
+    ``notes`` are for the user, and go into the run.
+    """
 
     images: Tensor
+    notes: tuple[str, ...] = ()
 
 
 class Target:
@@ -85,11 +89,14 @@ class Target:
         with torch.no_grad():
             return _finite(self.model(images))
 
-    def gradient(self, images: Tensor, rows: Tensor, *, raw: bool = False) -> tuple[Tensor, Tensor]:
+    def gradient(
+        self, images: Tensor, rows: Tensor, *, raw: bool = False, slope: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Logits and the direction in which the loss rises, with respect to the images.
 
         The scale of the direction has no meaning (``core.losses.direction``), unless ``raw``: then it is the
-        gradient of the cross-entropy itself, which underflows for a very sure model.
+        gradient of the cross-entropy itself, which underflows for a very sure model. ``slope`` gives another
+        direction on the logits ``[n, outputs]`` to climb, from the logits.
         """
         self.gradient_evaluations[rows.cpu()] += 1
         self.model_evaluations[rows.cpu()] += 1
@@ -98,8 +105,11 @@ class Target:
             logits = self.model(inputs)
             if not logits.requires_grad:
                 raise no_gradient()
-            slope = self._raw(logits, rows) if raw else self._direction(logits, rows)
-            (found,) = torch.autograd.grad(logits, inputs, slope, allow_unused=True)
+            if slope is not None:
+                uphill = slope(logits.detach())
+            else:
+                uphill = self._raw(logits, rows) if raw else self._direction(logits, rows)
+            (found,) = torch.autograd.grad(logits, inputs, uphill, allow_unused=True)
         if found is None:
             raise no_gradient()
         unseen = ~self.saw_gradient[rows.cpu()]
@@ -118,6 +128,10 @@ class Target:
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""
         return losses.margin(logits, self._targets[rows], self.model.task, goal=self._goal(rows))
+
+    def sides(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The true decisions of these rows, and the decisions wanted where the goal names one."""
+        return self._targets[rows], self._goal(rows)
 
     def _goal(self, rows: Tensor) -> Tensor | None:
         return None if self._wanted is None else self._wanted[rows]

@@ -1,0 +1,228 @@
+"""Auto-PGD: steps with momentum that find their own size, for cross-entropy, margin, DLR or targets in turn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from percuss.attacks.keeper import Keeper
+from percuss.attacks.moves import Place, move
+from percuss.attacks.objectives import Objective, ordered_ways
+from percuss.attacks.target import Attempt, Batch, Target
+from percuss.core.budget import Budget, Norm
+from percuss.core.errors import AttackError
+from percuss.core.norms import Room, maximiser, project, random_start
+from percuss.core.seeds import ImageRandom
+
+MOMENTUM = 0.75  # the share of the new step; the rest goes on as before
+RISES = 0.75  # of the steps since the last look must have risen, else the step is halved
+_NOISE = 1e-6  # a smaller relative rise is no rise: batch mates move logits by less
+
+
+@dataclass(frozen=True)
+class _Ball:
+    """Norm (none is linf of the whole range), size and number of steps of a run."""
+
+    norm: Norm
+    eps: float
+    steps: int
+
+
+@dataclass
+class _Trail:
+    """Images still climbing, per row: where they are and were, their best point, and their step."""
+
+    rows: Tensor
+    clean: Tensor
+    place: Place
+    before: Tensor
+    best: Tensor
+    best_gradient: Tensor
+    best_value: Tensor
+    value: Tensor
+    rises: Tensor
+    length: Tensor
+    eased: Tensor  # whether the last look shortened the step
+    looked: Tensor  # the best value at the last look
+    width: Tensor  # l1: how many values a step moves
+    spread: Tensor  # l1: how many values the best change moved at the last look
+
+    @classmethod
+    def start(cls, rows: Tensor, clean: Tensor, ball: _Ball, rng: ImageRandom) -> _Trail:
+        room = Room.of(clean)
+        change = random_start(ball.norm, ball.eps, room, rng)
+        low = torch.full((len(rows),), -torch.inf, dtype=torch.float64, device=clean.device)
+        ones, values = torch.ones_like(low), clean[0].numel()
+        return cls(
+            rows=rows,
+            clean=clean,
+            place=Place.at(change, room, ball.norm),
+            before=change,
+            best=change,
+            best_gradient=torch.zeros_like(change),
+            best_value=low,
+            value=low,
+            rises=ones * 0,
+            length=ones * ball.eps * (1 if ball.norm is Norm.L1 else 2),
+            eased=ones > 1,
+            looked=low,
+            width=ones * math.ceil(0.2 * values),
+            spread=ones * values,
+        )
+
+    @property
+    def images(self) -> Tensor:
+        """Clean plus change, in [0, 1]."""
+        return (self.clean + self.place.change).clamp_(0, 1)
+
+    def keep(self, left: Tensor) -> _Trail:
+        """The rows where ``left``."""
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        return _Trail(**{key: part.rows(left) if key == "place" else part[left] for key, part in parts.items()})
+
+    def note(self, value: Tensor, gradient: Tensor) -> None:
+        """Book the loss and the gradient of the present point."""
+        self.rises = self.rises + (value > self.value + _NOISE * self.value.abs().nan_to_num(posinf=0))
+        better = value > self.best_value
+        self.best, self.best_gradient = (
+            torch.where(_column(better), new, old)
+            for new, old in ((self.place.change, self.best), (gradient, self.best_gradient))
+        )
+        self.best_value, self.value = torch.where(better, value, self.best_value), value
+
+    def go_back(self, chosen: Tensor, gradient: Tensor) -> Tensor:
+        """Chosen rows go on from their best point, at rest; the gradients to use there."""
+        change = torch.where(_column(chosen), self.best, self.place.change)
+        self.before = torch.where(_column(chosen), self.best, self.before)
+        self.value = torch.where(chosen, self.best_value, self.value)
+        self.place = Place(change, self.place.room, self.place.memory)
+        return torch.where(_column(chosen), self.best_gradient, gradient)
+
+
+def apgd(  # noqa: PLR0913
+    target: Target,
+    batch: Batch,
+    budget: Budget,
+    *,
+    rng: ImageRandom,
+    steps: int = 100,
+    loss: str = "ce",
+    classes: int = 9,
+) -> Attempt:
+    """Auto-PGD (Croce and Hein 2020, arXiv 2003.01690; l1 after 2103.01208), each image with its own step size.
+
+    Args:
+        target, batch, budget: as for every attack.
+        rng: draws the starts, uniform in the ball.
+        steps: gradient steps; for ``loss="targeted"`` of each target class.
+        loss: ``ce``, ``margin`` (of probabilities), ``dlr`` (3 or more classes), or ``targeted``: towards other
+            classes in turn, likeliest first (several labels: each label in turn).
+        classes: how many are tried by ``targeted``, at most; all others where there are fewer.
+
+    Raises:
+        AttackError: a setting without meaning.
+    """
+    for name, number in (("steps", steps), ("classes", classes)):
+        if number < 1:
+            raise AttackError(f"the setting {name} is too small", value=number, allowed="1 or more")
+    eps = budget.eps(batch.images.shape[1:], target.pixels)
+    ball = _Ball(Norm.LINF, 1.0, steps) if budget.norm is Norm.NONE else _Ball(budget.norm, eps, steps)
+    keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
+    objective = Objective(target, loss)
+    if loss != "targeted":
+        _climb(target, objective, keeper, _Trail.start(rows, batch.images, ball, rng), ball=ball)
+        return keeper.attempt()
+    ways = ordered_ways(target, target.logits(batch.images, rows), rows, most=classes)
+    for way in ways.unbind(1):
+        trail = _Trail.start(rows, batch.images[rows], ball, rng.subset(rows.tolist()))
+        rows = _climb(target, Objective(target, loss, way), keeper, trail, ball=ball)
+        if not len(rows):
+            break
+    return keeper.attempt()
+
+
+def checkpoints(steps: int) -> list[int]:
+    """After how many steps the step size is looked at: shares 0, 0.22, 0.41, 0.57, ... of the steps, rounded up."""
+    before, share, found = 0, 22, [0]
+    while share < 100:  # in hundredths: whole numbers round up without error
+        found.append(-(-share * steps // 100))
+        before, share = share, share + max(share - before - 3, 6)
+    return sorted(set(found))
+
+
+def _climb(target: Target, objective: Objective, keeper: Keeper, trail: _Trail, *, ball: _Ball) -> Tensor:
+    """Run all steps; the rows that are not done after them."""
+    looks = checkpoints(ball.steps)
+    for step in range(ball.steps):
+        images = trail.images
+        logits, gradient = target.gradient(images, trail.rows, slope=objective.slope(trail.rows))
+        left = ~keeper.see(trail.rows, images, logits)
+        if not bool(left.all()):
+            trail, gradient, logits = trail.keep(left), gradient[left], logits[left]
+        if not len(trail.rows):
+            return trail.rows
+        trail.note(objective.value(logits, trail.rows), gradient)
+        if ball.norm is Norm.L1:
+            gradient = _thin(trail, gradient, ball, step)
+        elif step in looks and ball.norm is not Norm.L0:
+            gradient = _ease(trail, gradient, since=step - max([0, *(at for at in looks if at < step)]))
+        _advance(trail, gradient, ball, step)
+    images = trail.images
+    left = ~keeper.see(trail.rows, images, target.logits(images, trail.rows))
+    return trail.rows[left]
+
+
+def _ease(trail: _Trail, gradient: Tensor, *, since: int) -> Tensor:
+    """Halve the step of rows that rose too rarely or got no further, and send them back to their best point."""
+    rare = trail.rises < RISES * since
+    stale = ~trail.eased & (trail.best_value <= trail.looked)
+    trail.eased = rare | stale
+    trail.length = torch.where(trail.eased, trail.length / 2, trail.length)
+    trail.looked, trail.rises = trail.best_value, trail.rises * 0
+    return trail.go_back(trail.eased, gradient)
+
+
+def _thin(trail: _Trail, gradient: Tensor, ball: _Ball, step: int) -> Tensor:
+    """l1: fit how many values a step moves to those the best change moves, now and then."""
+    if step == 0 or step % max(1, math.ceil(0.04 * ball.steps)):
+        return gradient
+    moved = (trail.best != 0).flatten(1).sum(1).double().clamp_min(1)
+    fewer = moved < 0.95 * trail.spread
+    shorter = (trail.length / 1.5).clamp_min(ball.eps / 10)
+    trail.length = torch.where(fewer, torch.full_like(shorter, ball.eps), shorter)
+    trail.width, trail.spread = (moved / 1.5).ceil(), moved
+    return trail.go_back(fewer, gradient)
+
+
+def _advance(trail: _Trail, gradient: Tensor, ball: _Ball, step: int) -> None:
+    """One step; with momentum from the second on (not under l1 and l0)."""
+    here, room = trail.place.change, trail.place.room
+    if ball.norm is Norm.L1:  # first to the best change for the first gradient, which a linear model needs no more than
+        there = maximiser(ball.norm, gradient, ball.eps, room) if step == 0 else here + _sparse(trail, gradient)
+        there = project(ball.norm, there, ball.eps, room)
+        trail.place = Place(there, room, trail.place.memory)
+    else:
+        trail.place = move(trail.place, gradient, ball.norm, eps=ball.eps, length=trail.length, step=step)
+        if step and ball.norm is not Norm.L0:
+            there = here + MOMENTUM * (trail.place.change - here) + (1 - MOMENTUM) * (here - trail.before)
+            trail.place = Place(project(ball.norm, there, ball.eps, room), room, trail.place.memory)
+    trail.before = here
+
+
+def _sparse(trail: _Trail, gradient: Tensor) -> Tensor:
+    """The same step for each of the ``width`` values of largest gradient that can still move, ``length`` in all."""
+    here, room = trail.place.change, trail.place.room
+    stuck = ((gradient > 0) & (here >= room.high)) | ((gradient < 0) & (here <= room.low))
+    size = gradient.masked_fill(stuck, 0).flatten(1).abs()
+    last = size.sort(dim=1, descending=True).values.gather(1, trail.width.long().unsqueeze(1) - 1)
+    chosen = (size >= last) & (size > 0)
+    each = trail.length / chosen.sum(1).clamp_min(1)
+    step = gradient.sign().flatten(1) * chosen * each.to(gradient.dtype).unsqueeze(1)
+    return step.view_as(gradient)
+
+
+def _column(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)

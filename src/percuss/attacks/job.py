@@ -114,6 +114,8 @@ def clean_logits(job: Job) -> Tensor:
 
 def choose_search(job: Job, clean: Tensor) -> None:
     """Sets the faster copy to search on where there is one; the verdict stays with the model."""
+    if getattr(job.attack, "on_own_model", False):
+        return
     device = device_of(job.model)
     job.search, note = search_copy(job.model, job.batch.images[:2].to(device), clean[:2].to(device))
     job.notes += [note] if note else []
@@ -150,6 +152,7 @@ def strike(job: Job, budget: Budget, rows: Rows, *, restart: int = 0) -> tuple[M
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))
     found = measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
     job.heed(ids, target)
+    job.notes += attempt.notes
     return found, Cost(target.gradient_evaluations, target.model_evaluations)
 
 

@@ -76,15 +76,24 @@ def refuse_breach(clean: Tensor, attacked: Tensor, *, budget: Budget, eps: float
             value=f"{tuple(attacked.shape)} {attacked.dtype}",
             allowed=f"{tuple(clean.shape)} {clean.dtype}",
         )
+    for bad, fault in breaches(clean, attacked, budget=budget, eps=eps):
+        _refuse(bad, f"the attack {name} {fault}", ids)
+
+
+def breaches(clean: Tensor, attacked: Tensor, *, budget: Budget, eps: float) -> list[tuple[Tensor, str]]:
+    """What no attacked image may do: for each rule which images break it, bool ``[N]``, and the words for it.
+
+    Each image is listed under the first rule that it breaks: numbers, range, budget.
+    """
     bad = ~torch.isfinite(attacked).flatten(1).all(1)
-    _refuse(bad, f"the attack {name} returned NaN or infinite pixels", ids)
-    outside = (attacked.flatten(1).amin(1) < 0) | (attacked.flatten(1).amax(1) > 1)
-    _refuse(outside, f"the attack {name} left the range of the pixels, 0 to 1", ids)
+    outside = ~bad & ((attacked.flatten(1).amin(1) < 0) | (attacked.flatten(1).amax(1) > 1))
+    found = [(bad, "returned NaN or infinite pixels"), (outside, "left the range of the pixels, 0 to 1")]
     if budget.norm is not Norm.NONE:
         size = distance(budget.norm, attacked.double() - clean.double())
-        over = size > eps * (1 + 1e-5) + rounding(budget.norm, clean)
-        worst = float(size.max()) if len(size) else 0.0
-        _refuse(over, f"the attack {name} left its budget {budget.text}: size {worst:.6g}, allowed {eps:.6g}", ids)
+        over = ~bad & ~outside & (size > eps * (1 + 1e-5) + rounding(budget.norm, clean))
+        worst = float(size[over].max()) if bool(over.any()) else 0.0
+        found.append((over, f"left its budget {budget.text}: size {worst:.6g}, allowed {eps:.6g}"))
+    return found
 
 
 def rounding(norm: Norm, images: Tensor) -> float:

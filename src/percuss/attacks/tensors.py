@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from percuss.attacks.engine import run_attack
 from percuss.attacks.eval_mode import device_of, frozen
+from percuss.attacks.foreign import Foreign, adopt
+from percuss.core import catalogue
 from percuss.core.budget import Budget, parse_budget
 from percuss.core.errors import DataError, ModelError
 from percuss.core.images import PixelRange, Task, Tensors
@@ -17,7 +20,7 @@ from percuss.core.model import Model, ModelInfo, class_names
 
 
 def attack(
-    name: str,
+    name: str | Callable[..., Any],
     model: nn.Module,
     images: Tensor,
     targets: Tensor,
@@ -29,24 +32,30 @@ def attack(
     """Attack images and give the attacked ones back, in order, on the device of ``images``.
 
     Args:
-        name: an attack of the catalogue (``percuss list attacks``).
+        name: an attack of the catalogue (``percuss list attacks``), one of another library (``foolbox:LinfPGD``), or
+            any callable ``f(model, images, targets, eps=...) -> images`` (docs/attacks/foreign.md).
         model: a Percuss model, or any module from images in [0, 1] to logits.
         images: float32 ``[N, C, H, W]`` in [0, 1].
         targets: class indices ``[N]``, or 0/1 labels ``[N, K]``.
         budget: a Budget or its text, ``linf=2/255``.
         seed: decides all randomness, with the position of each image.
-        settings: of the attack; ``batch_size`` and ``pixels`` (native range, 8 bit by default) are taken out first.
+        settings: of the attack; ``batch_size``, ``pixels`` (native range, 8 bit by default) and ``allow_code`` (let
+            ``factory:`` import the code it names) are taken out first.
 
-    Images that are wrong from the start come back as they are.
+    Images that are wrong from the start come back as they are; so do those that an attack not of Percuss changes
+    beyond the budget, with a warning.
 
     Raises:
         PercussError: images, targets, budget or settings that cannot be used; a model that cannot be judged.
     """
     one = parse_budget(budget) if isinstance(budget, str) else budget
     pixels = settings.pop("pixels", PixelRange())
-    size = settings.pop("batch_size", 32)
+    size, allowed = settings.pop("batch_size", 32), settings.pop("allow_code", False)
     judged, batch = ready(model, images, targets, pixels=pixels)
-    swept = run_attack(name, judged, batch, [one], seed=seed, batch_size=size, settings=settings)
+    found = catalogue.function("attacks", name, allow_code=allowed) if isinstance(name, str) else adopt(name)
+    swept = run_attack(found, judged, batch, [one], seed=seed, batch_size=size, settings=settings)
+    for note in swept.notes if isinstance(found, Foreign) else ():
+        warnings.warn(note, stacklevel=2)
     return swept.images[one.text].to(images.device)
 
 

@@ -30,7 +30,14 @@ def entries(package: str, marker: str | None = None) -> dict[str, ModuleType]:
 
 
 def entry(package: str, name: str, marker: str | None = None) -> ModuleType:
-    """One entry by name; PercussError with the nearest names where unknown."""
+    """One entry by name; PercussError with the nearest names where unknown.
+
+    A name with a colon (``foolbox:LinfPGD``) is not of the catalogue: its entry is the module ``foreign``.
+    """
+    if ":" in name:
+        home = importlib.import_module(f"percuss.{package}.foreign")
+        home.check_source(name)
+        return home
     known = entries(package, marker)
     if name not in known:
         raise PercussError(
@@ -42,9 +49,14 @@ def entry(package: str, name: str, marker: str | None = None) -> ModuleType:
     return known[name]
 
 
-def function(package: str, name: str) -> Callable[..., Any]:
-    """The function of an entry: the one named like its file."""
-    found: Callable[..., Any] = getattr(entry(package, name), name)
+def function(package: str, name: str, *, allow_code: bool = False) -> Callable[..., Any]:
+    """The function of an entry: the one named like its file, or what the module ``foreign`` finds by the name.
+
+    ``allow_code`` lets ``factory:MODULE:FUNCTION`` import the code it names.
+    """
+    home = entry(package, name)
+    found: Callable[..., Any]
+    found = home.resolve(name, allow_code=allow_code) if ":" in name else getattr(home, name)
     return found
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from percuss.attacks.engine import run_attack
 from percuss.attacks.job import Swept
+from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import RunError
 from percuss.core.images import BadImage, Tensors
@@ -148,7 +149,7 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
     begun = time.monotonic()
     batch = _aimed(portion)
     swept = run_attack(
-        unit.attack,
+        catalogue.function("attacks", unit.attack, allow_code=work.plan.allow_code),
         work.model,
         batch,
         budgets,

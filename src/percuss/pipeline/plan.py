@@ -68,7 +68,7 @@ class AuditPlan(BaseModel):
 
     def attack_settings(self, name: str) -> dict[str, Any]:
         """Settings handed to one attack, those of every attack included."""
-        known = inspect.signature(catalogue.function("attacks", name)).parameters
+        known = inspect.signature(catalogue.function("attacks", name, allow_code=self.allow_code)).parameters
         found: dict[str, Any] = dict(self.settings.get(name, {}))
         if self.steps is not None and "steps" in known:
             found.setdefault("steps", self.steps)
@@ -170,7 +170,8 @@ def _check(plan: AuditPlan) -> None:
         if name not in plan.attacks:
             raise UsageError("settings for an attack that is not run", value=name, allowed=", ".join(plan.attacks))
     for name in plan.attacks:
-        split_settings(name, catalogue.function("attacks", name), plan.attack_settings(name))
+        attack = catalogue.function("attacks", name, allow_code=plan.allow_code)
+        split_settings(name, attack, plan.attack_settings(name))
     if plan.effort is not None and not any("effort" in plan.attack_settings(name) for name in plan.attacks):
         raise UsageError(
             "none of the attacks takes an effort", value=", ".join(plan.attacks), next_step="add --attack curve"

@@ -26,8 +26,9 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
 	$(PIP) install --quiet -c $(CONSTRAINTS) -e .
 	@touch $@
 
-$(VENV)/.tested: $(VENV)/.installed
+$(VENV)/.tested: $(VENV)/.installed constraints/peers.txt
 	$(PIP) install --quiet -c $(CONSTRAINTS) -e '.[test]'
+	$(PIP) install --quiet --no-deps -r constraints/peers.txt
 	@touch $@
 
 venv: $(VENV)/.tested
@@ -43,7 +44,7 @@ types: $(VENV)/.tested
 	$(BIN)/mypy --strict src
 
 pytest: $(VENV)/.tested
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests
+	PERCUSS_PEERS=required $(BIN)/python -m pytest -q -n $(WORKERS) tests
 
 test: lint types pytest
 

@@ -14,6 +14,7 @@ from percuss.cli.list import list_
 from percuss.cli.report import report
 from percuss.cli.survive import survive
 from percuss.cli.train import train
+from percuss.cli.transfer import transfer
 
 app = typer.Typer(
     name="percuss",
@@ -46,6 +47,7 @@ app.command("train")(guarded(train))
 app.command("audit")(guarded(audit))
 app.command("survive")(guarded(survive))
 app.command("compare")(guarded(compare))
+app.command("transfer")(guarded(transfer))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))
 app.command("demo")(guarded(demo))

@@ -1,0 +1,213 @@
+"""A transfer matrix from models to pages: attacks made on each model, judged on all; goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from percuss.core.errors import UsageError
+from percuss.core.images import ImageSet
+from percuss.core.model import Model
+from percuss.core.outcome import Finding
+from percuss.core.results import Interval
+from percuss.core.transfer import NOISE, TransferCell
+from percuss.evaluate.transfer import transfer_cells, transfer_findings
+from percuss.pipeline import environment
+from percuss.pipeline.crossing import Crossing, cross
+from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images
+from percuss.pipeline.plan import CHUNK, AuditPlan
+from percuss.pipeline.progress import Progress
+from percuss.pipeline.several import Given, check_several, open_several, plans
+from percuss.report.sections import Table, write_sections
+from percuss.report.transfer import matrices, sections
+from percuss.store.folder import RunFolder, check_free, now
+
+NAME = "percuss-transfer-1"
+#: Attacks that look for the smallest change waste the budget that a transfer needs.
+_UNFIT = frozenset({"curve"})
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A finished transfer matrix: where it lies, its cells, its findings, and results.json as plain values."""
+
+    path: Path
+    cells: tuple[TransferCell, ...]
+    findings: tuple[Finding, ...]
+    record: dict[str, Any]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """One matrix per attack and budget: share flipped of the images that both models get right."""
+        return matrices(self.cells, "both")
+
+
+def transfer(
+    models: Sequence[Given],
+    *,
+    data: str | ImageSet,
+    out: Path | str,
+    weights: Sequence[str] = (),
+    progress: Progress | None = None,
+    **options: Any,
+) -> Transfer:
+    """Make an attack on each model and judge it on all of them.
+
+    Args:
+        models: two or more, as specs, models or modules; one list of classes. Each keeps its own normalisation.
+        data: a spec, or a set that is open.
+        out: run folder; one of the same run is continued, a finished one is read.
+        weights: files for the models, in order, or one for all.
+        progress: told what happens.
+        options: of ``percuss.pipeline.plan.make_plan``: ``budgets``, ``attacks`` (``pgd``), ``split``, ``limit``, ...
+
+    Raises:
+        PercussError: wrong input or options, models that do not fit the images or each other, a folder of another run.
+    """
+    say, path = progress or Progress(), Path(out)
+    check_free(path)
+    if isinstance(data, ImageSet):
+        options.setdefault("split", "all")
+    made = plans(models, data if isinstance(data, str) else data.spec, weights, {"attacks": "pgd", **options})
+    plan = made[0]
+    _refuse_unfit(plan)
+    with environment.threads(plan.threads):
+        chosen = open_images(plan, None if isinstance(data, str) else data)
+        check_sizes(plan.by_norm(), chosen)
+        device = environment.pick_device(plan.device)
+        opened = open_several(made, models, chosen)
+        findings = check_several(opened, chosen, device)
+        folder = RunFolder.start(path, _identity(plan, chosen, opened, device))
+        try:
+            work = Crossing(plan, chosen, opened, device, folder)
+            if folder.finished and folder.damaged():
+                folder.reopen()
+            if not folder.finished:
+                _finish(work, cross(work, say), findings)
+            else:
+                say.line("the matrix was finished before; nothing to compute")
+        finally:
+            folder.close()
+    return read_transfer(path)
+
+
+def _refuse_unfit(plan: AuditPlan) -> None:
+    unfit = sorted({*plan.attacks} & {*_UNFIT, NOISE})
+    if unfit:
+        raise UsageError(
+            "the attack does not suit a transfer matrix",
+            value=", ".join(unfit),
+            allowed="an attack that spends its whole budget; noise is always there as the control",
+            next_step="give --attack pgd",
+        )
+
+
+def read_transfer(path: Path) -> Transfer:
+    """A finished matrix from its folder."""
+    record = json.loads((path / "results.json").read_text(encoding="utf-8"))
+    cells = tuple(TransferCell(**_records(item)) for item in record["cells"])
+    return Transfer(path, cells, tuple(Finding(**item) for item in record["findings"]), record)
+
+
+def _records(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: Interval(**value) if isinstance(value, dict) else value for key, value in item.items()}
+
+
+def _identity(plan: AuditPlan, chosen: Chosen, models: dict[str, Model], device: torch.device) -> dict[str, str]:
+    return plan.identity() | {
+        "command": "transfer",
+        "images (--data, --split, --limit)": data_fingerprint(chosen),
+        "models": " ".join(f"{name}={model.fingerprint()}" for name, model in models.items()),
+        "Percuss version": environment.version(),
+        "device": device.type,
+        "portion": str(CHUNK),
+    }
+
+
+def _finish(work: Crossing, tables: tuple[pd.DataFrame, pd.DataFrame], findings: list[Finding]) -> None:
+    """Write rows, matrix, results and page; mark the run finished."""
+    rows, clean = tables
+    folder, seed, groups = work.folder, work.plan.seed, [str(group) for group in clean["group"]]
+    cells = transfer_cells(rows, groups, seed=seed)
+    found = [*findings, *_left_out(work, clean), *transfer_findings(rows, groups, seed=seed)]
+    folder.write_table("rows.parquet", rows)
+    folder.write("per_image.csv", rows.to_csv(index=False))
+    described = [_describe(name, model) for name, model in work.models.items()]
+    _write_numbers(work, (cells, found), described, len(clean))
+    head = ("name", "model", "weights", "parameters", "mean", "std", "right, clean", "sha256")
+    right = [int(clean[f"correct_{i}"].sum()) for i in range(len(work.models))]
+    body = tuple(
+        (
+            m["name"],
+            m["spec"],
+            m["weights"],
+            str(m["parameters"]),
+            m["mean"],
+            m["std"],
+            f"{k} of {len(clean)}",
+            m["sha256"][:12],
+        )
+        for m, k in zip(described, right, strict=True)
+    )
+    write_sections(
+        folder.path / "transfer.html",
+        sections(cells, findings=found, models=Table((*head, "right, clean"), body, words=3), n=len(clean)),
+        title="transfer of attacks between models",
+        meta=f"{now()[:10]} · run {folder.run_id[:12]}",
+        version=environment.version(),
+    )
+    folder.finish()
+    folder.drop("parts")
+
+
+def _write_numbers(
+    work: Crossing, found: tuple[list[TransferCell], list[Finding]], models: list[dict[str, Any]], count: int
+) -> None:
+    """matrix.csv and results.json."""
+    plain, folder = [_plain(cell) for cell in found[0]], work.folder
+    folder.write("matrix.csv", pd.json_normalize(plain, sep="_").to_csv(index=False))
+    record = {
+        "kind": NAME,
+        "percuss_version": environment.version(),
+        "run_id": folder.run_id,
+        "started": folder.manifest["started"],
+        "data": {"spec": work.plan.data, "split": work.chosen.split, "n_images": count},
+        "models": models,
+        "attacks": [{"name": name, **work.plan.attack_settings(name)} for name in work.plan.attacks],
+        "seed": work.plan.seed,
+        "findings": [vars(item) for item in found[1]],
+        "cells": plain,
+    }
+    folder.write("results.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _left_out(work: Crossing, clean: pd.DataFrame) -> list[Finding]:
+    missing = [name for name in work.chosen.ids if name not in set(clean["id"])]
+    if not missing:
+        return []
+    text = f"{len(missing)} of {len(work.chosen.ids)} images could not be used and were left out, first {missing[0]}."
+    return [Finding("bad-images", "warning", text, {"n_bad": len(missing), "n": len(work.chosen.ids)})]
+
+
+def _plain(cell: TransferCell) -> dict[str, Any]:
+    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(cell).items()}
+
+
+def _describe(name: str, model: Model) -> dict[str, Any]:
+    info = model.info
+    return {
+        "name": name,
+        "spec": info.spec,
+        "weights": info.weights,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "classes": list(model.classes),
+        "mean": ", ".join(f"{value:.4g}" for value in info.mean),
+        "std": ", ".join(f"{value:.4g}" for value in info.std),
+        "sha256": model.fingerprint(),
+    }

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from percuss.attacks.bpda import backward_approximation
     from percuss.attacks.tensors import attack
     from percuss.data.spec import load_data
     from percuss.models.spec import load_model
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Run", "__version__", "attack", "audit", "load_data", "load_model"]
+__all__ = ["Run", "__version__", "attack", "audit", "backward_approximation", "load_data", "load_model"]
 _HOMES = {
     "attack": "percuss.attacks.tensors",
     "audit": "percuss.pipeline.interface",
+    "backward_approximation": "percuss.attacks.bpda",
     "curve": "percuss.pipeline.curves",
     "load_data": "percuss.data.spec",
     "load_model": "percuss.models.spec",

@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 from fake_run import Fake, build
 
+from percuss.attacks.alarms.run import IDS
 from percuss.core.errors import RunError
+from percuss.core.results import Check
 from percuss.report.page import write_report
+from percuss.report.remedies import REMEDIES
+from percuss.report.schema import read_results, write_results
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
@@ -243,3 +247,24 @@ def test_unfinished_run_is_refused(tmp_path: Path) -> None:
     (folder / "rows.parquet").write_bytes(b"half")
     with pytest.raises(RunError, match=r"rows\.parquet cannot be read"):
         write_report(folder)
+
+
+def test_severe_finding_makes_the_verdict_invalid_and_says_what_to_do(tmp_path: Path) -> None:
+    _, _, text = read(tmp_path / "run", Fake(n=20, findings=(("zero-gradients", "severe", "12 of 20 are blind."),)))
+    assert "INVALID" in text and "name a stand-in for it" in text
+    assert "INVALID" not in read(tmp_path / "fine", CASES["usual"])[2]
+
+
+def test_checks_are_listed_flagged_or_not(tmp_path: Path) -> None:
+    folder = build(tmp_path / "run", Fake(n=6, images=False))
+    results = read_results(folder / "results.json")
+    record = {"id": "noisy-loss", "check": "the loss is smooth", "severity": "info", "message": "roughness 0.1"}
+    checks = [Check(**record, flagged=False), Check(**record | {"severity": "severe"}, flagged=True)]
+    write_results(results.model_copy(update={"checks": checks}), folder / "results.json")
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert "2 made, 1 flagged" in html and "the loss is smooth" in html
+    assert "Checks that gradients" not in (build(tmp_path / "b", Fake(n=6)) / "results.json").read_text()
+
+
+def test_every_alarm_has_its_remedy() -> None:
+    assert set(IDS) <= set(REMEDIES)

@@ -111,6 +111,17 @@ class Survival(_Record):
     clean_right: Interval = Field(description="share of their clean images that are right after the same round trip")
 
 
+class Check(_Record):
+    """One check of the model and of the attacks on it, flagged or not; flagged ones are findings too."""
+
+    id: str
+    check: str
+    flagged: bool
+    severity: Literal["info", "warning", "severe"]
+    message: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
 class Results(_Record):
     """The whole of results.json."""
 
@@ -134,4 +145,5 @@ class Results(_Record):
     not_tested: list[str]
     environment: dict[str, str]
     requirements: list[dict[str, Any]] = Field(default_factory=list, description="limits the user set, with outcome")
+    checks: list[Check] = Field(default_factory=list, description="of masked gradients; empty where not made")
     survival: list[Survival] = Field(default_factory=list, description="after storage; empty where not looked at")

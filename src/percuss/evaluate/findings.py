@@ -7,6 +7,7 @@ import pandas as pd
 from percuss.core.outcome import Finding, Severity
 from percuss.evaluate.curves import CONTROLS, WORST, Point
 from percuss.evaluate.intervals import Clusters
+from percuss.evaluate.masking import masking
 
 _FEW_IMAGES = 30
 _FEW_PATIENTS = 10
@@ -22,8 +23,8 @@ def look(found: list[Point], clean: pd.DataFrame, clusters: Clusters) -> list[Fi
     if right:
         for attack, norm in dict.fromkeys((point.attack, point.norm) for point in found):
             line = [point for point in found if (point.attack, point.norm) == (attack, norm)]
-            listed += _of_line(line, found, right)
-        listed += _of_worst([point for point in found if point.attack == WORST], right)
+            listed += _of_line(line, right)
+        listed += _of_worst([point for point in found if point.attack == WORST], right) + masking(found, clean)
     rank = {"severe": 0, "warning": 1, "info": 2}
     return sorted(listed, key=lambda item: rank[item.severity])
 
@@ -65,7 +66,7 @@ def _guessing(clean: pd.DataFrame) -> list[Finding]:
     return [Finding("clean-accuracy-low", "warning", text, {"accuracy": accuracy, "most_frequent": usual})]
 
 
-def _of_line(line: list[Point], found: list[Point], right: int) -> list[Finding]:
+def _of_line(line: list[Point], right: int) -> list[Finding]:
     """Findings of one attack under one norm, each once: where it shows first, or most."""
     attack, listed = line[0].attack, []
     shaken = next((point for point in line if point.flipped.sum() > 0.1 * right), None)
@@ -74,30 +75,15 @@ def _of_line(line: list[Point], found: list[Point], right: int) -> list[Finding]
         rate = float(shaken.flipped.sum() / right)
         text = f"Random noise of size {shaken.budget} already flips {rate:.1%} of the rightly decided images."
         listed.append(Finding("noise-flips", "warning", text, {"budget": shaken.budget, "rate": rate}))
-    if attack == "fgsm":
-        listed += _single_step(line, {p.budget: p for p in found if p.attack == "pgd"}, right)
     lost, most = max(((int((p.flipped & ~p.raw).sum()), p) for p in line), key=lambda pair: pair[0])
-    if attack != WORST and lost > 0.03 * right:
+    if attack != WORST and lost > max(1, 0.01 * right):
         text = (
             f"{attack} at {most.budget} did not itself flip {lost} of {right} images that it had flipped at a smaller "
             "size; they count as flipped."
         )
-        listed.append(Finding("curve-not-falling", "warning", text, {"budget": most.budget, "images": lost}))
+        grave: Severity = "severe" if lost > 0.1 * right else "warning"
+        listed.append(Finding("curve-not-falling", grave, text, {"budget": most.budget, "images": lost}))
     return listed
-
-
-def _single_step(line: list[Point], pgd: dict[str, Point], right: int) -> list[Finding]:
-    """One step must not beat many: where it does, most often the gradients are masked."""
-    beaten = [(int((p.flipped & ~pgd[p.budget].flipped).sum()), p.budget) for p in line if p.budget in pgd]
-    missed, budget = max(beaten, key=lambda pair: pair[0], default=(0, ""))
-    if missed <= 0.005 * right:
-        return []
-    text = (
-        f"At {budget} the single step flips {missed} of {right} images that many steps do not: "
-        "a sign of masked gradients or too few steps."
-    )
-    severity: Severity = "severe" if missed > 0.05 * right else "warning"
-    return [Finding("single-step-beats-iterative", severity, text, {"budget": budget, "images": missed})]
 
 
 def _of_worst(worst: list[Point], right: int) -> list[Finding]:
@@ -113,7 +99,8 @@ def _of_worst(worst: list[Point], right: int) -> list[Finding]:
                     f"Without any limit on the change {right - last} of {right} images did not flip: the attack "
                     "lacks steps, or gradients are masked."
                 )
-                listed.append(Finding("unbounded-not-zero", "warning", text, {"left": int(right - last)}))
+                grave: Severity = "severe" if right - last > 0.05 * right else "warning"
+                listed.append(Finding("unbounded-not-zero", grave, text, {"left": int(right - last), "of": right}))
             continue
         if first == right:
             text = (

@@ -50,9 +50,16 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """The verdict as plain sentences."""
+        """The verdict as plain sentences, behind INVALID where a severe finding stands."""
         split = f", split {self.results.data.split}" if self.results.data.split else ""
-        return " ".join(verdict(self.results, split).sentences)
+        grave = sorted({item.id for item in self.results.findings if item.severity == "severe"})
+        warning = [f"INVALID, these numbers cannot be trusted ({', '.join(grave)})."] if grave else []
+        return " ".join([*warning, *verdict(self.results, split).sentences])
+
+    @property
+    def valid(self) -> bool:
+        """No severe finding stands, so the numbers can be believed."""
+        return not any(item.severity == "severe" for item in self.results.findings)
 
     def failed(self, on: str | None = None) -> list[str]:
         """Why the run fails: requirements not met, and findings as grave as ``on`` (``warning`` or ``severe``)."""

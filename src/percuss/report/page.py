@@ -15,6 +15,7 @@ from percuss.report import rows as outcome_rows
 from percuss.report.curves import norm_parts
 from percuss.report.gallery import gallery
 from percuss.report.numbers import counted, counted_share, decimal, share, whole
+from percuss.report.remedies import REMEDIES
 from percuss.report.schema import read_results, write_text
 from percuss.report.verdict import headline, requirement_lines, verdict
 
@@ -77,6 +78,8 @@ def _render(**values: Any) -> str:
         attacks=_attack_table(results.attacks),
         repeat=_command(results),
         methods=_methods(results),
+        remedies={finding.id: REMEDIES.get(finding.id, "") for finding in results.findings},
+        checks=[[item.check, "flagged" if item.flagged else "fine", item.message] for item in results.checks],
         survival=_survival(results),
         counted=counted,
         whole=whole,

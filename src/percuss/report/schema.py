@@ -35,7 +35,7 @@ def write_results(results: Results, path: Path) -> Path:
 
     Raises RunError where a number is NaN or infinite, a value does not fit the schema, or the disk refuses.
     """
-    wrong = _not_finite(results.model_dump(exclude={"findings", "attacks", "requirements"}), "results")
+    wrong = _not_finite(results.model_dump(exclude={"findings", "attacks", "requirements", "checks"}), "results")
     if wrong:
         raise RunError(
             f"{path} would hold NaN or infinity",

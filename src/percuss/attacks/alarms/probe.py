@@ -1,0 +1,141 @@
+"""What every alarm is given, and the record it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from percuss.attacks.engine import run_attack
+from percuss.attacks.eval_mode import device_of
+from percuss.attacks.target import Batch, Goal, Target
+from percuss.core.budget import parse_budget
+from percuss.core.errors import AttackError
+from percuss.core.images import Tensors
+from percuss.core.model import Model, is_right
+from percuss.core.outcome import Severity
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Outcome of one check, flagged or not.
+
+    Attributes:
+        id: of the finding it becomes when flagged, listed in docs/findings.md.
+        check: what was looked at, in a few words.
+        flagged: the check failed.
+        severity: how grave that is (``info`` where not flagged, unless the record is a plain fact).
+        message: what was seen, with its numbers.
+        evidence: the numbers by name, as plain values.
+    """
+
+    id: str
+    check: str
+    flagged: bool
+    severity: Severity
+    message: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Means:
+    """How much the alarms spend on an image: gradient steps, restarts, queries and noise draws."""
+
+    steps: int
+    restarts: int
+    queries: int
+    draws: int
+
+
+MEANS = {"quick": Means(10, 1, 100, 30), "standard": Means(20, 2, 300, 100), "thorough": Means(50, 5, 2000, 1000)}
+
+
+def means_of(effort: str) -> Means:
+    """The means of ``quick``, ``standard`` or ``thorough``; AttackError for another word."""
+    if effort not in MEANS:
+        raise AttackError("unknown effort of the alarms", value=effort, allowed=", ".join(MEANS))
+    return MEANS[effort]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The model under suspicion with some images that it decides rightly.
+
+    Attributes:
+        model: in eval mode with frozen parameters.
+        batch: images, all decided rightly, on the CPU.
+        seed: decides all randomness.
+        batch_size: images at a time.
+        means: how much is spent.
+    """
+
+    model: Model
+    batch: Tensors
+    seed: int
+    batch_size: int
+    means: Means
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.batch.ids)
+
+    def given(self, most: int | None = None) -> Batch:
+        """The first images and targets, on the model's device."""
+        device = device_of(self.model)
+        return Batch(self.batch.images[:most].to(device), self.batch.targets[:most].to(device))
+
+    def target(self, given: Batch) -> Target:
+        """The model as attacks see it."""
+        return Target(self.model, given, Goal(), pixels=None)
+
+    def rows(self, chosen: Tensor) -> Probe:
+        """The same for some of the images (bool ``[N]``)."""
+        return Probe(self.model, part(self.batch, chosen), self.seed, self.batch_size, self.means)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits of any number of images, in batches, on the CPU."""
+        device = device_of(self.model)
+        with torch.no_grad():
+            found = [self.model(some.to(device)).cpu() for some in torch.split(images, self.batch_size)]
+        return torch.cat(found)
+
+    def flips(self, attack: str | Callable[..., Any], budget: str, **settings: Any) -> Tensor:
+        """Which images an attack flips within a budget, bool ``[N]``; as float, nothing carried from elsewhere."""
+        if not self.count:
+            return torch.zeros(0, dtype=torch.bool)
+        swept = run_attack(
+            attack,
+            self.model,
+            self.batch,
+            [parse_budget(budget)],
+            seed=self.seed,
+            batch_size=self.batch_size,
+            settings=settings,
+            allow_silent=True,
+        )
+        return torch.tensor([row.success for row in swept.outcomes])
+
+
+def part(batch: Tensors, chosen: Tensor) -> Tensors:
+    """Some of the images (bool ``[N]``)."""
+    index = chosen.nonzero().flatten().tolist()
+    return Tensors(
+        [batch.ids[i] for i in index],
+        batch.images[index],
+        batch.targets[index],
+        [batch.groups[i] for i in index],
+        batch.range,
+    )
+
+
+def rightly_decided(model: Model, batch: Tensors, most: int) -> Tensors:
+    """The first images that the model decides rightly, at most so many."""
+    device = device_of(model)
+    with torch.no_grad():
+        logits = torch.cat([model(some.to(device)).cpu() for some in torch.split(batch.images, 32)])
+    right = is_right(logits, batch.targets, model.task)
+    return part(batch, right & (right.cumsum(0) <= most))

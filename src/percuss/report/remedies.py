@@ -1,0 +1,33 @@
+"""What to do about a finding, in one sentence, for a report that is read offline; docs/findings.md says more."""
+
+from __future__ import annotations
+
+_STAND_IN = (
+    "Mend or leave out the step that cuts the gradient, or name a stand-in for it (percuss.backward_approximation), "
+    "and audit again."
+)
+_STRONGER = "Audit again with more steps and restarts, or percuss audit --effort thorough."
+
+REMEDIES: dict[str, str] = {
+    "gradient-missing": _STAND_IN,
+    "zero-gradients": _STAND_IN,
+    "no-gradient-images": _STAND_IN,
+    "saturated-loss": "Percuss's own attacks do not need this gradient; tools that do will call the model robust.",
+    "gradient-disagrees": "Look for a step with a gradient of its own, or mixed precision; name a stand-in for it.",
+    "noisy-loss": "Remove ripples, rounding or noise before the logits; trust only attacks by questions until then.",
+    "nondeterministic-forward": "Switch off dropout or random preprocessing, or audit the average of many passes.",
+    "batch-dependent": "Put every normalisation layer into evaluation mode, so that each image is judged by itself.",
+    "probabilities-not-logits": "Give the model without its last softmax or sigmoid.",
+    "optimises-inside": "Audit the model without the optimisation too; attacks made for it may need its gradient.",
+    "curve-not-falling": _STRONGER,
+    "unbounded-not-zero": "An attack without limit must win: suspect masked gradients, then raise the steps.",
+    "single-step-beats-iterative": "Suspect masked gradients; raise the steps or make the step smaller.",
+    "query-beats-gradient": "Gradients are masked: read the curve of the attack by questions; find what hides them.",
+    "noise-beats-attack": "Chance does better than the attack: suspect masked gradients or a random model.",
+    "not-converged": _STRONGER,
+    "more-effort-gains": _STRONGER,
+    "curve-floors": "Check that labels and not the model's own predictions are what the attack leads away from.",
+    "stored-image-differs": "The files or the model have changed since the run: audit again in another folder.",
+    "check-failed": "Read the error; until the check can be made the doubt stays.",
+    "backward-approximation": "Compare with another stand-in: flips are judged on the true model whichever is used.",
+}

@@ -229,12 +229,12 @@ def _unit(work: Work, part: pd.DataFrame, norm: str, formats: list[Format]) -> p
         if batch.ids != ids:
             raise RunError("images of the run cannot be read any more", value=work.plan.data)
         size = work.plan.batch_size
-        found = survival_rows(work.model, batch, _kept(work, part), norm=norm, formats=names, batch_size=size)
+        found = survival_rows(work.model, batch, kept_images(work, part), norm=norm, formats=names, batch_size=size)
         work.folder.write_table(f"parts/{key}.parquet", found)
     return found
 
 
-def _kept(work: Work, part: pd.DataFrame) -> Tensor:
+def kept_images(work: Work, part: pd.DataFrame) -> Tensor:
     """The attacked images that the audit kept, checked against their hashes, ``[N, C, H, W]`` in [0, 1]."""
     found = []
     for name, wanted in zip(part["image"], part["image_sha256"], strict=True):

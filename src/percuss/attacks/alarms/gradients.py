@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from percuss.attacks.alarms.probe import Alarm, Probe
+from percuss.attacks.alarms.probe import Alarm, Probe, told
 from percuss.attacks.target import Batch
 from percuss.core.errors import NoGradientError
 from percuss.core.losses import direction
@@ -39,7 +39,7 @@ def gradient_not_zero(probe: Probe) -> Alarm:
     share = silent / max(len(found), 1)
     severity: Severity = "info" if not silent else "severe" if share > 0.01 else "warning"
     text = f"{silent} of {len(found)} images get a gradient of exactly zero."
-    evidence = {"images": len(found), "silent": silent, "zero_values": float((found == 0).double().mean())}
+    evidence = {"images": len(found), "silent": silent, "zero_values": told(float((found == 0).double().mean()))}
     return Alarm("zero-gradients", "gradients are not zero", silent > 0, severity, text, evidence)
 
 
@@ -72,10 +72,10 @@ def finite_differences_agree(probe: Probe) -> Alarm:
         errors = _errors(probe, given, double=True)
     except Exception:  # a network of the user's that cannot be copied, or not be run in float64
         errors = _errors(probe, given, double=False)
-    error = float(errors.median())
+    error = told(float(errors.median()))
     severity: Severity = "severe" if error > 0.2 else "warning" if error > 0.05 else "info"
     text = f"Slopes by finite differences differ from the gradient by {error:.2g} (median, relative)."
-    evidence = {"median_error": error, "worst_error": float(errors.max()), "images": len(errors)}
+    evidence = {"median_error": error, "worst_error": told(float(errors.max())), "images": len(errors)}
     return Alarm("gradient-disagrees", "finite differences agree", error > 0.05, severity, text, evidence)
 
 
@@ -128,8 +128,13 @@ def loss_is_smooth(probe: Probe) -> Alarm:
     # What float32 cannot tell from flat is no roughness; flat is the business of the zero gradients.
     flat = first <= 1e-3 * line.abs().amax(1)
     rough = torch.where(flat, 0.0, second / first.clamp_min(1e-30))
-    found = float(rough.median())
+    found = told(float(rough.median()))
     text = f"Along short lines the loss has a roughness of {found:.2g} (0 straight, 1.7 noise, 2 stairs)."
-    evidence = {"median": found, "largest": float(rough.max()), "flat_images": int(flat.sum()), "images": len(rough)}
+    evidence = {
+        "median": found,
+        "largest": told(float(rough.max())),
+        "flat_images": int(flat.sum()),
+        "images": len(rough),
+    }
     severity: Severity = "severe" if found > 0.5 else "info"
     return Alarm("noisy-loss", "the loss is smooth", found > 0.5, severity, text, evidence)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from percuss.attacks.alarms.probe import Alarm, Probe
+from percuss.attacks.alarms.probe import Alarm, Probe, told
 from percuss.attacks.eval_mode import device_of
 from percuss.core.model import decide
 from percuss.core.outcome import Severity
@@ -31,7 +31,7 @@ def repeats(probe: Probe) -> Alarm:
 
 def each_image_alone(probe: Probe) -> Alarm:
     """Logits of an image must not depend on its batch mates or their order: severe above 1 % of the largest logit."""
-    images = probe.batch.images[: min(16, probe.batch_size)]
+    images = probe.batch.images[:16]
     device = device_of(probe.model)
     with torch.no_grad():
         whole = probe.model(images.to(device)).cpu()
@@ -57,7 +57,7 @@ def _alone(probe: Probe, images: Tensor, device: torch.device) -> Tensor:
 
 
 def _gap(found: Tensor, wanted: Tensor) -> float:
-    return float((found - wanted).abs().max()) / max(float(wanted.abs().max()), 1e-12)
+    return told(float((found - wanted).abs().max()) / max(float(wanted.abs().max()), 1e-12))
 
 
 def logits_not_probabilities(probe: Probe) -> Alarm:
@@ -70,7 +70,7 @@ def logits_not_probabilities(probe: Probe) -> Alarm:
     flagged = inside and (sums if several else probe.count >= 8)
     seen = f"from {float(found.min()):.3g} to {float(found.max()):.3g}"
     text = f"Outputs {'look like probabilities' if flagged else 'are logits'}: {seen}."
-    evidence = {"smallest": float(found.min()), "largest": float(found.max()), "sum_to_one": sums}
+    evidence = {"smallest": told(float(found.min())), "largest": told(float(found.max())), "sum_to_one": sums}
     severity: Severity = "severe" if flagged else "info"
     return Alarm("probabilities-not-logits", "outputs are logits", flagged, severity, text, evidence)
 

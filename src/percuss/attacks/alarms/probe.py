@@ -120,6 +120,11 @@ class Probe:
         return torch.tensor([row.success for row in swept.outcomes])
 
 
+def told(value: float) -> float:
+    """A number as it is recorded: what float32 cannot tell from 0 is 0, so that batch sizes leave no trace."""
+    return 0.0 if abs(value) < 1e-6 else float(f"{value:.3g}")
+
+
 def part(batch: Tensors, chosen: Tensor) -> Tensors:
     """Some of the images (bool ``[N]``)."""
     index = chosen.nonzero().flatten().tolist()

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from percuss.attacks.measured import breaches
+from percuss.attacks.eval_mode import frozen
+from percuss.attacks.measured import OVER, breaches
 from percuss.attacks.metered import MeteredModel, seeded, weights_mark
 from percuss.attacks.target import Attempt, Batch, Goal, Target
 from percuss.core.budget import Budget, Norm
@@ -21,6 +22,8 @@ from percuss.core.model import out_of_memory
 from percuss.core.seeds import ImageRandom, seed_of
 
 LIBRARIES = ("foolbox", "torchattacks", "advlib")
+#: How the note of an image ends whose change was refused.
+LEFT_OUT = "counted as not flipped"
 SOURCES = (*(f"{name}:NAME" for name in LIBRARIES), "factory:MODULE:FUNCTION")
 
 
@@ -57,6 +60,7 @@ class Foreign:
         own: its settings; those named like a setting of every attack (``Goal``) are ours.
         norms: the norms it works under; None for any.
         labels: whether it can take several labels per image.
+        smallest: whether it looks for the smallest change and knows no budget: a larger one is then no fault of its.
     """
 
     on_own_model = True  # a copy's logits differ a little, and smallest changes end at the very boundary
@@ -69,8 +73,9 @@ class Foreign:
         *,
         norms: tuple[Norm, ...] | None = None,
         labels: bool = False,
+        smallest: bool = False,
     ) -> None:
-        self.__name__, self._ask, self._norms, self._labels = name, ask, norms, labels
+        self.__name__, self._ask, self._norms, self._labels, self._smallest = name, ask, norms, labels, smallest
         self.__doc__ = f"The attack {name}, not of Percuss."
         given = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_ONLY) for key in ("target", "batch", "budget")]
         rng = inspect.Parameter("rng", inspect.Parameter.KEYWORD_ONLY)
@@ -105,8 +110,9 @@ class Foreign:
         mark = weights_mark(target.model)
         rows = torch.arange(len(batch.images))
         images = batch.images.clone()
-        for part in [rows] if together else torch.split(rows, 1):
-            images[part] = self._strike(target, batch, budget, (part, rng.subset(part.tolist()), settings))
+        with frozen(target.model):
+            for part in [rows] if together else torch.split(rows, 1):
+                images[part] = self._strike(target, batch, budget, (part, rng.subset(part.tolist()), settings))
         if weights_mark(target.model) != mark:
             raise AttackError(
                 f"the attack {self.__name__} wrote on the weights of the model, which is no longer the one under audit",
@@ -158,10 +164,11 @@ class Foreign:
         eps = budget.eps(batch.images.shape[1:], target.pixels)
         for bad, fault in breaches(batch.images, images, budget=budget, eps=eps):
             if bool(bad.any()):
+                images[bad] = batch.images[bad]
                 where = bad.nonzero().flatten().tolist()
                 named = ids[where[0]] + (f" and {len(where) - 1} more" if len(where) > 1 else "")
-                notes.append(f"the attack {self.__name__} {fault}: image {named}; counted as not flipped")
-                images[bad] = batch.images[bad]
+                if not (self._smallest and fault.startswith(OVER)):
+                    notes.append(f"the attack {self.__name__} {fault}: image {named}; {LEFT_OUT}")
         return Attempt(images, tuple(notes))
 
     def _refuse(self, target: Target, budget: Budget) -> None:

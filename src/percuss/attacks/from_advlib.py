@@ -46,4 +46,4 @@ def foreign(name: str, attack: Any) -> Foreign:
             given[size] = question.eps
         return attack(question.model, question.images, question.targets if aim is None else aim, **given, **settings)
 
-    return Foreign(name, ask, own, norms=norms)
+    return Foreign(name, ask, own, norms=norms, smallest=size is None)

@@ -45,7 +45,8 @@ def foreign(name: str, kind: Any) -> Foreign:
         eps = None if question.norm is Norm.L0 else question.eps  # foolbox cannot clip under l0
         return kind(**settings)(model, question.images, criterion, epsilons=eps)[0]
 
-    return Foreign(name, ask, own, norms=tuple(_NORMS.values()) if flexible else _norms(kind))
+    smallest = issubclass(kind, load("foolbox", "foolbox").attacks.base.MinimizationAttack)
+    return Foreign(name, ask, own, norms=tuple(_NORMS.values()) if flexible else _norms(kind), smallest=smallest)
 
 
 _TAKEN = ("distance", "tensorboard")

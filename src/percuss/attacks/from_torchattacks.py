@@ -60,4 +60,5 @@ def foreign(name: str, kind: Any) -> Foreign:
         made.set_mode_targeted_by_label(quiet=True)
         return made(question.images, question.aim)
 
-    return Foreign(name, ask, own, norms=norms)
+    smallest = not {"eps", "max_epsilon"} & set(parameters)
+    return Foreign(name, ask, own, norms=norms, smallest=smallest)

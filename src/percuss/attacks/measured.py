@@ -16,6 +16,9 @@ from percuss.core.model import Model, is_right
 from percuss.core.norms import distance
 from percuss.core.stored import as_stored
 
+#: How the words of a breach of the budget begin.
+OVER = "left its budget"
+
 
 @dataclass
 class Measured:
@@ -92,7 +95,7 @@ def breaches(clean: Tensor, attacked: Tensor, *, budget: Budget, eps: float) -> 
         size = distance(budget.norm, attacked.double() - clean.double())
         over = ~bad & ~outside & (size > eps * (1 + 1e-5) + rounding(budget.norm, clean))
         worst = float(size[over].max()) if bool(over.any()) else 0.0
-        found.append((over, f"left its budget {budget.text}: size {worst:.6g}, allowed {eps:.6g}"))
+        found.append((over, f"{OVER} {budget.text}: size {worst:.6g}, allowed {eps:.6g}"))
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from percuss.attacks.foreign import LEFT_OUT
 from percuss.core.budget import Norm
 from percuss.core.images import BadImage
 from percuss.core.outcome import Finding
@@ -40,7 +41,9 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
             )
         )
     found += _silence(work, parts)
-    notes = [str(note) for part in parts for note in part.attrs.get("notes", ()) if "out of memory" in str(note)]
+    every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
+    found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
+    notes = [note for note in every if "out of memory" in note]
     if notes:
         found.append(
             Finding(
@@ -51,6 +54,21 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
             )
         )
     return found
+
+
+def _left_out(notes: list[str]) -> list[Finding]:
+    """What attacks not of Percuss gave and the engine refused."""
+    if not notes:
+        return []
+    return [
+        Finding(
+            "foreign-breach",
+            "warning",
+            f"An attack that is not of Percuss left budget or range, or gave NaN, and was refused {len(notes)} times, "
+            f"first: {notes[0]}. It may be stronger than its curve shows.",
+            {"times": len(notes), "first": notes[0]},
+        )
+    ]
 
 
 def _silence(work: Work, parts: list[pd.DataFrame]) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from percuss.attacks.cascade import close
 from percuss.attacks.descent import Descent, Record
 from percuss.attacks.effort import Effort, effort_of
 from percuss.attacks.eval_mode import device_of
@@ -17,6 +18,8 @@ from percuss.core.model import is_right, out_of_memory
 from percuss.core.seeds import ImageRandom
 
 Records = dict[int, Record]
+#: Attacks that the engine runs over all sizes of a norm in one search.
+AT_ONCE = ("curve", "standard")
 
 
 def all_sizes(job: Job, clean: Tensor) -> Records:
@@ -43,9 +46,11 @@ def _searched(job: Job, rows: list[int], effort: Effort) -> Records:
     ordered = job.ordered
     sizes = [job.eps(budget) for budget in ordered]
     search = Descent(target, batch, norm=ordered[0].norm, sizes=sizes, effort=effort, random=random)
-    found = search.run(rows, job.batch_size)
+    search.run(rows, job.batch_size)
+    if job.name == "standard":
+        close(job, search)
     job.heed(job.batch.ids, target)
-    return found
+    return search.records
 
 
 def settle(job: Job, index: int, held: Measured, *, known: tuple[Tensor, Records]) -> tuple[Cost, Tensor]:
@@ -108,9 +113,9 @@ def _open(job: Job, index: int, held: Measured, records: Records) -> list[int]:
 
 def _again(job: Job, index: int, rows: Rows) -> tuple[Measured, Cost]:
     """A plain attack at this size, on the model itself, that keeps what rounding keeps."""
-    own, search, attack = job.own, job.search, job.attack
-    job.own, job.search, job.attack = {"steps": effort_of(own.get("effort", "standard")).steps}, None, pgd
+    steps, search = effort_of(job.own.get("effort", "standard")).steps, job.search
+    job.search = None
     try:
-        return strike(job, job.ordered[index], rows)
+        return strike(job, job.ordered[index], rows, means=(pgd, {"steps": steps}))
     finally:
-        job.own, job.search, job.attack = own, search, attack
+        job.search = search

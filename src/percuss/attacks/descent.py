@@ -83,14 +83,14 @@ class Descent:
         self.records: dict[int, Record] = {}
 
     def run(self, rows: Sequence[int], batch_size: int) -> dict[int, Record]:
-        """Search the given rows, ``batch_size`` at once."""
+        """Search the given rows, ``batch_size`` at once; a row that is known goes on below its smallest flip."""
         waiting = list(rows)
         queue, slots = self._nothing(), self._nothing()
         while True:
             while len(slots) < batch_size and (len(queue) or waiting):
                 if not len(queue):
                     part, waiting = waiting[:batch_size], waiting[batch_size:]
-                    queue = self._open(torch.tensor(part, device=self.sizes.device))
+                    queue = self._queued(torch.tensor(part, device=self.sizes.device))
                 free = batch_size - len(slots)
                 slots, queue = _joined(slots, queue.rows(_upto(queue, 0, free))), queue.rows(_upto(queue, free))
             if not len(slots):
@@ -101,6 +101,28 @@ class Descent:
         none = torch.zeros(0, dtype=torch.long, device=self.sizes.device)
         empty = self.batch.images[:0]
         return Slots(none, none, none, Place.at(empty, Room.of(empty), self.norm))
+
+    def learn(self, row: int, change: Tensor, size: int) -> None:
+        """A change from elsewhere that flips its image within the size of this index."""
+        index = torch.tensor([row], device=self.sizes.device)
+        self._keep(index, change[None].to(self.batch.images.device), torch.full_like(index, size))
+
+    def _queued(self, rows: Tensor) -> Slots:
+        known = torch.tensor([row in self.records for row in rows.tolist()], device=rows.device)
+        slots = self._open(rows[~known]) if bool((~known).any()) else self._nothing()
+        return _joined(slots, self._resumed(rows[known])) if bool(known.any()) else slots
+
+    def _resumed(self, rows: Tensor) -> Slots:
+        """Known rows, just below their smallest flip and starting from it."""
+        rows = rows[[0 < self.records[row].high < len(self.sizes) for row in rows.tolist()]]
+        if not len(rows):
+            return self._nothing()
+        held = [self.records[row] for row in rows.tolist()]
+        size = torch.tensor([record.high - 1 for record in held], device=rows.device)
+        change = torch.stack([record.flips[record.high] for record in held]).to(self.batch.images.device)
+        room = Room.of(self.batch.images[rows])
+        start = project(self.norm, change, self.sizes[size], room)
+        return Slots(rows, size, torch.zeros_like(size), Place.at(start, room, self.norm))
 
     def _open(self, rows: Tensor) -> Slots:
         """One gradient at the clean images; the single step of each size by bisection; then the first attack."""
@@ -212,18 +234,19 @@ class Descent:
 
     def _gradient(self, images: Tensor, rows: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         for row, index in zip(rows.tolist(), size.tolist(), strict=True):
-            _count(self.records[row].gradients, index)
-            _count(self.records[row].forwards, index)
+            count(self.records[row].gradients, index)
+            count(self.records[row].forwards, index)
         return self.target.gradient(images, rows)
 
     def _logits(self, images: Tensor, rows: Tensor, size: Tensor) -> Tensor:
         for row, index in zip(rows.tolist(), size.tolist(), strict=True):
-            _count(self.records[row].forwards, index)
+            count(self.records[row].forwards, index)
         return self.target.logits(images, rows)
 
 
-def _count(meter: dict[int, int], index: int) -> None:
-    meter[index] = meter.get(index, 0) + 1
+def count(meter: dict[int, int], index: int, number: int = 1) -> None:
+    """Book passes spent at a size."""
+    meter[index] = meter.get(index, 0) + number
 
 
 def _upto(slots: Slots, start: int, stop: int | None = None) -> Tensor:

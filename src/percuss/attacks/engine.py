@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from percuss.attacks.at_once import all_sizes, settle
+from percuss.attacks.at_once import AT_ONCE, all_sizes, settle
 from percuss.attacks.eval_mode import frozen
 from percuss.attacks.job import Cost, Job, Swept, choose_search, clean_logits, in_chunks, outcome_rows, strike
 from percuss.attacks.measured import Measured
@@ -60,7 +60,7 @@ def run_attack(  # noqa: PLR0913
         choose_search(job, clean)
         swept = Swept(notes=job.notes)
         held = _untouched(batch, clean, model)
-        records = all_sizes(job, clean) if name == "curve" else None
+        records = all_sizes(job, clean) if name in AT_ONCE else None
         for index, budget in enumerate(job.ordered):
             if records is None:
                 cost, carried = _sweep(job, budget, held, clean)
@@ -70,7 +70,7 @@ def run_attack(  # noqa: PLR0913
             swept.images[budget.text], swept.stored[budget.text] = held.images.clone(), held.stored.clone()
             if job.asked and not job.heard and not allow_silent:
                 raise no_gradient()
-    swept.silent = sorted(job.asked - job.heard)
+    swept.silent, swept.queried = sorted(job.asked - job.heard), sorted(job.queried)
     return swept
 
 

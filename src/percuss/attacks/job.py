@@ -23,13 +23,16 @@ from percuss.core.seeds import ImageRandom
 
 Rows = Sequence[int]
 T = TypeVar("T")
+#: An attack's function and its own settings.
+Means = tuple[Callable[..., Any], dict[str, Any]]
 
 
 @dataclass
 class Swept:
     """What a sweep gives: one outcome per budget and image (budgets in order), images by budget text, notes.
 
-    ``silent`` names the images on which a gradient was asked for and was zero every time.
+    ``silent`` names the images on which a gradient was asked for and was zero every time; ``queried`` those that only
+    an attack without gradients flipped at some size.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -37,6 +40,7 @@ class Swept:
     stored: dict[str, Tensor] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
+    queried: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Job:
     search: Model | None = None
     asked: set[str] = field(default_factory=set)
     heard: set[str] = field(default_factory=set)
+    queried: set[str] = field(default_factory=set)
 
     @property
     def pixels(self) -> PixelRange | None:
@@ -140,13 +145,16 @@ def in_chunks(job: Job, rows: Rows, work: Callable[[Rows], T]) -> Iterator[tuple
         start += len(part)
 
 
-def strike(job: Job, budget: Budget, rows: Rows, *, restart: int = 0) -> tuple[Measured, Cost]:
-    """One attack on some rows, refused or measured."""
+def strike(
+    job: Job, budget: Budget, rows: Rows, *, restart: int = 0, means: Means | None = None
+) -> tuple[Measured, Cost]:
+    """One attack on some rows, refused or measured; ``means`` instead of the job's own."""
+    attack, own = means or (job.attack, job.own)
     ids = [job.batch.ids[i] for i in rows]
     given = given_rows(job, rows)
     target = job.target(given)
     purpose = f"{job.name}|{budget.text}" + (f"|{restart}" if restart else "")
-    attempt = job.attack(target, given, budget, rng=ImageRandom(job.seed, ids, purpose), **job.own)
+    attempt = attack(target, given, budget, rng=ImageRandom(job.seed, ids, purpose), **own)
     given = given_rows(job, rows)  # anew: the attack may have written on what it was handed
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))

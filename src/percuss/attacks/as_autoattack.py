@@ -1,0 +1,35 @@
+"""The steps, targets and queries of AutoAttack's standard suite, on our own attacks, for any number of classes."""
+
+from __future__ import annotations
+
+from percuss.attacks.apgd import apgd
+from percuss.attacks.in_turn import Part, one_by_one
+from percuss.attacks.square import square
+from percuss.attacks.target import Attempt, Batch, Target
+from percuss.core.budget import Budget
+from percuss.core.seeds import ImageRandom
+
+STEPS, CLASSES, QUERIES = 100, 9, 5000
+
+
+def as_autoattack(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom) -> Attempt:
+    """APGD on cross-entropy, then towards other classes, then Square (Croce and Hein 2020, table 2, without FAB).
+
+    Args:
+        target, batch, budget: as for every attack.
+        rng: draws starts and squares.
+    """
+    chosen = {"loss": "margin"} if target.goal.target is not None else {"loss": "targeted", "classes": CLASSES}
+
+    def first(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
+        return apgd(target, batch, budget, rng=rng, steps=STEPS)
+
+    def towards(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
+        return apgd(target, batch, budget, rng=rng, steps=STEPS, **chosen)
+
+    def asking(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
+        return square(target, batch, budget, rng=rng, queries=QUERIES)
+
+    parts: list[Part] = [first, towards, asking]
+    every = [True] * len(batch.images)
+    return one_by_one(target, batch, budget, rng=rng, parts=[(part, every) for part in parts])

@@ -1,5 +1,7 @@
 """Survival after storage: exact counts on a model with a known border, a run that gains its table, resumed."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from percuss.core.errors import DataError, RunError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model, ModelInfo
 from percuss.pipeline import survive as module
+from percuss.pipeline.run import Run
 from percuss.pipeline.survive import survival, survive
 
 
@@ -52,8 +55,13 @@ def test_shapes_must_agree():
         survival(Border(), grey([1.0]), grey([1.0, 2.0]), targets=torch.tensor([0]))
 
 
-def test_a_run_gains_its_table_and_goes_on_where_it_was(small, tissue, judged, tmp_path, monkeypatch):
-    run = small(tmp_path / "run")
+@pytest.fixture
+def run(finished, tmp_path):
+    """A finished audit of its own for each test."""
+    return Run(shutil.copytree(finished.path, tmp_path / "run"))
+
+
+def test_a_run_gains_its_table_and_goes_on_where_it_was(run, small, tissue, judged, tmp_path, monkeypatch):
     flips = run.rows[(run.rows["image"] != "") & run.rows["success"]]
     first, calls = module.survival_rows, []
 
@@ -84,8 +92,7 @@ def test_a_run_gains_its_table_and_goes_on_where_it_was(small, tissue, judged, t
     assert small(tmp_path / "run").results.survival == done.results.survival
 
 
-def test_other_models_and_damaged_images_are_refused(small, tissue, judged, tmp_path):
-    run = small(tmp_path / "run")
+def test_other_models_and_damaged_images_are_refused(run, tissue, judged):
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     other = Model(net, ModelInfo("x", "classify", ("normal", "tumour"), 3))
     with pytest.raises(RunError, match="not that of the run"):

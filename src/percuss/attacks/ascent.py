@@ -12,7 +12,7 @@ from percuss.attacks.moves import Place, move
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import Room, maximiser, random_start
+from percuss.core.norms import maximiser, random_start
 from percuss.core.seeds import ImageRandom
 
 
@@ -75,7 +75,7 @@ def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Att
 
 
 def _begin(batch: Batch, norm: Norm, eps: float, climb: Climb) -> State:
-    room = Room.of(batch.images)
+    room = batch.room()
     change = torch.zeros_like(batch.images) if climb.start is None else random_start(norm, eps, room, climb.start)
     return State(torch.arange(len(change), device=change.device), batch.images, Place.at(change, room, norm))
 

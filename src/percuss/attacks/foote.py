@@ -9,7 +9,7 @@ from percuss.attacks.keeper import Keeper
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import Room, distance, pixels_allowed
+from percuss.core.norms import distance, pixels_allowed
 from percuss.core.seeds import ImageRandom
 
 
@@ -46,7 +46,7 @@ def foote(
         rows, change, gradient = rows[left], change[left], gradient[left]
         if not len(rows):
             return keeper.attempt()
-        room = Room.of(batch.images[rows])
+        room = batch.room(rows)
         change = room.clip(_constrain(budget.norm, change + step_size * gradient, gradient, eps))
     images = (batch.images[rows] + change).clamp_(0, 1)
     keeper.see(rows, images, target.logits(images, rows))

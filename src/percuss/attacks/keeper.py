@@ -7,6 +7,8 @@ from torch import Tensor
 
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
+from percuss.core.errors import AttackError
+from percuss.core.images import PixelRange
 from percuss.core.stored import as_stored
 
 
@@ -19,16 +21,21 @@ class Keeper:
         self._rank = torch.full((len(batch.images),), -1, device=batch.images.device)
         self._margin = torch.full((len(batch.images),), -torch.inf, dtype=torch.float64, device=batch.images.device)
         self._storable = storable(target, batch, budget)
+        self._native = target.goal.rounding == "native" and native_range(target.pixels, batch.images) is not None
         #: Whether what an iterate does decides anything: which one is kept, or when an image leaves.
         self.looks = target.goal.keep == "best" or target.goal.early_stop
 
     def see(self, rows: Tensor, images: Tensor, logits: Tensor) -> Tensor:
         """Look at one iterate of some rows; True for rows that need no further steps."""
         if not self.looks:  # no pass is spent on looking
-            self._images[rows] = images
+            self._images[rows] = self._batch.within(images, rows)
             return torch.zeros(len(rows), dtype=torch.bool, device=images.device)
+        images = self._batch.within(images, rows)
+        if self._native:
+            images = self._rounded(rows, images)
+            logits = self._target.logits(images, rows)
         done, margin = self._target.done(logits, rows), self._target.margin(logits, rows)
-        stored = self._stored(rows, images, done)
+        stored = done if self._native else self._stored(rows, images, done)
         rank = done.long() + stored.long()
         better = (rank > self._rank[rows]) | ((rank == self._rank[rows]) & (margin > self._margin[rows]))
         if self._target.goal.keep == "last":
@@ -41,7 +48,11 @@ class Keeper:
 
     def attempt(self) -> Attempt:
         """The best image of every row."""
-        return Attempt(self._images)
+        return Attempt(delivered(self._images, self._batch, self._budget, target=self._target))
+
+    def _rounded(self, rows: Tensor, images: Tensor) -> Tensor:
+        clean = self._batch.images[rows]
+        return as_stored(clean, images, self._budget, native_range(self._target.pixels, clean))
 
     def _stored(self, rows: Tensor, images: Tensor, done: Tensor) -> Tensor:
         found = torch.zeros_like(done)
@@ -50,6 +61,37 @@ class Keeper:
             saved = as_stored(self._batch.images[rows[where]], images[where], self._budget, self._target.pixels)
             found[where] = self._target.done(self._target.logits(saved, rows[where]), rows[where])
         return found
+
+
+def delivered(images: Tensor, batch: Batch, budget: Budget, *, target: Target) -> Tensor:
+    """Attacked images of the whole batch as they count: clean outside the region, and rounded where the goal says so.
+
+    AttackError where rounding is asked for and ``native_range`` refuses.
+    """
+    images = batch.within(images)
+    if target.goal.rounding != "native":
+        return images
+    return as_stored(batch.images, images, budget, native_range(target.pixels, batch.images))
+
+
+def native_range(pixels: PixelRange | None, clean: Tensor) -> PixelRange:
+    """The native range; AttackError where it is not known, or where the clean images are not at its levels.
+
+    A change between levels of clean images that lie off them could not be rounded within the budget.
+    """
+    wrong = "unknown native range" if pixels is None else ""
+    if pixels is not None and clean.numel():
+        levels = clean.double() * pixels.levels
+        off = float((levels - levels.round()).abs().max())
+        wrong = f"clean values up to {off:.3g} levels off their nearest" if off > 1e-2 else ""
+    if pixels is None or wrong:
+        raise AttackError(
+            "the setting rounding=native cannot be used on these images",
+            value=wrong,
+            allowed="images at the levels of their native range",
+            next_step="name the range they are stored in (pixels=PixelRange(low, high, step, unit)), or round them",
+        )
+    return pixels
 
 
 def storable(target: Target, batch: Batch, budget: Budget) -> bool:

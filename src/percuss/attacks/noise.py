@@ -29,7 +29,7 @@ def noise(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, dra
     eps = budget.eps(batch.images.shape[1:], target.pixels)
     keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
     for _ in range(draws):
-        room = Room.of(batch.images[rows])
+        room = batch.room(rows)
         images = (batch.images[rows] + _draw(budget.norm, eps, room, rng)).clamp_(0, 1)
         left = ~keeper.see(rows, images, target.logits(images, rows))
         if not bool(left.all()):
@@ -42,7 +42,7 @@ def noise(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, dra
 def _draw(norm: Norm, eps: float, room: Room, rng: ImageRandom) -> Tensor:
     shape, device = room.low.shape[1:], room.low.device
     if norm is Norm.NONE:
-        return room.low + rng.uniform(shape).to(device)
+        return room.clip(room.low + rng.uniform(shape).to(device))
     start = random_start(norm, eps, room, rng)
     if norm is Norm.LINF:
         change = start.sign() * eps

@@ -12,7 +12,7 @@ from percuss.attacks.keeper import Keeper
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import Room, pixels_allowed, project
+from percuss.core.norms import pixels_allowed, project
 from percuss.core.seeds import ImageRandom
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of the share of pixels, at these of 10000 queries
@@ -78,7 +78,7 @@ def square(
             change = _begin(norm, eps, search)
         else:
             change = _proposal(norm, eps, search, covered(query, queries, share))
-        search = _judge(target, keeper, search, project(norm, change, eps, Room.of(search.clean)))
+        search = _judge(target, keeper, search, project(norm, change, eps, batch.room(search.rows)))
     return keeper.attempt()
 
 

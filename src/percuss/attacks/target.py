@@ -13,6 +13,7 @@ from percuss.core import losses
 from percuss.core.errors import AttackError, ModelError, NoGradientError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model
+from percuss.core.norms import Room
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Goal:
         early_stop: an image leaves once it is done, as float and as stored.
         keep: ``best`` iterate of each image, or ``last`` as textbooks have it.
         restarts: runs with fresh randomness for images not done, at least 1.
+        rounding: ``native``: every iterate is judged as a file of the native depth would hold it
+            (``core.stored.as_stored``), and such an image is what comes back: it survives storage by construction.
     """
 
     target: int | Sequence[int] | None = None
@@ -32,8 +35,11 @@ class Goal:
     early_stop: bool = True
     keep: Literal["best", "last"] = "best"
     restarts: int = 1
+    rounding: Literal["none", "native"] = "none"
 
     def __post_init__(self) -> None:
+        if self.rounding not in ("none", "native"):
+            raise AttackError("unknown value of the setting rounding", value=self.rounding, allowed="none, native")
         if self.keep not in ("best", "last"):
             raise AttackError("unknown value of the setting keep", value=self.keep, allowed="best, last")
         if self.restarts < 1:
@@ -44,10 +50,28 @@ class Goal:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clean images ``[N, C, H, W]`` in [0, 1] with targets, on the model's device. Attacks must not change them."""
+    """Clean images ``[N, C, H, W]`` in [0, 1] with targets, on the model's device. Attacks must not change them.
+
+    ``region``, bool ``[N, H, W]``, is where pixels may change; everywhere where None. The target takes pixels outside
+    it as clean, and the engine puts the clean ones back, whatever an attack does there; ``room`` tells an attack.
+    """
 
     images: Tensor
     targets: Tensor
+    region: Tensor | None = None
+
+    def room(self, rows: Tensor | None = None) -> Room:
+        """How far the values of some rows (all where None) may go."""
+        if rows is None:
+            return Room.of(self.images, self.region)
+        return Room.of(self.images[rows], None if self.region is None else self.region[rows])
+
+    def within(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Images of some rows (all where None), clean outside the region."""
+        if self.region is None:
+            return images
+        region, clean = (self.region, self.images) if rows is None else (self.region[rows], self.images[rows])
+        return torch.where(region.unsqueeze(1), images, clean)
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,7 @@ class Target:
     ) -> None:
         self.model, self.goal, self.pixels, self.slack = model, goal, pixels, slack
         self._targets = batch.targets
+        self._limited = batch if batch.region is not None else None
         self._wanted = _wanted(goal, model, batch.targets)
         self.gradient_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
         self.model_evaluations = torch.zeros(len(batch.images), dtype=torch.long)
@@ -87,7 +112,7 @@ class Target:
         """Logits of images that belong to these rows; no gradient."""
         self.model_evaluations[rows.cpu()] += 1
         with torch.no_grad():
-            return _finite(self.model(images))
+            return _finite(self.model(self._seen(images, rows)))
 
     def gradient(
         self, images: Tensor, rows: Tensor, *, raw: bool = False, slope: Callable[[Tensor], Tensor] | None = None
@@ -102,7 +127,7 @@ class Target:
         self.model_evaluations[rows.cpu()] += 1
         with torch.enable_grad():
             inputs = images.detach().requires_grad_(True)
-            logits = self.model(inputs)
+            logits = self.model(self._seen(inputs, rows))
             if not logits.requires_grad:
                 raise no_gradient()
             if slope is not None:
@@ -132,6 +157,10 @@ class Target:
     def sides(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """The true decisions of these rows, and the decisions wanted where the goal names one."""
         return self._targets[rows], self._goal(rows)
+
+    def _seen(self, images: Tensor, rows: Tensor) -> Tensor:
+        """What the model is shown: outside a region the clean pixels, so that no gradient comes from there."""
+        return images if self._limited is None else self._limited.within(images, rows)
 
     def _goal(self, rows: Tensor) -> Tensor | None:
         return None if self._wanted is None else self._wanted[rows]

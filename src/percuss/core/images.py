@@ -29,6 +29,16 @@ class PixelRange:
     step: float = 1.0
     unit: str = "grey level"
 
+    def __post_init__(self) -> None:
+        steps = self.span / self.step if self.step > 0 else 0.0
+        if not (np.isfinite(self.span) and self.span > 0) or steps < 1 or abs(steps - round(steps)) > 1e-6 * steps:
+            raise DataError(
+                "the native range of pixels has no whole number of steps",
+                value=f"{self.low:g} to {self.high:g} {self.unit} in steps of {self.step:g}",
+                allowed="low below high, and a step that divides their distance",
+                next_step="state the window and step in which the images are stored",
+            )
+
     @property
     def span(self) -> float:
         """``high - low`` in native units."""
@@ -102,7 +112,10 @@ class Entry:
 
 @dataclass
 class Tensors:
-    """Images that could be read, stacked, with the list of those that could not."""
+    """Images that could be read, stacked, with the list of those that could not.
+
+    ``region``, bool ``[N, H, W]``, is where attacks may change pixels; everywhere where None.
+    """
 
     ids: list[str]
     images: Tensor
@@ -110,6 +123,7 @@ class Tensors:
     groups: list[str | None]
     range: PixelRange
     bad: list[BadImage] = field(default_factory=list)
+    region: Tensor | None = None
 
 
 class ImageSet(ABC):

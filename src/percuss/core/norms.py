@@ -33,9 +33,12 @@ class Room:
     high: Tensor
 
     @classmethod
-    def of(cls, images: Tensor) -> Room:
-        """Room of pixels in [0, 1]."""
-        return cls(-images, 1 - images)
+    def of(cls, images: Tensor, region: Tensor | None = None) -> Room:
+        """Room of pixels in [0, 1]; none outside ``region``, bool ``[N, H, W]``, where there is one."""
+        if region is None:
+            return cls(-images, 1 - images)
+        inside = region.unsqueeze(1)
+        return cls(-images * inside, (1 - images) * inside)
 
     def clip(self, change: Tensor) -> Tensor:
         """The change, cut to the room."""
@@ -235,19 +238,25 @@ def _wide(eps: Size) -> Size:
     return _column(eps.detach().cpu().float()) if isinstance(eps, Tensor) else eps
 
 
+def _free(room: Room) -> Tensor:
+    """1 where a value has any room, 0 else, on the CPU as draws are: no share of a draw is lost outside a region."""
+    return (room.high > room.low).cpu().float()
+
+
 def _start_linf(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     return rng.uniform(shape, -1, 1) * _wide(eps)
 
 
 def _start_l2(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
-    direction = rng.normal(shape)
+    direction = rng.normal(shape) * _free(room)
     radius = _wide(eps) * rng.uniform((1, 1, 1)) ** (1 / math.prod(shape))
-    return direction * (radius / _column(direction.flatten(1).norm(dim=1)))
+    length = direction.flatten(1).norm(dim=1)
+    return direction * (radius / _column(torch.where(length > 0, length, torch.ones_like(length))))
 
 
 def _start_l1(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     # Exponential sizes over their sum are uniform on the simplex; one more of them makes the ball's inside.
-    size = -rng.uniform(shape).clamp_min(1e-12).log()
+    size = -rng.uniform(shape).clamp_min(1e-12).log() * _free(room)
     extra = -rng.uniform((1, 1, 1)).clamp_min(1e-12).log()
     sign = rng.uniform(shape, -1, 1).sign()
     return sign * size * (_wide(eps) / (size.sum((1, 2, 3), keepdim=True) + extra))
@@ -256,7 +265,8 @@ def _start_l1(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Ten
 def _start_l0(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:
     share = rng.uniform(shape).to(room.low.device)
     values = room.low + (room.high - room.low) * share
-    return _keep_pixels(values, rng.uniform(shape[1:]).to(room.low.device), eps)
+    order = rng.uniform(shape[1:]) * _free(room).amax(1)
+    return _keep_pixels(values, order.to(room.low.device), eps)
 
 
 def _start_none(shape: torch.Size, eps: Size, room: Room, rng: ImageRandom) -> Tensor:

@@ -88,6 +88,7 @@ class DataRecord(_Record):
     unit: str
     levels: int
     sha256: str
+    window: tuple[float, float] | None = Field(default=None, description="native values that are 0 and 1, in unit")
 
 
 class ModelRecord(_Record):

@@ -109,6 +109,7 @@ def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: s
             "shape": list(chosen.shape),
             "unit": chosen.pixels.unit,
             "levels": chosen.pixels.levels,
+            "window": [chosen.pixels.low, chosen.pixels.high],
             "sha256": identity["images (--data, --split, --limit)"],
         },
         "model": {

@@ -18,6 +18,7 @@ from percuss.core.budget import Budget, Norm
 from percuss.core.errors import BudgetError, DataError, ModelError
 from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors
 from percuss.core.model import Model
+from percuss.data.region import Region
 from percuss.data.spec import load_data
 from percuss.models.spec import load_model
 from percuss.pipeline.plan import CHUNK, AuditPlan
@@ -25,13 +26,16 @@ from percuss.pipeline.plan import CHUNK, AuditPlan
 
 @dataclass(frozen=True)
 class Chosen:
-    """The images to judge: the set, its split (None for all), the ids, and the shape and range that most have."""
+    """The images to judge: the set, its split (None for all), the ids, the shape and range that most have, and the
+    region in which pixels may change (None for everywhere).
+    """
 
     images: ImageSet
     split: str | None
     ids: tuple[str, ...]
     shape: tuple[int, ...]
     pixels: PixelRange
+    region: Region | None = None
 
     @property
     def chunks(self) -> list[tuple[str, ...]]:
@@ -84,6 +88,7 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
     """The images of one portion; what cannot be read, or has not the usual shape and range, is listed as bad."""
     cases: list[Case] = []
     pixels: list[Tensor] = []
+    regions: list[Tensor] = []
     bad: list[BadImage] = []
     for name in ids:
         case, values, wrong = _read(chosen.images, name)
@@ -92,6 +97,11 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
         elif (tuple(values.shape), case.range) != (chosen.shape, chosen.pixels):
             bad.append(BadImage(name, _odd(name, tuple(values.shape), case.range, chosen)))
         else:
+            try:
+                regions += [chosen.region.of(case, values)] if chosen.region else []
+            except DataError as error:
+                bad.append(BadImage(name, str(error)))
+                continue
             cases.append(case)
             pixels.append(values)
     return Tensors(
@@ -101,6 +111,7 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
         groups=[case.group for case in cases],
         range=chosen.pixels,
         bad=bad,
+        region=torch.stack(regions) if regions else None,
     )
 
 
@@ -195,7 +206,7 @@ def match(images: ImageSet, model: Model) -> None:
 
 
 def data_fingerprint(chosen: Chosen) -> str:
-    """SHA-256 (hex) over ids and contents of the chosen images; one that cannot be read counts as such."""
+    """SHA-256 (hex) over ids, contents and region of the chosen images; one that cannot be read counts as such."""
     digest = hashlib.sha256(repr((chosen.images.task, chosen.images.classes)).encode())
     for name in chosen.ids:
         try:
@@ -203,4 +214,6 @@ def data_fingerprint(chosen: Chosen) -> str:
         except DataError:
             found = "unreadable"
         digest.update(f"{name}\0{found}\n".encode())
+    if chosen.region is not None:
+        digest.update(f"region {chosen.region.key}".encode())
     return digest.hexdigest()

@@ -16,7 +16,7 @@ from percuss.report.numbers import (
     counted,
     counted_share,
     decimal,
-    grey,
+    native,
     percent,
     plain,
     share,
@@ -80,9 +80,10 @@ def _axis(norm: str, points: Sequence[CurvePoint], results: Results) -> Axis | N
         return None
     sizes = tuple(float(point.eps or 0.0) for point in sized)
     if norm == "linf":
-        below = tuple(plain(grey(eps, results.data)) for eps in sizes)
+        below = tuple(plain(native(eps, results.data)) for eps in sizes)
         unit = "grey levels" if results.data.unit == "grey level" else results.data.unit
-        title = f"{NORM_WORDS[norm]} ({norm}); second line: {unit} of {results.data.levels}"
+        whole = plain(native(1.0, results.data)) if results.data.window else results.data.levels
+        title = f"{NORM_WORDS[norm]} ({norm}); second line: {unit} of {whole}"
     else:
         below = tuple("" if norm == "l0" else plain(eps) for eps in sizes)
         title = f"{NORM_WORDS.get(norm, norm)} ({norm})"

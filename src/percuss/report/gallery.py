@@ -108,9 +108,11 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
         raise ValueError(f"original {clean.shape} and attacked {attacked.shape} differ in size")
     factor, difference = _difference(clean, attacked, data)
     high, wide = clean.shape[:2]
-    changed = int(np.abs(clean.astype(np.int64) - attacked.astype(np.int64)).max())
+    changed = float(np.abs(clean.astype(np.int64) - attacked.astype(np.int64)).max())
     unit = "grey levels" if data.unit == "grey level" else data.unit
-    largest = f"largest change {changed} {unit[:-1] if changed == 1 and unit.endswith('s') else unit}"
+    if data.window:
+        changed = round(changed * (data.window[1] - data.window[0]) / data.levels, 6)
+    largest = f"largest change {changed:g} {unit[:-1] if changed == 1 and unit.endswith('s') else unit}"
     pictures = (
         _picture(clean, clean_bytes, before.relative_to(folder).as_posix(), "original", data),
         _picture(attacked, attacked_bytes, str(row["image"]), "attacked, as stored", data),

@@ -90,9 +90,15 @@ def grey(eps: float | None, data: DataRecord) -> float | None:
     return None if eps is None or not math.isfinite(eps) else eps * data.levels
 
 
-def grey_text(eps: float | None, data: DataRecord) -> str:
-    """A linf size in stored steps with its unit, in words for one."""
+def native(eps: float | None, data: DataRecord) -> float | None:
+    """A linf size in the native unit (grey levels, HU), where a step need not be one unit; None without a size."""
     steps = grey(eps, data)
+    return steps if steps is None or data.window is None else steps * (data.window[1] - data.window[0]) / data.levels
+
+
+def grey_text(eps: float | None, data: DataRecord) -> str:
+    """A linf size in the native unit, in words for one grey level."""
+    steps = native(eps, data)
     if steps is None:
         return "–"
     one = abs(steps - 1) < 1e-6

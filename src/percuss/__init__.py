@@ -27,6 +27,7 @@ _HOMES = {
     "load_data": "percuss.data.spec",
     "load_model": "percuss.models.spec",
     "Run": "percuss.pipeline.run",
+    "smallest": "percuss.attacks.smallest:smallest_change",
 }
 
 
@@ -37,7 +38,8 @@ def __getattr__(name: str) -> Any:
         return version("percuss")
     if name not in _HOMES:
         raise AttributeError(f"module 'percuss' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home, _, inner = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(home), inner or name)
 
 
 def __dir__() -> list[str]:

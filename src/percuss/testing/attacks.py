@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ from percuss.attacks.job import Swept
 from percuss.attacks.measured import refuse_breach
 from percuss.attacks.target import Attempt, Batch, Goal, Target
 from percuss.core import catalogue
-from percuss.core.budget import Budget, parse_budget
+from percuss.core.budget import Budget, Norm, parse_budget
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model
 from percuss.core.seeds import ImageRandom
@@ -23,24 +25,28 @@ Attack = Callable[..., Any]
 BUDGETS = ("linf=0.02", "l2=0.3", "l1=2", "l0=10%", "none")
 
 
-def check_attack(attack: str | Attack, budgets: tuple[str, ...] = BUDGETS) -> None:
+def check_attack(
+    attack: str | Attack, budgets: tuple[str, ...] = BUDGETS, *, settings: dict[str, Any] | None = None
+) -> None:
     """Run every check on an attack, by name or as a function.
 
     Args:
         attack: ``name(target, batch, budget, *, rng, ...) -> Attempt``.
-        budgets: what it is tried within; every norm it claims.
+        budgets: what it is tried within; those of norms that the attack's file leaves out of ``NORMS`` are passed over.
 
     Raises:
         AssertionError: naming the broken promise. AttackError, ModelError: from the engine.
     """
     function = catalogue.function("attacks", attack) if isinstance(attack, str) else attack
     check_signature(function)
+    norms = getattr(sys.modules.get(function.__module__), "NORMS", tuple(Norm))
+    budgets = tuple(text for text in budgets if parse_budget(text).norm in norms)
     for text in budgets:
         for kind in KINDS:
             check_within(function, kind, parse_budget(text))
         check_repeats(function, parse_budget(text))
         check_alone(function, parse_budget(text))
-    check_honest(function)
+    check_honest(function, budgets[0])
 
 
 def check_signature(attack: Attack) -> None:
@@ -96,14 +102,24 @@ def check_alone(attack: Attack, budget: Budget) -> None:
     _near(whole[order], _run(attack, model, turned, budget).images[budget.text], "another order")
 
 
-def check_honest(attack: Attack) -> None:
+def check_honest(attack: Attack, text: str = "linf=0.1") -> None:
     """Images wrong from the start are left alone and never count as success."""
     model = linear_model("two")
     data = examples(model)
     wrong = Tensors(data.ids, data.images, 1 - data.targets, data.groups, data.range)
-    swept = _run(attack, model, wrong, parse_budget("linf=0.1"))
+    swept = _run(attack, model, wrong, parse_budget(text))
     _hold(not any(row.success or row.success_stored for row in swept.outcomes), "success on an image wrong before")
     _hold(not any(row.model_evaluations for row in swept.outcomes), "images wrong before were attacked")
+
+
+def _set(attack: Attack, settings: dict[str, Any]) -> Attack:
+    """The attack with some of its settings given."""
+
+    @functools.wraps(attack)
+    def given(*args: Any, **more: Any) -> Any:
+        return attack(*args, **(settings | more))
+
+    return given
 
 
 def _run(attack: Attack, model: Model, data: Tensors, budget: Budget, *, size: int = 32) -> Swept:

@@ -15,6 +15,7 @@ from percuss.cli.report import report
 from percuss.cli.survive import survive
 from percuss.cli.train import train
 from percuss.cli.transfer import transfer
+from percuss.cli.universal import universal
 
 app = typer.Typer(
     name="percuss",
@@ -48,6 +49,7 @@ app.command("audit")(guarded(audit))
 app.command("survive")(guarded(survive))
 app.command("compare")(guarded(compare))
 app.command("transfer")(guarded(transfer))
+app.command("universal")(guarded(universal))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))
 app.command("demo")(guarded(demo))

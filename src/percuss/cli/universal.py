@@ -1,0 +1,82 @@
+"""percuss universal: one change that flips as many images as can be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from percuss.core.errors import UsageError
+
+Option = typer.Option
+
+
+def universal(  # noqa: PLR0913
+    model: Annotated[
+        str, typer.Argument(help="Model: a folder of percuss train, timm:NAME, torchvision:NAME or factory:...")
+    ],
+    *,
+    data: Annotated[str, Option(help="Images with splits: folder:PATH, csv:PATH, medmnist:PATH.npz, ...")],
+    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
+    budget: Annotated[str, Option(help="Norm and size of the change: linf=8/255, l2=rms:0.02, l0=1%, ...")],
+    method: Annotated[str, Option(help="batched, or sgd: one update for each example, as published.")] = "batched",
+    train_split: Annotated[str, Option(help="Split the change is made on.")] = "train",
+    split: Annotated[str, Option(help="Split it is judged on, unseen.")] = "test",
+    epochs: Annotated[int, Option(help="Passes over the training images.")] = 10,
+    rate: Annotated[float | None, Option(help="Length of a step as a share of the budget.")] = None,
+    group: Annotated[int, Option(help="Images that decide one step of the method batched.")] = 32,
+    only: Annotated[str | None, Option(help="Make the change on images of this class alone.")] = None,
+    limit: Annotated[int | None, Option(help="At most so many judged images, each class with its share.")] = None,
+    train_limit: Annotated[int | None, Option(help="At most so many training images.")] = None,
+    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
+    batch_size: Annotated[int, Option(help="Images judged at once; results do not depend on it.")] = 32,
+    weights: Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")] = None,
+    pretrained: Annotated[bool, Option("--pretrained", help="Load the network's own pretrained weights.")] = False,
+    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
+    grey_inside: Annotated[
+        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
+    ] = False,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Search one change for all images on one split and judge it on another, beside noise of the same size.
+
+    Writes perturbation.npz and .png, universal.html, results.json and per_image.csv. Stopped or killed, the same
+    command goes on after its last epoch.
+    """
+    from percuss.cli.console import talk
+    from percuss.pipeline.universal import universal as run
+
+    if pretrained and weights:
+        raise UsageError("--weights and --pretrained exclude each other", value=weights)
+    options: dict[str, Any] = {
+        "method": method,
+        "train_split": train_split,
+        "split": split,
+        "epochs": epochs,
+        "rate": rate,
+        "group": group,
+        "only": only,
+        "limit": limit,
+        "train_limit": train_limit,
+        "seed": seed,
+        "batch_size": batch_size,
+        "weights": "pretrained" if pretrained else weights,
+        "allow_code": allow_code,
+        "grey_inside": grey_inside,
+        "device": device,
+        "threads": threads,
+    }
+    found = run(model, data=data, budget=budget, out=out, progress=talk(quiet=quiet), **options)
+    if as_json:
+        print(json.dumps(found.record, allow_nan=False))
+    elif not quiet:
+        for finding in found.findings:
+            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print(found.table.text())
+        print(f"\npage: {out / 'universal.html'}; the change: {out / 'perturbation.npz'}")

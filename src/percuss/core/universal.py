@@ -1,0 +1,28 @@
+"""What is known of one change for all images: how often it flips images it was made on, and unseen ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from percuss.core.results import Interval
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often the change flips images that were right, of one split and class.
+
+    Attributes:
+        split: name of the split.
+        name: a class, ``all`` images, or ``mean over classes``.
+        success, success_stored: share flipped, as float and as stored (rounded to native depth).
+        noise, noise_stored: share flipped by the same values at shuffled places with random signs.
+        robust: share of all images, right before and after (None for the mean over classes).
+    """
+
+    split: str
+    name: str
+    success: Interval
+    success_stored: Interval
+    noise: Interval
+    noise_stored: Interval
+    robust: Interval | None

@@ -1,0 +1,114 @@
+"""A universal change in numbers: success on the images it was made on and on unseen ones, and per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from percuss.core.images import Task
+from percuss.core.outcome import Finding
+from percuss.core.results import Interval
+from percuss.core.universal import Tally
+from percuss.evaluate.clean import labels
+from percuss.evaluate.intervals import Clusters, Floats, proportion, statistic
+from percuss.evaluate.paired import paired_difference
+
+ALL, MEAN = "all", "mean over classes"
+
+
+def tallies(rows: pd.DataFrame, classes: Sequence[str], task: Task, *, seed: int) -> list[Tally]:
+    """All images, each class, and the mean over classes, for each split in the order of the rows.
+
+    Args:
+        rows: one row per image: split, group, label, correct, and a flag for each kind of flip.
+        classes: names in index order; of several labels, a class is the images that have the label.
+        task: ``classify`` or ``multilabel``.
+        seed: of the bootstrap over patients.
+    """
+    found = []
+    for split, part in rows.groupby("split", sort=False):
+        clusters = Clusters.of([str(group) for group in part["group"]], seed)
+        member = _members(part, len(classes), task)
+        found.append(_tally(part, (str(split), ALL), clusters, np.ones(len(part), dtype=bool)))
+        found += [_tally(part, (str(split), name), clusters, member[:, i]) for i, name in enumerate(classes)]
+        found.append(_mean_tally(part, str(split), member, clusters))
+    return found
+
+
+def destinations(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, list[list[int]]]:
+    """Where images that were right go, for each split: rows true class, columns decision after (classify only)."""
+    found = {}
+    for split, part in rows[rows["correct"].astype(bool)].groupby("split", sort=False):
+        matrix = np.zeros((len(classes), len(classes)), dtype=int)
+        np.add.at(matrix, (part["label"].astype(int).to_numpy(), part["after"].astype(int).to_numpy()), 1)
+        found[str(split)] = matrix.tolist()
+    return found
+
+
+def universal_findings(rows: pd.DataFrame, *, seed: int) -> list[Finding]:
+    """Patients in both splits, and a change that is no better than noise of its own size."""
+    found = []
+    splits = list(dict.fromkeys(rows["split"]))
+    named = [set(rows.loc[(rows["split"] == split) & (rows["group"] != ""), "group"]) for split in splits]
+    both = set.intersection(*named) if len(named) > 1 else set()
+    if both:
+        found.append(
+            Finding(
+                "patients-in-both-splits",
+                "warning",
+                f"{len(both)} patients have images in both splits, first {min(both)}: success on unseen images is "
+                "success on seen patients.",
+                {"patients": len(both)},
+            )
+        )
+    last = rows[rows["split"] == splits[-1]]
+    clusters = Clusters.of([str(group) for group in last["group"]], seed)
+    gap = paired_difference(last["success"].to_numpy(dtype=bool), last["noise"].to_numpy(dtype=bool), clusters)
+    # Few patients give no interval; then the counts alone decide.
+    low = gap.difference.low
+    if gap.first_only <= gap.second_only or (low is not None and low <= 0):
+        found.append(
+            Finding(
+                "universal-not-above-noise",
+                "warning",
+                f"On the split {splits[-1]} the change flips {int(last['success'].sum())} images and noise of the same "
+                f"size {int(last['noise'].sum())}: nothing was learned that noise does not do.",
+                {"only_change": gap.first_only, "only_noise": gap.second_only},
+            )
+        )
+    return found
+
+
+def _members(part: pd.DataFrame, count: int, task: Task) -> NDArray[np.bool_]:
+    truth = labels(part["label"], task)
+    return truth.astype(bool) if task == "multilabel" else truth[:, None] == np.arange(count)
+
+
+def _tally(part: pd.DataFrame, key: tuple[str, str], clusters: Clusters, within: NDArray[np.bool_]) -> Tally:
+    right = part["correct"].to_numpy(dtype=bool)
+
+    def one(kind: str) -> Interval:
+        return proportion(part[kind].to_numpy(dtype=bool), clusters, right & within)
+
+    robust = proportion(right & ~part["success"].to_numpy(dtype=bool), clusters, within)
+    return Tally(*key, one("success"), one("success_stored"), one("noise"), one("noise_stored"), robust)
+
+
+def _mean_tally(part: pd.DataFrame, split: str, member: NDArray[np.bool_], clusters: Clusters) -> Tally:
+    right = part["correct"].to_numpy(dtype=bool)
+    inside = member & right[:, None]
+    rarest = inside[:, int(inside.sum(0).argmin())]
+
+    def one(kind: str) -> Interval:
+        hit = part[kind].to_numpy(dtype=bool)
+
+        def share(weights: Floats) -> float | None:
+            size = weights @ inside
+            return float((weights @ (inside & hit[:, None]) / size).mean()) if (size > 0).all() else None
+
+        return statistic(share(np.ones(len(part))), clusters, share, rarest=rarest)
+
+    return Tally(split, MEAN, one("success"), one("success_stored"), one("noise"), one("noise_stored"), None)

@@ -1,0 +1,228 @@
+"""The units of a universal change: clean passes, epochs of the search, and the judging of portions of images."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from percuss.attacks.eval_mode import frozen
+from percuss.attacks.target import Batch
+from percuss.attacks.universal_search import Setup, UniversalState, advance, apply_change, calibrate
+from percuss.core.budget import Budget
+from percuss.core.errors import DataError
+from percuss.core.images import Tensors
+from percuss.core.losses import margin
+from percuss.core.model import Model, decide, is_right
+from percuss.core.seeds import ImageRandom, seed_of
+from percuss.core.stored import as_stored
+from percuss.pipeline.inputs import Chosen, read_chunk
+from percuss.pipeline.parts import texts
+from percuss.pipeline.plan import CHUNK
+from percuss.pipeline.progress import Progress
+from percuss.store.folder import RunFolder
+
+#: Training images up to this size in all are held in memory; more are read again for each step.
+HELD_BYTES = 2**30
+HISTORY = "parts/history.parquet"
+
+
+@dataclass
+class Search:
+    """A search at work: images by split, the model on its device, what decides it, the run folder."""
+
+    sets: dict[str, Chosen]
+    train: Chosen
+    model: Model
+    device: torch.device
+    budget: Budget
+    setup: Setup
+    epochs: int
+    seed: int
+    batch_size: int
+    folder: RunFolder
+    held: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def part(self, kind: str, *what: object) -> str:
+        """Name of a part: a hash of the run's identity and of what the part computes."""
+        text = json.dumps([self.folder.manifest["identity"], kind, what])
+        return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+    def images(self, ids: Sequence[str]) -> Batch:
+        """Training images, from memory where all of them fit in."""
+        if not self.held and len(self.train.ids) * math.prod(self.train.shape) * 4 <= HELD_BYTES:
+            for chunk in self.train.chunks:
+                batch = read_chunk(self.train, chunk)
+                rows = zip(batch.ids, batch.images, batch.targets, strict=True)
+                self.held |= {name: (image, target) for name, image, target in rows}
+        if self.held:
+            pairs = [self.held[name] for name in ids]
+            return Batch(torch.stack([image for image, _ in pairs]), torch.stack([target for _, target in pairs]))
+        batch = read_chunk(self.train, ids)
+        return Batch(batch.images, batch.targets)
+
+
+def clean_part(work: Search, split: str, ids: tuple[str, ...]) -> pd.DataFrame:
+    """id, group, label, prediction and correct of the images that can be read."""
+    key = work.part("clean", split, list(ids))
+    found = work.folder.read_part(key)
+    if found is None:
+        batch = read_chunk(work.sets[split], ids)
+        logits = _logits(work, batch.images)
+        found = pd.DataFrame(
+            {
+                "id": batch.ids,
+                "group": [group or "" for group in batch.groups],
+                "label": texts(batch.targets),
+                "prediction": texts(decide(logits, work.model.task)),
+                "correct": is_right(logits, batch.targets, work.model.task).numpy(),
+            }
+        )
+        found.attrs = {"bad": [{"id": item.id, "reason": item.reason} for item in batch.bad]}
+        work.folder.write_table(f"parts/{key}.parquet", found)
+    return found
+
+
+def _logits(work: Search, images: Tensor, at_once: int | None = None) -> Tensor:
+    size = work.batch_size if at_once is None else at_once
+    with torch.inference_mode(), frozen(work.model):
+        parts = [work.model(part.to(work.device)).cpu() for part in torch.split(images, size) if len(part)]
+    return torch.cat(parts) if parts else torch.zeros(0, work.model.outputs[0])
+
+
+def search(work: Search, readable: Sequence[str], say: Progress) -> tuple[Tensor, pd.DataFrame]:
+    """The change ``[1, C, H, W]`` and the history (a row per epoch); goes on after the last finished epoch.
+
+    ``sgd`` gives its last iterate, as published; ``batched`` the epoch that flips most training images.
+    """
+    if not readable:
+        raise DataError("no training image can be read", value=work.train.images.spec, next_step="mend the files")
+    state, best, history = _resume(work)
+    setup = calibrate(work.model, work.images(readable[:64]), work.setup)
+    if len(history) < work.epochs:
+        say.line(f"{setup.method} search over {len(readable)} training images, epoch {len(history) + 1}")
+    for epoch in range(len(history), work.epochs):
+        state = _epoch(work, readable, (state, setup), epoch=epoch, say=say)
+        flipped, lead = _score(work, readable, state.change)
+        most = max(((row["flipped"], row["lead"]) for row in history), default=(-1, 0.0))
+        better = setup.method == "sgd" or (flipped, lead) > most
+        best = state.change if better else best
+        history.append({"epoch": epoch + 1, "flipped": flipped, "lead": lead, "n": len(readable), "kept": bool(better)})
+        _save(work, state, best, history)
+        say.line(f"epoch {epoch + 1}: {flipped} of {len(readable)} training images wrong")
+    return best, pd.DataFrame(history)[["epoch", "flipped", "n", "lead", "kept"]]
+
+
+def _epoch(
+    work: Search, readable: Sequence[str], at: tuple[UniversalState, Setup], *, epoch: int, say: Progress
+) -> UniversalState:
+    """One pass over the training images in the order of this epoch."""
+    state, setup = at
+    draw = torch.Generator().manual_seed(seed_of(work.seed, "epoch", epoch))
+    names = [readable[i] for i in torch.randperm(len(readable), generator=draw).tolist()]
+    say.start(f"epoch {epoch + 1} of {work.epochs}", len(names))
+    with frozen(work.model):
+        for start in range(0, len(names), setup.group):
+            batch = work.images(names[start : start + setup.group])
+            state = advance(work.model, batch, state, setup)
+            say.advance(len(batch.images))
+    say.stop()
+    return state
+
+
+def _score(work: Search, names: Sequence[str], change: Tensor) -> tuple[int, float]:
+    """Training images decided wrongly under the change, and their mean lead squashed to (-1, 1)."""
+    wrong, lead = 0, 0.0
+    # In fixed portions: the lead decides between epochs, and must not depend on the batch size.
+    for start in range(0, len(names), CHUNK):
+        batch = work.images(names[start : start + CHUNK])
+        logits = _logits(work, apply_change(batch.images, change), CHUNK)
+        wrong += int((~is_right(logits, batch.targets, work.model.task)).sum())
+        lead += float(torch.tanh(margin(logits, batch.targets, work.model.task)).sum())
+    return wrong, lead / max(len(names), 1)
+
+
+def _save(work: Search, state: UniversalState, best: Tensor, history: list[dict[str, Any]]) -> None:
+    """State first, then the table that names it with its hash; then the state before may go."""
+    content = io.BytesIO()
+    change, memory, velocity = (value.numpy() for value in (state.change, state.memory, state.velocity))
+    step = np.array(state.step)
+    np.savez(content, change=change, memory=memory, velocity=velocity, best=best.numpy(), step=step)
+    name = f"parts/epoch-{len(history):05d}.npz"
+    digest = work.folder.write(name, content.getvalue())
+    table = pd.DataFrame(history)
+    table["image"], table["image_sha256"] = "", ""
+    table.loc[table.index[-1], ["image", "image_sha256"]] = [name, digest]
+    work.folder.write_table(HISTORY, table)
+    for old in (work.folder.path / "parts").glob("epoch-*.npz"):
+        if old.name != name.rpartition("/")[2]:
+            old.unlink()
+
+
+def _resume(work: Search) -> tuple[UniversalState, Tensor, list[dict[str, Any]]]:
+    start = UniversalState.start(work.train.shape)
+    table = work.folder.read_part("history")
+    if table is None:
+        return start, start.change, []
+    with np.load(work.folder.path / str(table["image"].iloc[-1])) as found:
+        tensors = {name: torch.from_numpy(found[name]) for name in ("change", "memory", "velocity", "best")}
+        step = int(found["step"])
+    told = table.drop(columns=["image", "image_sha256"]).to_dict("records")
+    rows = [{str(key): value for key, value in row.items()} for row in told]
+    best = tensors.pop("best")
+    return UniversalState(**tensors, step=step), best, rows
+
+
+def judge_part(work: Search, split: str, clean: pd.DataFrame, change: Tensor) -> pd.DataFrame:
+    """Rows of one portion: flipped by the change and by noise of its size, as float and as stored."""
+    ids = tuple(str(name) for name in clean["id"])
+    key = work.part("judged", split, list(ids))
+    found = work.folder.read_part(key)
+    if found is not None:
+        return found
+    batch = read_chunk(work.sets[split], ids)
+    right = clean["correct"].to_numpy(dtype=bool)
+    attacked = apply_change(batch.images, change)
+    noisy = apply_change(batch.images, shuffled(change, ImageRandom(work.seed, ids, "universal noise")))
+    after, wrong = _decided(work, batch, attacked)
+    rows = {
+        "split": split,
+        **{name: clean[name] for name in ("id", "group", "label", "prediction", "correct")},
+        "after": texts(after),
+        "success": wrong & right,
+        "success_stored": _decided(work, batch, _saved(work, batch, attacked))[1] & right,
+        "noise": _decided(work, batch, noisy)[1] & right,
+        "noise_stored": _decided(work, batch, _saved(work, batch, noisy))[1] & right,
+    }
+    found = pd.DataFrame(rows)
+    work.folder.write_table(f"parts/{key}.parquet", found)
+    return found
+
+
+def _saved(work: Search, batch: Tensors, attacked: Tensor) -> Tensor:
+    return as_stored(batch.images, attacked, work.budget, batch.range)
+
+
+def _decided(work: Search, batch: Tensors, images: Tensor) -> tuple[Tensor, Any]:
+    logits = _logits(work, images)
+    return decide(logits, work.model.task), (~is_right(logits, batch.targets, work.model.task)).numpy()
+
+
+def shuffled(change: Tensor, rng: ImageRandom) -> Tensor:
+    """The values of a change ``[1, C, H, W]`` at shuffled places with random signs, one draw per image.
+
+    Every norm of the change stays as it was; channels of a pixel stay together.
+    """
+    channels, high, wide = change.shape[1:]
+    order = rng.uniform((high * wide,)).argsort(dim=1, stable=True).unsqueeze(1).expand(-1, channels, -1)
+    values = change.flatten(2).expand(len(order), -1, -1).gather(2, order).view(-1, channels, high, wide)
+    return values * torch.where(rng.uniform((channels, high, wide)) < 0.5, -1.0, 1.0)

@@ -1,0 +1,51 @@
+"""The page of a universal change: success on seen and unseen images, per class, where flips go, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from percuss.core.outcome import Finding
+from percuss.core.universal import Tally
+from percuss.report.numbers import counted, share
+from percuss.report.sections import Section, Table
+
+HEAD = ("split", "images", "flipped", "as stored", "noise", "noise, as stored", "still right, of all")
+
+
+def sections(
+    found: Sequence[Tally],
+    *,
+    opening: Sequence[str],
+    findings: Sequence[Finding],
+    pictures: Sequence[tuple[str, str]],
+    tables: Sequence[Table],
+) -> list[Section]:
+    """The parts of the page; ``tables`` stand at the end."""
+    explain = (
+        "Flipped: share of the images that the model had right before and has wrong with the change added (values cut "
+        "to the range). As stored: the same once the images are rounded to their native depth. Noise: the same values "
+        "at shuffled places with random signs, drawn for each image, so that every size is the same.",
+    )
+    return [
+        Section("How often does one change flip all images?", tuple(opening), tuple(findings), tables=(table(found),)),
+        Section("What was counted", explain),
+        Section("The change", pictures=tuple(pictures)),
+        Section("More numbers", tables=tuple(tables)),
+    ]
+
+
+def table(found: Sequence[Tally]) -> Table:
+    """Every count, split by split."""
+    body = []
+    for item in found:
+        cells = [item.success, item.success_stored, item.noise, item.noise_stored]
+        plain = item.robust is None
+        shown = [share(cell) if plain else f"{share(cell)} ({counted(cell)})" for cell in cells]
+        body.append((item.split, item.name, *shown, "–" if item.robust is None else share(item.robust)))
+    return Table(HEAD, tuple(body), words=2)
+
+
+def moves_table(split: str, matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
+    """Where the images that were right go."""
+    body = tuple((name, *map(str, row)) for name, row in zip(classes, matrix, strict=True))
+    return Table(("true class", *classes), body, caption=f"{split}: decision with the change, of images right before")

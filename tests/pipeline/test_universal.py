@@ -1,0 +1,144 @@
+"""A universal change from data to page: made on one split, judged on another, the same however it was made."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from percuss.core.budget import parse_budget
+from percuss.core.errors import DataError, RunError, UsageError
+from percuss.core.model import is_right
+from percuss.core.stored import as_stored
+from percuss.pipeline import universal_units as units
+from percuss.pipeline.universal import read_universal, universal
+from percuss.store.safe import sha256_of
+
+SMALL = {"budget": "linf=10/255", "epochs": 3, "group": 8}
+
+
+@pytest.fixture(scope="module")
+def done(tissue, judged, tmp_path_factory):
+    return universal(judged, data=tissue, out=tmp_path_factory.mktemp("universal") / "run", **SMALL)
+
+
+def tally(found, split, name="all"):
+    (item,) = [t for t in found.tallies if (t.split, t.name) == (split, name)]
+    return item
+
+
+def test_counts_are_those_of_the_change(done, tissue, judged):
+    change = done.change
+    assert change.shape == (3, 48, 48) and float(change.abs().max()) <= 10 / 255 + 1e-7
+    batch = tissue.subset(split="test").collect(tissue.subset(split="test").ids)
+    attacked = (batch.images + change).clamp(0, 1)
+    saved = as_stored(batch.images, attacked, parse_budget("linf=10/255"), batch.range)
+    with torch.no_grad():
+        right, after, held = (is_right(judged(x), batch.targets, "classify") for x in (batch.images, attacked, saved))
+    item = tally(done, "test")
+    assert item.success.n == int(right.sum())
+    assert round(item.success.value * item.success.n) == int((right & ~after).sum())
+    assert round(item.success_stored.value * item.success_stored.n) == int((right & ~held).sum())
+    assert item.robust.n == len(batch.ids)
+    assert item.robust.value == pytest.approx(float((right & after).double().mean()))
+    classes = [tally(done, "test", name) for name in ("normal", "tumour")]
+    assert sum(c.success.n for c in classes) == item.success.n
+    assert tally(done, "test", "mean over classes").success.value == pytest.approx(
+        np.mean([c.success.value for c in classes])
+    )
+    moved = np.array(done.record["destinations"]["test"])
+    assert moved.sum() == int(right.sum()) and np.trace(moved) == int((right & after).sum())
+
+
+def test_beats_noise_of_its_size_on_unseen_images(done):
+    for split in ("train", "test"):
+        item = tally(done, split)
+        assert item.success.value > item.noise.value
+    assert "universal-not-above-noise" not in {f.id for f in done.findings}
+
+
+def test_noise_has_every_size_of_the_change(done):
+    from percuss.core.norms import Norm, distance
+    from percuss.core.seeds import ImageRandom
+
+    change = done.change.unsqueeze(0)
+    drawn = units.shuffled(change, ImageRandom(0, ["a", "b"], "x"))
+    assert drawn.shape == (2, 3, 48, 48) and not drawn[0].equal(drawn[1])
+    for norm in (Norm.LINF, Norm.L2, Norm.L1, Norm.L0):
+        assert distance(norm, drawn).tolist() == pytest.approx([float(distance(norm, change))] * 2)
+
+
+def test_files_are_lossless_and_hashed(done):
+    for name, wanted in done.record["sha256"].items():
+        assert sha256_of(done.path / name) == wanted
+    with np.load(done.path / "perturbation.npz") as found:
+        assert found["perturbation"].dtype == np.float32 and str(found["budget"]) == "linf=10/255"
+    assert json.loads((done.path / "results.json").read_text()) == done.record
+    page = (done.path / "universal.html").read_text()
+    assert page.count("<img") == 7 and "as stored" in page and not (done.path / "parts").exists()
+    assert read_universal(done.path).tallies == done.tallies
+
+
+def test_batch_size_and_memory_do_not_matter(done, tissue, judged, tmp_path, monkeypatch):
+    monkeypatch.setattr(units, "HELD_BYTES", 0)
+    again = universal(judged, data=tissue, out=tmp_path / "run", batch_size=5, **SMALL)
+    assert again.change.equal(done.change)
+    assert (again.path / "per_image.csv").read_text() == (done.path / "per_image.csv").read_text()
+
+
+@pytest.mark.parametrize("method", ["batched", "sgd"])
+def test_goes_on_after_its_last_epoch(done, tissue, judged, tmp_path, monkeypatch, method):
+    small = SMALL | {"method": method, "train_limit": 16}
+    whole = universal(judged, data=tissue, out=tmp_path / "whole", **small)
+    real, calls = units.advance, []
+
+    def dying(*args):
+        calls.append(1)
+        if len(calls) == (5 if method == "batched" else 37):
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(units, "advance", dying)
+    with pytest.raises(KeyboardInterrupt):
+        universal(judged, data=tissue, out=tmp_path / "run", **small)
+    made = len(calls)
+    again = universal(judged, data=tissue, out=tmp_path / "run", **small)
+    per_epoch = 2 if method == "batched" else 16
+    assert len(calls) - made == per_epoch  # two epochs were kept, the third is made anew
+    assert again.change.equal(whole.change) and again.tallies == whole.tallies
+    with pytest.raises(RunError, match="another run"):
+        universal(judged, data=tissue, out=tmp_path / "run", **{**small, "epochs": 4})
+
+
+@pytest.mark.parametrize("budget", ["l2=1", "l1=20", "l0=2%", "none"])
+@pytest.mark.parametrize("method", ["sgd", "batched"])
+def test_every_norm(tissue, judged, tmp_path, budget, method):
+    found = universal(
+        judged, data=tissue, out=tmp_path / "run", budget=budget, method=method, epochs=2, train_limit=16, limit=8
+    )
+    norm = budget.partition("=")[0]
+    limit = {"l2": 1.0, "l1": 20.0, "l0": 0.02}.get(norm, math.inf)
+    assert found.record["sizes"].get(norm, 0.0) <= limit * (1 + 1e-5)
+
+
+def test_one_class_alone(tissue, judged, tmp_path):
+    found = universal(judged, data=tissue, out=tmp_path / "run", only="tumour", **SMALL)
+    assert found.record["history"][0]["n"] < tally(found, "train").robust.n
+    assert tally(found, "test", "tumour").success.value >= tally(found, "test", "normal").success.value
+
+
+def test_what_cannot_be_done_is_named(tissue, judged, tmp_path):
+    out = tmp_path / "run"
+    for options, error, words in (
+        ({"split": "train"}, UsageError, "judged on the images it was made on"),
+        ({"split": "tset"}, DataError, "no split tset"),
+        ({"method": "adam"}, UsageError, "sgd, batched"),
+        ({"budget": "linf=1/255,2/255"}, UsageError, "one budget"),
+        ({"only": "tumor"}, UsageError, "no such class: tumor. Allowed: tumour"),
+        ({"epochs": 0}, UsageError, "epochs is too small"),
+        ({"rate": 0}, UsageError, "rate is out of range"),
+        ({"epohs": 3}, UsageError, "unknown option"),
+    ):
+        with pytest.raises(error, match=words):
+            universal(judged, data=tissue, out=out, **{**SMALL, **options})

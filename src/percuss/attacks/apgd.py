@@ -51,8 +51,7 @@ class _Trail:
     spread: Tensor  # l1: how many values the best change moved at the last look
 
     @classmethod
-    def start(cls, rows: Tensor, clean: Tensor, *, ball: _Ball, rng: ImageRandom) -> _Trail:
-        room = Room.of(clean)
+    def start(cls, rows: Tensor, clean: Tensor, *, room: Room, ball: _Ball, rng: ImageRandom) -> _Trail:
         change = random_start(ball.norm, ball.eps, room, rng)
         low = torch.full((len(rows),), -torch.inf, dtype=torch.float64, device=clean.device)
         ones, values = torch.ones_like(low), clean[0].numel()
@@ -133,11 +132,17 @@ def apgd(  # noqa: PLR0913
     keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
     objective = Objective(target, loss)
     if loss != "targeted":
-        _climb(target, objective, keeper, _Trail.start(rows, batch.images, ball=ball, rng=rng), ball=ball)
+        _climb(
+            target,
+            objective,
+            keeper,
+            _Trail.start(rows, batch.images, room=batch.room(), ball=ball, rng=rng),
+            ball=ball,
+        )
         return keeper.attempt()
     ways = ordered_ways(target, target.logits(batch.images, rows), rows, most=classes)
     for way in ways.unbind(1):
-        trail = _Trail.start(rows, batch.images[rows], ball=ball, rng=rng.subset(rows.tolist()))
+        trail = _Trail.start(rows, batch.images[rows], room=batch.room(rows), ball=ball, rng=rng.subset(rows.tolist()))
         rows = _climb(target, Objective(target, loss, way), keeper, trail, ball=ball)
         if not len(rows):
             break

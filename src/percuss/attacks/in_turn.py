@@ -35,7 +35,8 @@ def one_by_one(
 
 def _part(target: Target, batch: Batch, budget: Budget, *, rows: Tensor, run: Part, rng: ImageRandom) -> Tensor:
     """Attacked images of some rows; what they cost is booked on the target of the whole."""
-    given = Batch(batch.images[rows].clone(), batch.targets[rows])
+    region = None if batch.region is None else batch.region[rows]
+    given = Batch(batch.images[rows].clone(), batch.targets[rows], region)
     own = Target(target.model, given, target.goal, pixels=target.pixels, slack=target.slack)
     found = run(own, given, budget, rng.subset(rows.tolist())).images
     places = rows.cpu()

@@ -152,11 +152,11 @@ def _window(clean: Tensor, corner: Tensor, side: int) -> Tensor:
     """Place within a square window at a random corner, -1 outside, ``[N, 1, H, W]``; ``corner`` uniform ``[N, 2]``."""
     height, width = clean.shape[2:]
     ends = torch.tensor([height - side + 1, width - side + 1], device=clean.device)
-    first = torch.minimum((corner * ends).long(), ends - 1)
-    down = torch.arange(height, device=clean.device).view(1, 1, -1, 1) - first[:, 0].view(-1, 1, 1, 1)
-    along = torch.arange(width, device=clean.device).view(1, 1, 1, -1) - first[:, 1].view(-1, 1, 1, 1)
-    inside = (down >= 0) & (down < side) & (along >= 0) & (along < side)
-    return torch.where(inside, down * side + along, -1)
+    first = torch.minimum((corner * ends).long(), ends - 1).view(-1, 2, 1, 1)
+    down = torch.arange(height, device=clean.device).view(-1, 1) - first[:, :1]
+    along = torch.arange(width, device=clean.device) - first[:, 1:]
+    inside = ((down >= 0) & (down < side)) & ((along >= 0) & (along < side))
+    return (down * side + along).masked_fill_(~inside, -1)
 
 
 def _bump(side: int) -> Tensor:

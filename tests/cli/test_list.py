@@ -6,7 +6,7 @@ import pytest
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("attacks", ("pgd", "fgsm", "noise")),
+        ("attacks", ("pgd", "fgsm", "noise", "foolbox:NAME")),
         ("datasets", ("folder:", "csv:", "medmnist:", "synthetic:")),
         ("models", ("timm:NAME",)),
     ],

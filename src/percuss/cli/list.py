@@ -18,6 +18,14 @@ MODELS = {
     "factory:MODULE:FUNCTION": "your own code that returns a network; needs --allow-code",
 }
 
+#: Attacks that are not of Percuss, by the library they come from (docs/attacks/foreign.md).
+FOREIGN = {
+    "foolbox:NAME": "an attack of foolbox, for instance foolbox:LinfPGD",
+    "torchattacks:NAME": "an attack of torchattacks, for instance torchattacks:Square",
+    "advlib:NAME": "an attack of adv-lib, for instance advlib:ddn",
+    "factory:MODULE:FUNCTION": "your own function that attacks images; needs --allow-code",
+}
+
 
 def list_(
     what: Annotated[str, typer.Argument(help="attacks, datasets or models.")],
@@ -43,7 +51,8 @@ def _catalogue(what: str) -> dict[str, str]:
 
     found = entries("attacks") if what == "attacks" else entries("data", marker="open_set")
     mark = "" if what == "attacks" else ":"
-    return {f"{name}{mark}": summary(module) for name, module in found.items()}
+    listed = {f"{name}{mark}": summary(module) for name, module in found.items()}
+    return listed | (FOREIGN if what == "attacks" else {})
 
 
 def _networks(match: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from PIL import Image
 from percuss.core.errors import RunError
 from percuss.core.outcome import COLUMNS
 from percuss.pipeline.audit import rebuild
+from percuss.pipeline.context import _questions
 from percuss.store.folder import RunFolder
 from percuss.store.safe import sha256_of
 
@@ -156,3 +157,33 @@ def test_run_from_python_says_how_to_repeat_it_and_noise_is_no_attacker(small, t
     environment = run.results.environment["command"]
     assert environment.startswith("percuss.audit(model=") and "limit=8" in environment
     assert run.results.threat_model["knowledge"] == "none: changes are random"
+
+
+def test_suite_with_its_checks_in_the_results(small, tmp_path):
+    run = small(
+        tmp_path / "run", suite="standard", attacks="noise", steps=None, effort="quick", checks="quick", limit=16
+    )
+    names = {point.attack for point in run.results.curves}
+    assert {"standard", "noise", "worst"} == names
+    made = {item.id for item in run.results.checks}
+    assert {"zero-gradients", "query-beats-gradient", "stored-image-differs", "unbounded-not-zero"} <= made
+    assert not [item.id for item in run.results.checks if item.severity == "severe"]
+
+
+def test_checks_of_a_finished_run_can_be_asked_for_later(small, tmp_path):
+    first = small(tmp_path / "run", checks="off", limit=16)
+    assert first.results.checks == []
+    again = small(tmp_path / "run", checks="quick", limit=16)
+    assert len(again.results.checks) > 10 and again.results.curves == first.results.curves
+    assert small(tmp_path / "run", checks="off", limit=16).results.checks == []
+    noise = small(tmp_path / "noise", attacks="noise", steps=None, limit=16)
+    assert noise.results.checks == []
+
+
+def test_images_that_only_questions_flip_become_a_finding():
+    part = pd.DataFrame({"id": [f"i{n}" for n in range(10)], "attack": "standard", "correct": True})
+    part.attrs["queried"] = ["i1", "i2"]
+    (found,) = _questions([part])
+    assert found.id == "query-beats-gradient" and found.evidence["flipped"] == 2
+    part.attrs["queried"] = ["i1"]
+    assert _questions([part]) == []

@@ -57,6 +57,8 @@ def test_identity_holds_what_decides_the_rows_and_nothing_else():
         ({"effort": "standard"}, UsageError, "none of the attacks takes an effort: pgd, fgsm, noise"),
         ({"effort": "hard", "curve": "l2=0.1:1:3"}, UsageError, "effort cannot be used: hard"),
         ({"curve": "linf=8/255:1/255:3"}, BudgetError, "a range of sizes"),
+        ({"suite": "standart"}, UsageError, "unknown suite: standart. Allowed: standard"),
+        ({"checks": "some"}, UsageError, "checks cannot be used: some"),
         ({"require": "linf=2/255"}, UsageError, "a budget, a colon"),
         ({"require": "linf=2/255:1.5"}, UsageError, "a budget, a colon"),
         ({"require": "linf=3/255:0.5"}, UsageError, "a budget that is tested: linf=3/255"),
@@ -85,3 +87,12 @@ def test_curve_names_attacks_and_sizes():
     assert plan.attack_settings("curve")["effort"] == "quick" and "effort" not in plan.attack_settings("noise")
     both = make_plan(**SPECS, curve=["l2=0.1:1:2"], budgets="linf=1/255", attacks="curve,pgd")
     assert both.attacks == ("curve", "pgd") and both.budgets == ("linf=1/255", "l2=0.1", "l2=1")
+
+
+def test_a_suite_names_attacks_and_raises_the_checks():
+    plan = make_plan(**SPECS, suite="standard", effort="thorough")
+    assert plan.attacks == ("standard", "noise") and plan.checks == "standard"
+    assert plan.attack_settings("standard")["effort"] == "thorough"
+    more = make_plan(**SPECS, suite="as_autoattack", attacks="fgsm", checks="off")
+    assert more.attacks == ("as_autoattack", "noise", "fgsm") and more.checks == "off"
+    assert make_plan(**SPECS).checks == "quick"

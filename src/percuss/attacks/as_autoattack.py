@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from percuss.attacks.apgd import apgd
-from percuss.attacks.in_turn import Part, one_by_one
+from percuss.attacks.in_turn import one_by_one
 from percuss.attacks.square import square
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
@@ -20,16 +22,10 @@ def as_autoattack(target: Target, batch: Batch, budget: Budget, *, rng: ImageRan
         rng: draws starts and squares.
     """
     chosen = {"loss": "margin"} if target.goal.target is not None else {"loss": "targeted", "classes": CLASSES}
-
-    def first(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
-        return apgd(target, batch, budget, rng=rng, steps=STEPS)
-
-    def towards(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
-        return apgd(target, batch, budget, rng=rng, steps=STEPS, **chosen)
-
-    def asking(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
-        return square(target, batch, budget, rng=rng, queries=QUERIES)
-
-    parts: list[Part] = [first, towards, asking]
+    parts = [
+        partial(apgd, steps=STEPS),
+        partial(apgd, steps=STEPS, **chosen),
+        partial(square, queries=QUERIES),
+    ]
     every = [True] * len(batch.images)
     return one_by_one(target, batch, budget, rng=rng, parts=[(part, every) for part in parts])

@@ -12,8 +12,8 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
 
-#: Like an attack with its settings already given.
-Part = Callable[[Target, Batch, Budget, ImageRandom], Attempt]
+#: An attack with its own settings already given.
+Part = Callable[..., Attempt]
 
 
 def one_by_one(
@@ -38,7 +38,7 @@ def _part(target: Target, batch: Batch, budget: Budget, *, rows: Tensor, run: Pa
     region = None if batch.region is None else batch.region[rows]
     given = Batch(batch.images[rows].clone(), batch.targets[rows], region)
     own = Target(target.model, given, target.goal, pixels=target.pixels, slack=target.slack)
-    found = run(own, given, budget, rng.subset(rows.tolist())).images
+    found = run(own, given, budget, rng=rng.subset(rows.tolist())).images
     places = rows.cpu()
     target.gradient_evaluations[places] += own.gradient_evaluations
     target.model_evaluations[places] += own.model_evaluations

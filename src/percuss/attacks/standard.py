@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from percuss.attacks.cascade import Closer, closers
 from percuss.attacks.curve import curve
-from percuss.attacks.in_turn import Part, one_by_one
+from percuss.attacks.in_turn import one_by_one
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
@@ -19,13 +21,5 @@ def standard(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, 
         effort: ``quick``, ``standard`` or ``thorough``: steps, targets and queries of what closes an image.
     """
     listed = [Closer("curve", curve, {"effort": effort}), *closers(effort, target)]
-    parts = [(_ready(closer), [closer.tries(name) for name in rng.ids]) for closer in listed]
+    parts = [(partial(closer.attack, **closer.settings), [closer.tries(name) for name in rng.ids]) for closer in listed]
     return one_by_one(target, batch, budget, rng=rng, parts=parts)
-
-
-def _ready(closer: Closer) -> Part:
-    def run(target: Target, batch: Batch, budget: Budget, rng: ImageRandom) -> Attempt:
-        found: Attempt = closer.attack(target, batch, budget, rng=rng, **closer.settings)
-        return found
-
-    return run

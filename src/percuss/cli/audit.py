@@ -39,7 +39,17 @@ def audit(  # noqa: PLR0913
         list[str] | None,
         Option(help="Sizes from, to and number, in equal ratios: linf=0.25/255:8/255:8; the attack is then curve."),
     ] = None,
-    effort: Annotated[str | None, Option(help="quick, standard or thorough: how hard the attack curve tries.")] = None,
+    suite: Annotated[
+        str | None,
+        Option(help="standard: the strongest verdict for the time; as_autoattack: with AutoAttack's own parameters."),
+    ] = None,
+    effort: Annotated[
+        str | None, Option(help="quick, standard or thorough: how hard the suite or the attack curve tries.")
+    ] = None,
+    checks: Annotated[
+        str | None,
+        Option(help="Checks of masked gradients: off, quick (default), standard (default of a suite) or thorough."),
+    ] = None,
     limit: Annotated[int | None, Option(help="At most so many images, each class with its share.")] = None,
     seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
     batch_size: Annotated[int, Option(help="Images at once; results do not depend on it.")] = 32,
@@ -84,7 +94,9 @@ def audit(  # noqa: PLR0913
         "attacks": attack,
         "budgets": budget,
         "curve": curve,
+        "suite": suite,
         "effort": effort,
+        "checks": checks,
         "limit": limit,
         "seed": seed,
         "batch_size": batch_size,

@@ -10,12 +10,15 @@ import pandas as pd
 import torch
 from torch import nn
 
+from percuss.attacks.alarms.run import alarm_findings
 from percuss.attacks.check import check_model
 from percuss.core.errors import NoGradientError
 from percuss.core.images import ImageSet
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
+from percuss.evaluate.curves import CONTROLS
 from percuss.pipeline import environment
+from percuss.pipeline.alarms import alarm_records
 from percuss.pipeline.assemble import attack_rows, clean_rows
 from percuss.pipeline.context import describe, own_findings
 from percuss.pipeline.executors import serial
@@ -100,8 +103,12 @@ def _already_done(work: Work, say: Progress) -> bool:
         folder.reopen()
         return False
     context = read_context(folder)
-    if context["require"] != list(work.plan.require):
-        _write_context(folder, context | {"require": list(work.plan.require)})
+    wanted = context | {"require": list(work.plan.require)}
+    if context["check_effort"] != work.plan.checks:
+        clean, rows = folder.read_table("clean.parquet"), folder.read_table("rows.parquet")
+        wanted |= _checks(work, clean, rows, known=_findings(context["findings_before"]), say=say)
+    if wanted != context:
+        _write_context(folder, wanted)
         write_outcome(folder)
         folder.finish()
     folder.drop("parts")  # still there where a kill fell between the last two steps
@@ -124,11 +131,32 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
     if work.plan.protocol == "paper":
         findings.append(paper_finding(rows, clean))
     seconds = sum(part.attrs["seconds"] for part in [*parts, *(portion.clean for portion in portions)])
+    checked = _checks(work, clean, rows, known=findings, say=say)
     folder.manifest["finished"] = now()
     context = describe(work, clean, bad, command=command)
-    context |= {"findings": [vars(item) for item in findings], "seconds": float(seconds)}
-    _write_context(folder, context)
+    _write_context(folder, context | checked | {"seconds": float(seconds)})
     say.line(f"{len(clean)} images of {len(chosen.ids)} judged, {len(rows)} rows")
+
+
+def _checks(
+    work: Work, clean: pd.DataFrame, rows: pd.DataFrame, *, known: list[Finding], say: Progress
+) -> dict[str, Any]:
+    """What the context holds of the checks, and of the findings with theirs."""
+    effort, records = work.plan.checks, list[dict[str, Any]]()
+    if effort != "off" and any(name not in CONTROLS for name in work.plan.attacks):
+        say.line(f"checks of masked gradients ({effort})")
+        records, _ = alarm_records(work, clean, rows, effort=effort)
+    findings = alarm_findings(records, known)
+    return {
+        "check_effort": effort,
+        "checks": records,
+        "findings": [vars(item) for item in findings],
+        "findings_before": [vars(item) for item in known],
+    }
+
+
+def _findings(records: list[dict[str, Any]]) -> list[Finding]:
+    return [Finding(**record) for record in records]
 
 
 def _portions(work: Work, say: Progress) -> list[Portion]:

@@ -40,7 +40,7 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
                 {"weights": work.model.info.weights},
             )
         )
-    found += _silence(work, parts)
+    found += _silence(work, parts) + _questions(parts)
     every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
     found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
     notes = [note for note in every if "out of memory" in note]
@@ -84,6 +84,24 @@ def _silence(work: Work, parts: list[pd.DataFrame]) -> list[Finding]:
             f"On {len(silent)} of {len(attacked)} images an attack got no gradient at all, first {min(silent)}: "
             "that they did not flip says nothing, and the curve may look better than the model is.",
             {"images_without_gradient": len(silent), "images": len(attacked), "ids": sorted(silent)[:20]},
+        )
+    ]
+
+
+def _questions(parts: list[pd.DataFrame]) -> list[Finding]:
+    """Images of the standard suite that only questions flipped, where there are more than luck explains."""
+    suites = [part for part in parts if part["attack"].iloc[0] == "standard"] if parts else []
+    flipped = {str(name) for part in suites for name in part.attrs.get("queried", ())}
+    attacked = {str(name) for part in suites for name in part.loc[part["correct"], "id"]}
+    if len(flipped) <= max(1, 0.02 * len(attacked)):
+        return []
+    return [
+        Finding(
+            "query-beats-gradient",
+            "severe",
+            f"Questions alone flipped {len(flipped)} of {len(attacked)} images at a size where no gradient attack of "
+            "the suite had: gradients are probably masked.",
+            {"flipped": len(flipped), "images": len(attacked), "ids": sorted(flipped)[:20]},
         )
     ]
 

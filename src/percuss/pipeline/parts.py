@@ -159,7 +159,8 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         allow_silent=True,  # the whole run decides (context.silence), not one portion
     )
     table = frame(_with_images(_scored(swept.outcomes, portion), swept, portion, key))
-    table.attrs = {"notes": list(swept.notes), "silent": swept.silent, "seconds": time.monotonic() - begun}
+    heard = {"notes": list(swept.notes), "silent": swept.silent, "queried": swept.queried}
+    table.attrs = heard | {"seconds": time.monotonic() - begun}
     work.folder.write_table(f"parts/{key}.parquet", table)
     return table, True
 

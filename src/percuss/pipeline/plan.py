@@ -20,6 +20,8 @@ DEFAULT_ATTACKS = ("pgd", "fgsm", "noise")
 #: With ``curve`` ranges of sizes, where no attack is named.
 CURVE_ATTACKS = ("curve", "noise")
 DEFAULT_BUDGETS = ("linf=0.5/255,1/255,2/255,4/255,8/255", "l2=0.1,0.25,0.5,1")
+#: Attacks that a suite adds before those named; noise is the control.
+SUITES = {"standard": ("standard", "noise"), "as_autoattack": ("as_autoattack", "noise")}
 #: Images of a unit of work. Results do not depend on it; what a kill can cost does.
 CHUNK = 32
 
@@ -35,6 +37,7 @@ class AuditPlan(BaseModel):
         steps, restarts, confidence, effort: for every attack that knows them; None leaves its own default.
         limit: at most so many images, each class with its share.
         weights: None, ``pretrained`` or a file.
+        checks: how much is spent on checks of masked gradients (``attacks.alarms``): ``off``, or an effort.
         protocol: ``corrected``, or ``paper``: attacks aim away from the model's own prediction (Joel et al. 2022).
         require: limits on robust accuracy, ``linf=2/255:0.60``.
     """
@@ -51,6 +54,7 @@ class AuditPlan(BaseModel):
     restarts: int | None = None
     effort: Literal["quick", "standard", "thorough"] | None = None
     confidence: float | None = None
+    checks: Literal["off", "quick", "standard", "thorough"] = "quick"
     limit: int | None = None
     seed: int = 0
     batch_size: int = 32
@@ -101,18 +105,22 @@ def make_plan(**options: Any) -> AuditPlan:
     """A checked plan from options by name (those of ``AuditPlan``); None means the default.
 
     ``curve`` takes ranges of sizes, ``linf=0.25/255:8/255:8``, added to the budgets; the attack is then ``curve``
-    with ``noise`` where none is named.
+    with ``noise`` where none is named. ``suite`` names one of ``SUITES``, whose attacks come before those named; with
+    it the checks are ``standard`` where nothing else is said.
 
     ``attacks``, ``budgets`` and ``require`` take texts or lists of texts, commas allowed. Raises UsageError,
     BudgetError, AttackError or PercussError where an option cannot be honoured.
     """
-    known = {*AuditPlan.model_fields, "curve"}
+    known = {*AuditPlan.model_fields, "curve", "suite"}
     for name in options:
         if name not in known:
             raise UsageError("unknown option", value=name, allowed=nearest(name, known))
     given = {name: value for name, value in options.items() if value is not None}
-    curves = _list(given.pop("curve", ()))
-    given["attacks"] = _attacks(given.get("attacks", CURVE_ATTACKS if curves else DEFAULT_ATTACKS))
+    curves, suite = _list(given.pop("curve", ())), _suite(given.pop("suite", None))
+    named = given.get("attacks", suite or (CURVE_ATTACKS if curves else DEFAULT_ATTACKS))
+    given["attacks"] = _attacks((*suite, *_list(named)))
+    if suite:
+        given.setdefault("checks", "standard")
     given["budgets"] = _budgets((*_list(given.get("budgets", () if curves else DEFAULT_BUDGETS)), *curves))
     given["require"] = _list(given.get("require", ()))
     try:
@@ -129,6 +137,12 @@ def make_plan(**options: Any) -> AuditPlan:
 
 def _list(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _suite(name: str | None) -> tuple[str, ...]:
+    if name is not None and name not in SUITES:
+        raise UsageError("unknown suite", value=name, allowed=nearest(name, SUITES))
+    return SUITES[name] if name else ()
 
 
 def _attacks(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -174,7 +188,9 @@ def _check(plan: AuditPlan) -> None:
         split_settings(name, attack, plan.attack_settings(name))
     if plan.effort is not None and not any("effort" in plan.attack_settings(name) for name in plan.attacks):
         raise UsageError(
-            "none of the attacks takes an effort", value=", ".join(plan.attacks), next_step="add --attack curve"
+            "none of the attacks takes an effort",
+            value=", ".join(plan.attacks),
+            next_step="add --suite standard or --attack curve",
         )
     if plan.steps is not None and not any("steps" in plan.attack_settings(name) for name in plan.attacks):
         raise UsageError("none of the attacks takes steps", value=", ".join(plan.attacks))

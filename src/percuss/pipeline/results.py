@@ -22,6 +22,8 @@ from percuss.store.folder import RunFolder
 CONTEXT = "context.json"
 #: One row per kept image and storage format, where ``percuss survive`` was run.
 SURVIVAL = "survival.parquet"
+#: What of the context the results hold in another form, or not.
+_OWN = ("findings", "findings_before", "check_effort", "require")
 #: What is not tested until then.
 LOSSY = "lossy storage (JPEG) of the attacked images"
 
@@ -37,7 +39,7 @@ def write_outcome(folder: RunFolder) -> Results:
     )
     findings = [FindingRecord.model_validate(item) for item in context["findings"]]
     findings += [FindingRecord.model_validate(vars(item)) for item in summary.findings]
-    fixed = {key: value for key, value in context.items() if key not in ("findings", "require")}
+    fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
     if (folder.path / SURVIVAL).exists():
         survival = survival_table(folder.read_table(SURVIVAL), context["seed"])

@@ -18,7 +18,7 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.attacks.ways import margin_slope
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import Room, distance, project
+from percuss.core.norms import distance, project
 
 _HALVINGS = 6  # of the last part of the way from the clean image
 _PART = 0.05  # that last part: a longer one would seldom stay flipped
@@ -44,7 +44,7 @@ class Hunt:
         self._keeper = Keeper(target, batch, budget) if math.isfinite(self.limit) else None
         count, device = len(batch.images), batch.images.device
         self.rows = torch.arange(count, device=device)
-        self.room = Room.of(batch.images)
+        self.room = batch.room()
         self.best = torch.zeros_like(batch.images)
         self.size = torch.full((count,), math.inf, dtype=torch.float64, device=device)
         self._nearest = torch.zeros_like(batch.images)

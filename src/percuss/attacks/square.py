@@ -12,7 +12,7 @@ from percuss.attacks.keeper import Keeper
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import pixels_allowed, project
+from percuss.core.norms import Room, pixels_allowed, project
 from percuss.core.seeds import ImageRandom
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of the share of pixels, at these of 10000 queries
@@ -23,10 +23,15 @@ _TILE = 5  # l2 and l1 start with the image tiled by windows of a fifth of its s
 
 @dataclass(frozen=True)
 class _Search:
-    """Images still searched: rows of the batch, clean images, change and margin so far, and their randomness."""
+    """Images still searched: rows of the batch, clean images, where they may go, change and margin so far, randomness.
+
+    ``region``, bool ``[N, 1, H, W]``, is where pixels may change; everywhere where None.
+    """
 
     rows: Tensor
     clean: Tensor
+    room: Room
+    region: Tensor | None
     change: Tensor
     margin: Tensor
     rng: ImageRandom
@@ -34,7 +39,12 @@ class _Search:
     def keep(self, left: Tensor) -> _Search:
         """The rows where ``left``."""
         rng = self.rng.subset(left.nonzero().flatten().tolist())
-        return _Search(self.rows[left], self.clean[left], self.change[left], self.margin[left], rng)
+        region, room = None if self.region is None else self.region[left], self.room.rows(left)
+        return _Search(self.rows[left], self.clean[left], room, region, self.change[left], self.margin[left], rng)
+
+    def limited(self, change: Tensor) -> Tensor:
+        """The change, 0 outside the region."""
+        return change if self.region is None else change * self.region
 
 
 def square(
@@ -70,7 +80,8 @@ def square(
         norm, eps = Norm.LINF, 1.0
     keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
     low = torch.full((len(rows),), -torch.inf, dtype=torch.float64, device=rows.device)
-    search = _Search(rows, batch.images, torch.zeros_like(batch.images), low, rng)
+    region, start = None if batch.region is None else batch.region.unsqueeze(1), torch.zeros_like(batch.images)
+    search = _Search(rows, batch.images, batch.room(), region, start, low, rng)
     for query in range(queries):
         if not len(search.rows):
             break
@@ -78,7 +89,7 @@ def square(
             change = _begin(norm, eps, search)
         else:
             change = _proposal(norm, eps, search, covered(query, queries, share))
-        search = _judge(target, keeper, search, project(norm, change, eps, batch.room(search.rows)))
+        search = _judge(target, keeper, search, project(norm, change, eps, search.room))
     return keeper.attempt()
 
 
@@ -124,7 +135,9 @@ def _begin(norm: Norm, eps: float, search: _Search) -> Tensor:
     tiles = _bump(side).to(clean).repeat(high, wide)[:height, :width]
     signs = _signs(search.rng.uniform((channels, high, wide)), clean)
     signs = signs.repeat_interleave(side, 2).repeat_interleave(side, 3)[:, :, :height, :width]
-    return _sized(norm, signs * tiles, torch.full((len(clean),), eps, dtype=torch.float64, device=clean.device))
+    return _sized(
+        norm, search.limited(signs * tiles), torch.full((len(clean),), eps, dtype=torch.float64, device=clean.device)
+    )
 
 
 def _proposal(norm: Norm, eps: float, search: _Search, share: float) -> Tensor:
@@ -133,28 +146,39 @@ def _proposal(norm: Norm, eps: float, search: _Search, share: float) -> Tensor:
     channels, height, width = search.clean.shape[1:]
     side = max(1, min(round(math.sqrt(share * height * width)), height, width))
     draw = search.rng.uniform((4 + channels,)).to(search.clean.device)
-    window = _window(search.clean, draw[:, :2], side)
+    window = _window(search, draw[:, :2], side)
     signs = _signs(draw[:, 4:], search.clean).view(-1, channels, 1, 1)
     if norm is Norm.LINF:
         return torch.where(window >= 0, signs * eps, search.change)
     bump = _bump(side).to(search.clean).flatten()[window.clamp_min(0)] * (window >= 0)
-    taken = (window >= 0) | (_window(search.clean, draw[:, 2:4], side) >= 0)
+    taken = (window >= 0) | (_window(search, draw[:, 2:4], side) >= 0)
     rest = search.change.masked_fill(taken, 0)
     order = 2 if norm is Norm.L2 else 1
     spent = rest.flatten(1).double().norm(p=order, dim=1)
     free = (eps**order - spent**order).clamp_min(0) ** (1 / order)
     # As in the paper, the window keeps the way its values already lie, beside the new bump.
     old = _sized(norm, search.change * (window >= 0), torch.ones_like(free))
-    return rest + _sized(norm, old + _sized(norm, signs * bump, torch.ones_like(free)), free)
+    return rest + _sized(norm, old + _sized(norm, search.limited(signs * bump), torch.ones_like(free)), free)
 
 
-def _window(clean: Tensor, corner: Tensor, side: int) -> Tensor:
-    """Place within a square window at a random corner, -1 outside, ``[N, 1, H, W]``; ``corner`` uniform ``[N, 2]``."""
-    height, width = clean.shape[2:]
-    ends = torch.tensor([height - side + 1, width - side + 1], device=clean.device)
-    first = torch.minimum((corner * ends).long(), ends - 1).view(-1, 2, 1, 1)
-    down = torch.arange(height, device=clean.device).view(-1, 1) - first[:, :1]
-    along = torch.arange(width, device=clean.device) - first[:, 1:]
+def _window(search: _Search, corner: Tensor, side: int) -> Tensor:
+    """Place within a square window, -1 outside, ``[N, 1, H, W]``, drawn by ``corner``, uniform ``[N, 2]``.
+
+    Any window within the image; with a region, one around any of its pixels as far as the image allows.
+    """
+    height, width = search.clean.shape[2:]
+    ends = torch.tensor([height - side + 1, width - side + 1], device=corner.device)
+    if search.region is None:
+        first = torch.minimum((corner * ends).long(), ends - 1)
+    else:
+        ranks = search.region.flatten(1).cumsum(1)
+        wanted = (corner[:, :1] * ranks[:, -1:]).long() + 1
+        pixel = torch.searchsorted(ranks, wanted).clamp_max(height * width - 1)
+        first = torch.cat([pixel // width, pixel % width], dim=1) - side // 2
+        first = torch.minimum(first.clamp_min(0), ends - 1)
+    first = first.view(-1, 2, 1, 1)
+    down = torch.arange(height, device=corner.device).view(-1, 1) - first[:, :1]
+    along = torch.arange(width, device=corner.device) - first[:, 1:]
     inside = ((down >= 0) & (down < side)) & ((along >= 0) & (along < side))
     return (down * side + along).masked_fill_(~inside, -1)
 
@@ -192,7 +216,8 @@ def _scatter(eps: float, search: _Search, share: float) -> Tensor:
     draw = search.rng.uniform((1 + channels, height, width)).to(clean.device)
     held = (search.change != 0).any(1).flatten(1)
     stays = _drawn(draw[:, 0], held, held.sum(1) - moving)
-    joins = _drawn(draw[:, 0], ~held, allowed - stays.sum(1))
+    others = ~held if search.region is None else ~held & search.region.flatten(1)
+    joins = _drawn(draw[:, 0], others, allowed - stays.sum(1))
     shape = (-1, 1, height, width)
     ends = torch.where(draw[:, 1:] < 0.5, -clean, 1 - clean)
     return torch.where(stays.view(shape), search.change, ends * joins.view(shape))

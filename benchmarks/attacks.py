@@ -133,17 +133,23 @@ def art(norm: str, model: Any, images: Any, labels: Any) -> Attack:
 
 
 def adv_lib(norm: str, model: Any, images: Any, labels: Any) -> Attack | None:
-    """adv-lib: pgd_linf (it has no PGD under l2). Its drawing library visdom is not needed and often does not build."""
+    """adv-lib: pgd_linf (it has no PGD under l2)."""
     if norm != "linf":
         return None
+    pgd_linf = load_adv_lib().pgd_linf
+    return lambda: pgd_linf(model, images, labels, EPS[norm], steps=STEPS, absolute_step_size=EPS[norm] / 4)
+
+
+def load_adv_lib() -> Any:
+    """adv-lib's attacks. Its drawing library visdom is not needed and often does not build."""
     with contextlib.suppress(ImportError):
         import visdom  # noqa: F401
     if "visdom" not in sys.modules:
         sys.modules["visdom"] = types.ModuleType("visdom")
         sys.modules["visdom"].Visdom = object  # type: ignore[attr-defined]
-    from adv_lib.attacks import pgd_linf
+    from adv_lib import attacks as found
 
-    return lambda: pgd_linf(model, images, labels, EPS[norm], steps=STEPS, absolute_step_size=EPS[norm] / 4)
+    return found
 
 
 METHODS: dict[str, Callable[..., Attack | None]] = {

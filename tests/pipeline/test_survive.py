@@ -1,7 +1,9 @@
 """Survival after storage: exact counts on a model with a known border, a run that gains its table, resumed."""
 
+import hashlib
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -90,6 +92,13 @@ def test_a_run_gains_its_table_and_goes_on_where_it_was(run, small, tissue, judg
     assert not done._folder.damaged() and not (done.path / "parts").exists()
     # The audit given again finds it finished, and keeps the table.
     assert small(tmp_path / "run").results.survival == done.results.survival
+
+
+def test_kept_images_are_listed_with_their_hashes(run):
+    listed = pd.read_csv(run.path / "images.csv")
+    assert len(listed) == int((run.rows["image"] != "").sum()) > 0
+    for name, wanted in zip(listed["file"], listed["sha256"], strict=True):
+        assert hashlib.sha256((run.path / name).read_bytes()).hexdigest() == wanted
 
 
 def test_other_models_and_damaged_images_are_refused(run, tissue, judged):

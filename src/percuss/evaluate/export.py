@@ -1,4 +1,4 @@
-"""per_image.csv: the rows as users and scripts read them."""
+"""per_image.csv and images.csv: the rows and the kept images as users and scripts read them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ PER_IMAGE = (
     "id", "label", "clean_prediction", "attack", "norm", "eps", "success", "success_stored",
     "linf", "l2", "l1", "l0", "confidence", "gradient_evaluations",
 )  # fmt: skip
+_KEPT = ("id", "norm", "attack", "budget", "success", "success_stored", "image", "image_sha256")
 
 
 def per_image(rows: pd.DataFrame, classes: Sequence[str] | None = None, task: Task = "classify") -> pd.DataFrame:
@@ -27,6 +28,12 @@ def per_image(rows: pd.DataFrame, classes: Sequence[str] | None = None, task: Ta
             names = {text: _name(str(text), classes, task) for text in found[column].unique()}
             found[column] = found[column].map(names)
     return found
+
+
+def kept_images(rows: pd.DataFrame) -> pd.DataFrame:
+    """images.csv: one row per attacked image that a run keeps, with the file below the run folder and its SHA-256."""
+    found = rows.loc[rows["image"] != "", list(_KEPT)]
+    return found.rename(columns={"image": "file", "image_sha256": "sha256"}).reset_index(drop=True)
 
 
 def _name(text: str, classes: Sequence[str], task: Task) -> str:

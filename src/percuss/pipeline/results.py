@@ -10,7 +10,7 @@ import pandas as pd
 from percuss.core.errors import RunError
 from percuss.core.outcome import Finding
 from percuss.core.results import CurvePoint, FindingRecord, Results
-from percuss.evaluate.export import per_image
+from percuss.evaluate.export import kept_images, per_image
 from percuss.evaluate.summary import summarise
 from percuss.evaluate.survival import survival_table
 from percuss.pipeline.requirements import judge
@@ -29,7 +29,7 @@ LOSSY = "lossy storage (JPEG) of the attacked images"
 
 
 def write_outcome(folder: RunFolder) -> Results:
-    """Write results.json, per_image.csv and report.html from the rows and context of a run.
+    """Write results.json, per_image.csv, images.csv and report.html from the rows and context of a run.
 
     RunError where a table or the context is missing or damaged.
     """
@@ -58,6 +58,7 @@ def write_outcome(folder: RunFolder) -> Results:
     )
     write_results(results, folder.path / "results.json")
     folder.write("per_image.csv", per_image(rows).to_csv(index=False))
+    folder.write("images.csv", kept_images(rows).to_csv(index=False))
     write_report(folder.path)
     return results
 

@@ -47,7 +47,7 @@ def train(seed, eps=0.0):
     )
     images, labels = patterns(384, seed + 100)
     steps = torch.optim.Adam(network.parameters(), 3e-3)
-    for _ in range(5 if eps == 0 else 10):
+    for _ in range(5 if eps == 0 else 8):
         for part in torch.randperm(len(images)).split(64):
             shown = images[part]
             for _ in range(4 if eps else 0):
@@ -65,7 +65,7 @@ def judged(network):
     return Model(network, ModelInfo("test", "classify", ("across", "along"), 3, weights="trained"))
 
 
-def batch(seed=0, count=40):
+def batch(seed=0, count=32):
     images, labels = patterns(count, seed + 1000)
     return Tensors([f"i{i}" for i in range(count)], images, labels, [None] * count, PixelRange())
 
@@ -87,7 +87,7 @@ def test_no_alarm_on_an_honest_model(seed, eps):
 @pytest.mark.parametrize("name", BROKEN)
 def test_every_broken_defence_is_flagged(network, name):
     wrap, wanted = BROKEN[name]
-    records = run_alarms(judged(wrap(network)), batch(count=24), effort="quick")
+    records = run_alarms(judged(wrap(network)), batch(count=16), effort="quick")
     found = {finding.id: finding.severity for finding in alarm_findings(records)}
     assert set(wanted) <= set(found) <= set(IDS), found
 

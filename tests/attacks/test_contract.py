@@ -9,7 +9,7 @@ from percuss.core.catalogue import entries
 from percuss.testing.attacks import check_attack
 from percuss.testing.exact import examples, linear_model
 
-FEWER = {"square": {"queries": 200}}  # what an attack takes by itself would take long here
+FEWER = {"square": {"queries": 60}}  # what an attack takes by itself would take long here
 
 
 @pytest.mark.parametrize("name", sorted(entries("attacks")))

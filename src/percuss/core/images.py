@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -134,7 +135,10 @@ class ImageSet(ABC):
         task: ``classify`` (one class index) or ``multilabel`` (0/1 vector).
         classes: class names in index order.
         entries: the cases in order, of the chosen split.
+        dropped: how many cases the reader left out of the whole set, by reason; empty for most readers.
     """
+
+    dropped: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, spec: str, task: Task, classes: Sequence[str], entries: Sequence[Entry]) -> None:
         self.spec, self.task, self.classes, self.entries = spec, task, tuple(classes), tuple(entries)

@@ -85,10 +85,14 @@ def decode_mask(data: bytes, name: str, size: int | None = None) -> Pixels:
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise DataError(f"the mask of {name} is not a single channel", value=image.mode, allowed="grey or palette")
     found = _turned(np.asarray(image).astype(np.int64), image)
-    if size is not None:
-        rows, columns = (((np.arange(size) + 0.5) * side / size).astype(int) for side in found.shape)
-        found = found[np.ix_(rows, columns)]
-    return found
+    return found if size is None else nearest_mask(found, size)
+
+
+def nearest_mask(mask: Pixels, size: int) -> Pixels:
+    """A mask ``[height, width]`` of any numbers as ``[size, size]``, each pixel the nearest of the old ones."""
+    rows, columns = (((np.arange(size) + 0.5) * side / size).astype(int) for side in mask.shape)
+    resized: Pixels = mask[np.ix_(rows, columns)]
+    return resized
 
 
 def shape(stored: Pixels, name: str, how: Reading) -> tuple[Pixels, PixelRange]:

@@ -28,15 +28,15 @@ class FileSet(ImageSet):
         masks: Mapping[str, Path],
     ) -> None:
         super().__init__(spec, task, classes, entries)
-        self._how, self._masks = how, masks
+        self._how, self.masks = how, masks
 
     def read(self, case_id: str) -> Case:
         """Decode one file (and its mask). DataError where it is missing, damaged or not as declared."""
         entry = self.entry(case_id)
         pixels, levels = decode(_content(Path(entry.source), case_id), case_id, self._how)
         mask = None
-        if case_id in self._masks:
-            mask = decode_mask(_content(self._masks[case_id], case_id), case_id, self._how.size)
+        if case_id in self.masks:
+            mask = decode_mask(_content(self.masks[case_id], case_id), case_id, self._how.size)
             if mask.shape != pixels.shape[1:]:
                 raise DataError(
                     f"the mask of {case_id} has another size", value=mask.shape, allowed=f"{pixels.shape[1:]}"
@@ -49,14 +49,16 @@ class FileSet(ImageSet):
         entry = self.entry(case_id)
         digest = hashlib.sha256(repr((self._how, entry.target, entry.group)).encode())
         digest.update(hashlib.sha256(_content(Path(entry.source), case_id)).digest())
-        if case_id in self._masks:
-            digest.update(hashlib.sha256(_content(self._masks[case_id], case_id)).digest())
+        if case_id in self.masks:
+            digest.update(hashlib.sha256(_content(self.masks[case_id], case_id)).digest())
         return digest.hexdigest()
 
     def subset(self, split: str | None = None, ids: Sequence[str] | None = None) -> FileSet:
         """The same set limited to a split or to some ids, order kept."""
         chosen = choose(self.entries, split, ids)
-        return FileSet(self.spec, self.task, self.classes, entries=chosen, how=self._how, masks=self._masks)
+        found = type(self)(self.spec, self.task, self.classes, entries=chosen, how=self._how, masks=self.masks)
+        found.dropped = self.dropped
+        return found
 
 
 def _content(path: Path, name: str) -> bytes:

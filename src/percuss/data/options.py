@@ -28,6 +28,19 @@ def whole(given: Mapping[str, str], name: str, *, low: int, high: int) -> int | 
     return value
 
 
+def share(given: Mapping[str, str], name: str) -> float | None:
+    """A number above 0 and below 1; None where the option is absent."""
+    if name not in given:
+        return None
+    try:
+        value = float(given[name])
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise DataError(f"the option {name} must be a share", value=given[name], allowed="above 0 and below 1, as 0.1")
+    return value
+
+
 def choice(given: Mapping[str, str], name: str, allowed: Iterable[str]) -> str | None:
     """One of ``allowed``; None where the option is absent."""
     options = list(allowed)

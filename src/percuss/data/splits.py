@@ -12,7 +12,7 @@ import numpy as np
 from percuss.core.errors import DataError, nearest
 from percuss.core.images import Entry
 from percuss.core.seeds import seed_of
-from percuss.data.options import whole
+from percuss.data.options import share, whole
 
 _ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 SPLIT_NAMES = frozenset({"train", "val", "test", *_ALIASES})
@@ -73,7 +73,7 @@ def with_splits(entries: Sequence[Entry], options: Mapping[str, str]) -> list[En
     DataError where splits are declared already, or the fractions make no sense.
     """
     if "split" not in options:
-        if "seed" in options:
+        if "seed" in options and "val" not in options:
             raise DataError("seed has no use without split", next_step="add ?split=0.6,0.2,0.2 to make splits")
         return list(entries)
     declared = {entry.split for entry in entries} - {None}
@@ -84,6 +84,33 @@ def with_splits(entries: Sequence[Entry], options: Mapping[str, str]) -> list[En
             next_step="leave ?split= out, or name an absent column with none declared",
         )
     return make_splits(entries, _fractions(options["split"]), seed=whole(options, "seed", low=0, high=2**31 - 1) or 0)
+
+
+def with_val(entries: Sequence[Entry], options: Mapping[str, str]) -> list[Entry]:
+    """Entries with the part of the split train that ``?val=0.1&seed=0`` asks for moved to the split val.
+
+    For sets whose makers give train and test alone; unchanged without ``val``. Shares of classes are kept and
+    groups whole. DataError where there is no split train, or a split val already.
+    """
+    part = share(options, "val")
+    if part is None:
+        if "seed" in options and "split" not in options:
+            raise DataError("seed has no use alone", next_step="add ?val=0.1, or ?split= where the set allows it")
+        return list(entries)
+    splits = {entry.split for entry in entries}
+    if "train" not in splits or "val" in splits:
+        raise DataError(
+            "val takes a part of the split train",
+            value=f"the set has {', '.join(sorted(map(str, splits)))}",
+            allowed="a set with train, and without val",
+            next_step="leave ?val= out",
+        )
+    train = [entry for entry in entries if entry.split == "train"]
+    drawn = make_splits(
+        train, {"train": 1 - part, "val": part}, seed=whole(options, "seed", low=0, high=2**31 - 1) or 0
+    )
+    home = {entry.id: entry for entry in drawn}
+    return [home.get(entry.id, entry) for entry in entries]
 
 
 def _fractions(text: str) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def open_set(location: str, options: Mapping[str, str]) -> FileSet:
     root = Path(location).expanduser()
     if not root.is_dir():
         raise DataError("the image folder does not exist", value=location, next_step="check the path behind folder:")
-    homes = _class_folders(root)
+    homes = class_folders(root, _is_image)
     found = [(home, split, image) for home, split in homes for image in _images(home, root, grouped)]
     if not found:
         raise DataError(
@@ -61,10 +61,10 @@ def open_set(location: str, options: Mapping[str, str]) -> FileSet:
     )
 
 
-def _class_folders(root: Path) -> list[tuple[Path, str | None]]:
-    """Class folders with the split each stands in."""
+def class_folders(root: Path, is_image: Callable[[Path], bool]) -> list[tuple[Path, str | None]]:
+    """Class folders with the split each stands in. DataError for mixed layouts and images outside class folders."""
     tops = _folders(root)
-    _no_loose_images(root, "the top folder")
+    _no_loose_images(root, "the top folder", is_image)
     splits = [top for top in tops if top.name.lower() in SPLIT_NAMES]
     if not splits:
         return [(top, None) for top in tops]
@@ -76,12 +76,12 @@ def _class_folders(root: Path) -> list[tuple[Path, str | None]]:
             next_step="move the other folders away, or use csv:",
         )
     for top in splits:
-        _no_loose_images(top, f"the split folder {top.name}")
+        _no_loose_images(top, f"the split folder {top.name}", is_image)
     return [(home, split_name(top.name)) for top in splits for home in _folders(top)]
 
 
-def _no_loose_images(folder: Path, where: str) -> None:
-    loose = [item.name for item in sorted(folder.iterdir()) if _is_image(item)]
+def _no_loose_images(folder: Path, where: str, is_image: Callable[[Path], bool]) -> None:
+    loose = [item.name for item in sorted(folder.iterdir()) if is_image(item)]
     if loose:
         raise DataError(
             f"{len(loose)} images lie in {where}, outside any class folder",

@@ -1,7 +1,7 @@
 """A search for the smallest change: what is the smallest of each image so far, who is left, what comes back.
 
-Within a finite budget an image leaves as soon as a change fits it and survives rounding; without one (an infinite
-size, or the norm none) it leaves when its smallest change no longer shrinks.
+An image leaves when its smallest change no longer shrinks; within a finite budget (not an infinite size, nor the norm
+none) also as soon as a change fits it and survives rounding.
 """
 
 from __future__ import annotations
@@ -107,17 +107,17 @@ class Hunt:
         smaller = self.note(rows, change, logits)
         clearly = self.size[rows] < before * (1 - _SHRINK)
         self._still[rows] = torch.where(clearly, 0, self._still[rows] + 1)
+        tired = self.size[rows].isfinite() & (self._still[rows] >= self.patience)
+        leave = tired & self.target.goal.early_stop
         if self._keeper is None:
-            tired = self.size[rows].isfinite() & (self._still[rows] >= self.patience)
-            return tired & self.target.goal.early_stop
-        leave = torch.zeros_like(smaller)
-        fits = (smaller & (self._inside(change) <= self.limit)).nonzero().flatten()
+            return leave
+        fits = (smaller & (distance(self.norm, change) <= self.limit)).nonzero().flatten()
         if len(fits):  # as it is, and as far out as the budget lets it go, where rounding is less likely to undo it
             seen = self._keeper.see(rows[fits], self.images(rows[fits], change[fits]), logits[fits])
-            leave[fits] = seen
+            leave[fits] |= seen
             again = fits[~seen]
             if len(again):
-                leave[again] = self._push_out(rows[again], change[again])
+                leave[again] |= self._push_out(rows[again], change[again])
         return leave
 
     def refine(self) -> None:
@@ -135,24 +135,19 @@ class Hunt:
 
     def attempt(self) -> Attempt:
         """The smallest change of each image where it fits; else the best, brought within the budget."""
-        if self._keeper is None:
-            change = torch.where(self.size.isfinite().view(-1, 1, 1, 1), self.best, self._nearest)
-            return Attempt(self.images(self.rows, change))
         change = torch.where(self.size.isfinite().view(-1, 1, 1, 1), self.best, self._nearest)
+        if self._keeper is None:
+            return Attempt(self.images(self.rows, change))
         if len(self.rows):
             self._push_out(self.rows, change)
         return self._keeper.attempt()
-
-    def _inside(self, change: Tensor) -> Tensor:
-        """Size as the budget counts it."""
-        return distance(self.norm, change)
 
     def _push_out(self, rows: Tensor, change: Tensor) -> Tensor:
         """The change at the full size of the budget, evaluated and kept where it is the best."""
         assert self._keeper is not None
         room = self.room.rows(rows)
         if self.norm is not Norm.L0:
-            size = self._inside(change).clamp_min(1e-30)
+            size = distance(self.norm, change).clamp_min(1e-30)
             stretch = torch.where(size < self.limit, self.limit / size, torch.ones_like(size)).clamp_max(1e6)
             change = change * stretch.view(-1, 1, 1, 1).to(change.dtype)
         change = project(self.norm, change, self.limit, room)

@@ -18,6 +18,7 @@ from percuss.core.seeds import ImageRandom
 NORMS = (Norm.L0,)
 COUNTS = ("pixels", "values")
 _EVERY = 10  # steps between looks at how many places can be left out
+_PATIENCE = 40  # steps; it finds less late, when steps are short
 _SMOOTH = 1e-3  # a change c counts as c^2 / (c^2 + this)
 
 
@@ -48,7 +49,7 @@ def sigma_zero(  # noqa: PLR0913
     if count not in COUNTS or steps < 2:
         name, value, allowed = ("count", count, ", ".join(COUNTS)) if steps > 1 else ("steps", steps, "2 or more")
         raise AttackError(f"the setting {name} cannot be used", value=value, allowed=allowed)
-    hunt = Hunt(target, batch, budget, values=count == "values").only(NORMS, "sigma_zero")
+    hunt = Hunt(target, batch, budget, patience=_PATIENCE, values=count == "values").only(NORMS, "sigma_zero")
     front, used = aim(hunt, ways=min(9, steps - 1))
     cut = torch.full_like(front.size, threshold)
     return _loop(hunt, front, cut, (used, steps, step_size))

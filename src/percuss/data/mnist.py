@@ -134,7 +134,7 @@ def _classes(entries: list[Entry], names: str | None) -> tuple[str, ...]:
 
 
 def miniature(folder: Path) -> str:
-    """Write twenty training images (gzip) and five test images (plain, names with a dot) in ``MNIST/raw``; their spec."""
+    """Write twenty training images (gzip) and five test images (plain, names with a dot); return their spec."""
     home = folder / "MNIST" / "raw"
     home.mkdir(parents=True, exist_ok=True)
     for stem, count in (("train", 20), ("t10k", 5)):

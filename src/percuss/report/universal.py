@@ -9,7 +9,7 @@ from percuss.core.universal import Tally
 from percuss.report.numbers import counted, share
 from percuss.report.sections import Section, Table
 
-HEAD = ("split", "images", "flipped", "as stored", "noise", "noise, as stored", "still right, of all")
+HEAD = ("split", "images", "flipped", "as float", "as stored", "noise", "noise, stored", "still right, of all")
 
 
 def sections(
@@ -38,10 +38,10 @@ def table(found: Sequence[Tally]) -> Table:
     """Every count, split by split."""
     body = []
     for item in found:
+        number = "–" if item.robust is None else counted(item.success)
         cells = [item.success, item.success_stored, item.noise, item.noise_stored]
-        plain = item.robust is None
-        shown = [share(cell) if plain else f"{share(cell)} ({counted(cell)})" for cell in cells]
-        body.append((item.split, item.name, *shown, "–" if item.robust is None else share(item.robust)))
+        last = "–" if item.robust is None else share(item.robust)
+        body.append((item.split, item.name, number, *(share(cell) for cell in cells), last))
     return Table(HEAD, tuple(body), words=2)
 
 

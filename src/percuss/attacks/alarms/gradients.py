@@ -18,7 +18,7 @@ from percuss.core.seeds import ImageRandom
 #: Images, directions and points looked at, and half the length of the lines in [0, 1] units.
 _IMAGES, _DIRECTIONS, _POINTS, _REACH = 8, 8, 33, 2 / 255
 #: Lengths of the finite differences, by whether they are taken in float64; the next where the last does not agree.
-_STEPS = {True: (1e-7, 1e-4, 1e-3), False: (1e-4, 1e-3, 1e-2)}
+_STEPS = {True: (1e-7, 1e-5, 1e-4, 1e-3), False: (1e-5, 1e-4, 1e-3)}
 Readout = Callable[[Tensor], Tensor]
 
 
@@ -66,7 +66,7 @@ def finite_differences_agree(probe: Probe) -> Alarm:
     """Slopes along random directions by two forward passes must be those of autograd.
 
     In float64 on a copy where that can be; the median over images of the relative error over 8 directions, at the
-    best of three step lengths: warning above 5 %, severe above 20 %.
+    best of some step lengths: warning above 5 %, severe above 20 %.
     """
     given = probe.given(_IMAGES)
     try:
@@ -81,12 +81,14 @@ def finite_differences_agree(probe: Probe) -> Alarm:
 
 
 def _errors(probe: Probe, given: Batch, *, double: bool) -> Tensor:
-    images = given.images.double() if double else given.images
+    rng = ImageRandom(probe.seed, probe.batch.ids[: len(given.images)], "finite differences")
+    # Beside the image: in its flat parts, a maximum over equal values has a kink, where no gradient is the right one.
+    near = given.images + rng.uniform(given.images.shape[1:], -1e-3, 1e-3).to(given.images)
+    images = near.double() if double else near
     ask = _readout(probe, given, double=double)
     with torch.enable_grad():
         point = images.clone().requires_grad_(True)
         (slope,) = torch.autograd.grad(ask(point).sum(), point)
-    rng = ImageRandom(probe.seed, probe.batch.ids[: len(images)], "finite differences")
     ways = [rng.uniform(images.shape[1:], -1, 1).to(images).sign() for _ in range(_DIRECTIONS)]
     wanted = torch.stack([(slope * way).flatten(1).sum(1) for way in ways], 1)
     best = torch.full((len(images),), torch.inf, dtype=torch.float64)

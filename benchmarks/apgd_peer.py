@@ -41,7 +41,7 @@ NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 Attack = Callable[[int], Tensor]
 
 
-def network(channels: int = 32) -> nn.Module:
+def network(channels: int = 16) -> nn.Module:
     """A small convolutional network for 32 x 32 colour images."""
     layers: list[nn.Module] = []
     for before, after, stride in ((3, channels, 1), (channels, 2 * channels, 2), (2 * channels, 4 * channels, 2)):
@@ -143,8 +143,8 @@ def timed(attack: Attack, model: Model, data: Tensors, seeds: int) -> tuple[list
 
 def lines(name: str, model: Model, data: Tensors, options: argparse.Namespace) -> Iterator[str]:
     """One row of the table for each norm and loss."""
-    for norm, size in SIZES[name].items():
-        for case in CASES:
+    for case in CASES:
+        for norm, size in SIZES[name].items():
             if options.only and case not in options.only.split(",") and norm not in options.only.split(","):
                 continue
             own, spent = timed(ours(case, model, data, norm, options, size), model, data, options.seeds)

@@ -74,6 +74,7 @@ def test_files_of_a_finished_run(finished):
         "results.json",
         "report.html",
         "per_image.csv",
+        "images.csv",
         "images",
     }
     assert RunFolder.existing(finished.path).damaged() == []

@@ -268,3 +268,13 @@ def test_checks_are_listed_flagged_or_not(tmp_path: Path) -> None:
 
 def test_every_alarm_has_its_remedy() -> None:
     assert set(IDS) <= set(REMEDIES)
+
+
+def test_cases_left_out_by_the_reader_are_counted(tmp_path: Path) -> None:
+    folder = build(tmp_path / "run", CASES["no noise"])
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert "left out of the whole set" not in write_report(folder).read_text(encoding="utf-8")
+    results["data"]["dropped"] = {"one to four neoplastic nuclei": 12, "empty": 3}
+    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert "left out of the whole set: 15" in html and "one to four neoplastic nuclei" in html

@@ -27,7 +27,10 @@ def audit(  # noqa: PLR0913
     ],
     out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
     split: Annotated[str, Option(help="A split, all, or auto: test where there is one.")] = "auto",
-    attack: Annotated[list[str] | None, Option(help="Attacks, by commas or repeated. Default pgd,fgsm,noise.")] = None,
+    attack: Annotated[
+        list[str] | None,
+        Option(help="Attacks, by commas or repeated (percuss list attacks; foolbox:NAME too). Default pgd,fgsm,noise."),
+    ] = None,
     budget: Annotated[
         list[str] | None,
         Option(

@@ -84,6 +84,7 @@ class DataRecord(_Record):
     n_groups: int | None = Field(description="patients; null where unknown")
     n_bad: int
     bad: list[dict[str, str]]
+    dropped: dict[str, int] = Field(default_factory=dict, description="cases the reader left out, by reason")
     shape: list[int]
     unit: str
     levels: int

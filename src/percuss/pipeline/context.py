@@ -124,6 +124,7 @@ def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: s
             "n_groups": len(groups) if groups and not (clean["group"] == "").any() else None,
             "n_bad": len(bad),
             "bad": [{"id": item.id, "reason": item.reason} for item in bad],
+            "dropped": dict(chosen.images.dropped),
             "shape": list(chosen.shape),
             "unit": chosen.pixels.unit,
             "levels": chosen.pixels.levels,

@@ -1,14 +1,20 @@
 """Alarms of a run: on its own images, kept as a part, and with the stored files read back."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
 
+from percuss.core.model import Model
+from percuss.core.outcome import Finding
 from percuss.pipeline.alarms import alarm_records
 from percuss.pipeline.inputs import open_images
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
+from percuss.pipeline.results import joined
 from percuss.store.folder import RunFolder
+from percuss.testing.broken import Shattered
 
 
 @pytest.fixture
@@ -44,3 +50,19 @@ def test_a_row_that_lies_and_a_file_that_changed_are_flagged(work, finished):
 def test_without_a_right_image_there_is_no_record(work, finished):
     none = finished.clean.assign(correct=False)
     assert alarm_records(work, none, pd.DataFrame(columns=finished.rows.columns))[0] == []
+
+
+def test_a_broken_defence_makes_the_run_invalid(small, judged, tmp_path):
+    broken = Model(Shattered(judged), replace(judged.info, mean=(0.0,) * 3, std=(1.0,) * 3))
+    done = small(tmp_path / "run", model=broken, checks="quick", attacks="pgd")
+    assert not done.valid and done.summary.startswith("INVALID") and "noisy-loss" in done.summary
+    assert '<p class="stamp">INVALID</p>' in done.report.read_text(encoding="utf-8")
+    assert {item.id for item in done.results.checks if item.flagged} >= {"noisy-loss"}
+
+
+def test_the_same_doubt_is_told_once(finished):
+    known = [{"id": "curve-not-falling", "severity": "warning", "message": "alarms", "evidence": {}}]
+    row = Finding("curve-not-falling", "warning", "rows")
+    assert [item.message for item in joined(known, [row])] == ["rows"]
+    assert [item.message for item in joined([known[0] | {"severity": "severe"}], [row])] == ["alarms", "rows"]
+    assert [item.message for item in joined(known, [])] == ["alarms"]

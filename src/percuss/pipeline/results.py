@@ -37,8 +37,7 @@ def write_outcome(folder: RunFolder) -> Results:
     summary = summarise(
         rows, clean, classes=context["data"]["classes"], task=context["data"]["task"], seed=context["seed"]
     )
-    findings = [FindingRecord.model_validate(item) for item in context["findings"]]
-    findings += [FindingRecord.model_validate(vars(item)) for item in summary.findings]
+    findings = joined(context["findings"], summary.findings)
     fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
     if (folder.path / SURVIVAL).exists():
@@ -61,6 +60,15 @@ def write_outcome(folder: RunFolder) -> Results:
     folder.write("images.csv", kept_images(rows).to_csv(index=False))
     write_report(folder.path)
     return results
+
+
+def joined(known: list[dict[str, Any]], rows: list[Finding]) -> list[FindingRecord]:
+    """Those of the pipeline and of the rows; where the rows say the same as gravely, theirs stands alone."""
+    rank = {"info": 0, "warning": 1, "severe": 2}
+    said = {item.id: max(rank[other.severity] for other in rows if other.id == item.id) for item in rows}
+    first = [FindingRecord.model_validate(item) for item in known]
+    kept = [item for item in first if rank[item.severity] > said.get(item.id, -1)]
+    return kept + [FindingRecord.model_validate(vars(item)) for item in rows]
 
 
 def read_context(folder: RunFolder) -> dict[str, Any]:

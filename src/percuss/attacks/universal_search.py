@@ -4,10 +4,10 @@
 after H. Foote et al. (REET, computational pathology). Under l1 and l0, where projecting after each step would never
 let a new pixel in, the sum of all updates is projected instead (dual averaging).
 
-``batched``: the same search made stronger. A step follows a group of images. Each pulls with a weight that fades once
-it is flipped with some lead (clipping the loss: A. Shafahi et al., AAAI 2020) and, more slowly, the further it is from
-flipping; its gradient is free of the model's confidence (``core.losses.direction``), so that none underflows.
-Momentum, and steps under each norm that shrink with a cosine.
+``batched``: the same search made stronger. A step follows a group of images and climbs a smooth count of the flipped
+ones, a sigmoid of their margins, so that images flipped with some lead let go (compare the clipped loss of A. Shafahi
+et al., AAAI 2020), and so do those out of reach. Gradients are free of the model's confidence
+(``core.losses.direction``), so that none underflows. Momentum, and steps under each norm that shrink with a cosine.
 
 Nothing here depends on how many images are held at once: gradients are asked for in fixed portions, in order, and
 summed in float64.
@@ -115,13 +115,13 @@ def advance(model: Model, batch: Batch, state: UniversalState, setup: Setup) -> 
 
 
 def _pull(margins: Tensor, scale: float) -> Tensor:
-    """Weight of each image in a step: small once it is flipped with some lead, and for those far from flipping.
+    """Weight of each image in a step: the slope of a sigmoid of its margin, a smooth count of flipped images.
 
-    What counts is how many flip, so where classes pull against each other the hopeless must let go; a loss that grows
-    with the distance would settle in the middle, where nothing flips.
+    What counts is how many flip, so images flipped with some lead and images far from flipping let go; a loss that
+    grows with the distance would settle in the middle where classes pull against each other, and flip nothing.
     """
-    lead = scale / 4
-    return torch.sigmoid((lead - margins) / lead) / (1 + (margins.clamp_max(0) / scale).square())
+    share = torch.sigmoid(2 * margins / scale)
+    return share * (1 - share)
 
 
 def _plain_step(slope: Tensor, state: UniversalState, setup: Setup) -> UniversalState:

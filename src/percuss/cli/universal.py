@@ -26,7 +26,7 @@ def universal(  # noqa: PLR0913
     split: Annotated[str, Option(help="Split it is judged on, unseen.")] = "test",
     epochs: Annotated[int, Option(help="Passes over the training images.")] = 10,
     rate: Annotated[float | None, Option(help="Length of a step as a share of the budget.")] = None,
-    group: Annotated[int, Option(help="Images that decide one step of the method batched.")] = 32,
+    group: Annotated[int, Option(help="Images that decide one step of the method batched.")] = 8,
     only: Annotated[str | None, Option(help="Make the change on images of this class alone.")] = None,
     limit: Annotated[int | None, Option(help="At most so many judged images, each class with its share.")] = None,
     train_limit: Annotated[int | None, Option(help="At most so many training images.")] = None,

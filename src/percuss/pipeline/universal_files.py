@@ -56,7 +56,7 @@ class UniversalOptions:
     split: str = "test"
     epochs: int = 10
     rate: float | None = None
-    group: int = 32
+    group: int = 8
     only: str | None = None
     limit: int | None = None
     train_limit: int | None = None

@@ -71,6 +71,17 @@ def test_never_weaker_than_its_search_nor_than_apgd_at_each_size(norm):
         assert (found.sum(1) >= np.array(apart) - 1).all() and found.sum() >= sum(apart) - 1
 
 
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L0])
+def test_smallest_changes_make_l1_and_l0_stronger(norm):
+    model, batch = rough(count=16)
+    sizes = [
+        budget_of(norm, size) for size in ((0.3, 0.6, 1, 1.5) if norm is Norm.L1 else (0.006, 0.011, 0.016, 0.021))
+    ]
+    found = flips(run_attack("standard", model, batch, sizes, settings={"effort": "quick"}))
+    search = flips(run_attack("curve", model, batch, sizes, settings={"effort": "quick"}))
+    assert (found >= search).all() and found.sum() > search.sum()
+
+
 def test_verdicts_hold_and_batches_do_not_matter():
     model, batch = rough(count=12)
     swept = run_attack("standard", model, batch, SIZES["linf"])
@@ -104,15 +115,18 @@ def test_one_logit_and_several_labels(classes, task, outputs):
 
 
 def test_order_and_what_is_left_out():
-    def labels(classes, effort, goal=None, task="classify"):
+    def labels(classes, effort, goal=None, task="classify", norm=Norm.LINF):
         model, batch = rough(classes, 2, task)
         given = Batch(batch.images, batch.targets)
-        return [closer.label for closer in closers(effort, Target(model, given, goal or Goal(), pixels=None))]
+        return [closer.label for closer in closers(effort, Target(model, given, goal or Goal(), pixels=None), norm)]
 
     assert labels(2, "quick") == ["apgd ce", "apgd margin"]
     assert labels(3, "standard") == ["apgd ce", "apgd margin", "apgd targeted", "square"]
     assert labels(3, "standard", Goal(target=1)) == ["apgd ce", "apgd margin", "square"]
     assert labels(2, "thorough", task="multilabel")[2] == "apgd targeted"
+    assert labels(2, "quick", norm=Norm.L0) == ["sigma_zero", "apgd ce", "apgd margin"]
+    assert labels(2, "quick", norm=Norm.L1)[0] == "fmn"
+    assert labels(2, "thorough", norm=Norm.L2) == ["apgd ce", "apgd margin", "ddn", "square"]
     with pytest.raises(AttackError, match="unknown effort: hard"):
         labels(3, "hard")
     some = Closer("square", None, {}, share=0.25)

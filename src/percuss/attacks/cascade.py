@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from percuss.attacks.apgd import apgd
+from percuss.attacks.ddn import ddn
 from percuss.attacks.descent import Descent, count
 from percuss.attacks.effort import effort_of
+from percuss.attacks.fmn import fmn
 from percuss.attacks.job import Job, Rows, in_chunks, strike
+from percuss.attacks.sigma_zero import sigma_zero
 from percuss.attacks.square import square
 from percuss.attacks.target import Target
+from percuss.core.budget import Norm
 
 #: Steps, steps towards each class, queries, and the share of images that queries are spent on.
 _MEANS = {"quick": (20, 10, 0, 0.0), "standard": (50, 20, 500, 0.125), "thorough": (100, 50, 1000, 0.5)}
+
+#: What looks for the smallest change, by norm.
+_SMALLEST: dict[Norm, Callable[..., Any]] = {Norm.LINF: fmn, Norm.L2: ddn, Norm.L1: fmn, Norm.L0: sigma_zero}
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,11 @@ class Closer:
         return int.from_bytes(digest[:4], "big") < self.share * 2**32
 
 
-def closers(effort: str, target: Target) -> list[Closer]:
-    """The order for an effort.
+def closers(effort: str, target: Target, norm: Norm) -> list[Closer]:
+    """The order for an effort and a norm.
 
-    The loss towards other classes needs three of them, or several labels, and no class that is wanted.
+    The loss towards other classes needs three of them, or several labels, and no class that is wanted. The attack for
+    the smallest change stands first under l0 and l1; under linf and l2 only ``thorough`` has it, near the end.
     """
     effort_of(effort)
     steps, towards, queries, share = _MEANS[effort]
@@ -49,6 +57,10 @@ def closers(effort: str, target: Target) -> list[Closer]:
     several = target.model.task == "multilabel" or len(target.model.classes) > 2
     if several and target.goal.target is None:
         found.append(Closer("apgd targeted", apgd, {"loss": "targeted", "steps": towards}))
+    if norm in _SMALLEST:
+        attack = _SMALLEST[norm]
+        smallest = Closer(attack.__name__, attack, {"steps": steps})
+        found = [smallest, *found] if norm in (Norm.L0, Norm.L1) else found + [smallest] * (effort == "thorough")
     if queries:
         found.append(Closer("square", square, {"queries": queries}, share))
     return found
@@ -56,7 +68,7 @@ def closers(effort: str, target: Target) -> list[Closer]:
 
 def close(job: Job, search: Descent) -> None:
     """Run the closers over every image that some size leaves unflipped; what they find goes into the search."""
-    listed = closers(job.own.get("effort", "standard"), search.target)
+    listed = closers(job.own.get("effort", "standard"), search.target, search.norm)
     gained: dict[str, int] = defaultdict(int)
     waiting = {row: 0 for row, record in search.records.items() if record.high > 0}
     while waiting:

@@ -20,6 +20,6 @@ def standard(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, 
         rng: draws the starts of attacks after the first.
         effort: ``quick``, ``standard`` or ``thorough``: steps, targets and queries of what closes an image.
     """
-    listed = [Closer("curve", curve, {"effort": effort}), *closers(effort, target)]
+    listed = [Closer("curve", curve, {"effort": effort}), *closers(effort, target, budget.norm)]
     parts = [(partial(closer.attack, **closer.settings), [closer.tries(name) for name in rng.ids]) for closer in listed]
     return one_by_one(target, batch, budget, rng=rng, parts=parts)

@@ -36,7 +36,8 @@ def test_every_page_says_something(check, root):
 
 
 @pytest.mark.parametrize(
-    ("package", "marker", "folder"), [("attacks", None, "attacks"), ("data", "open_set", "datasets")]
+    ("package", "marker", "folder"),
+    [("attacks", None, "attacks"), ("data", "open_set", "datasets"), ("defend", "Defence", "defences")],
 )
 def test_every_entry_of_the_catalogue_has_its_page(check, root, package, marker, folder):
     assert check("docs").without_page(set(entries(package, marker)), root / "docs" / folder) == []

@@ -8,6 +8,7 @@ import pytest
     [
         ("attacks", ("pgd", "fgsm", "noise", "foolbox:NAME")),
         ("datasets", ("folder:", "csv:", "medmnist:", "synthetic:")),
+        ("defences", ("pgd", "trades", "free", "fast")),
         ("models", ("timm:NAME",)),
     ],
 )

@@ -9,7 +9,7 @@ import typer
 
 from percuss.core.errors import UsageError, nearest
 
-KINDS = ("attacks", "datasets", "models")
+KINDS = ("attacks", "datasets", "defences", "models")
 #: Written here and not in a catalogue: a model is named by its source, and each source has thousands.
 MODELS = {
     "FOLDER": "a folder that percuss train wrote",
@@ -28,13 +28,13 @@ FOREIGN = {
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="attacks, datasets or models.")],
+    what: Annotated[str, typer.Argument(help="attacks, datasets, defences or models.")],
     *,
     match: Annotated[str, typer.Option(help="Models: names of timm and torchvision that hold this text.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """List attacks, datasets or models, one line each."""
+    """List attacks, datasets, defences or models, one line each."""
     if what not in KINDS:
         raise UsageError("unknown kind of thing to list", value=what, allowed=nearest(what, KINDS))
     found = (_networks(match) if match else dict(MODELS)) if what == "models" else _catalogue(what)
@@ -49,8 +49,9 @@ def list_(
 def _catalogue(what: str) -> dict[str, str]:
     from percuss.core.catalogue import entries, summary
 
-    found = entries("attacks") if what == "attacks" else entries("data", marker="open_set")
-    mark = "" if what == "attacks" else ":"
+    package, marker = {"attacks": ("attacks", None), "defences": ("defend", "Defence")}.get(what, ("data", "open_set"))
+    found = entries(package, marker=marker)
+    mark = ":" if package == "data" else ""
     listed = {f"{name}{mark}": summary(module) for name, module in found.items()}
     return listed | (FOREIGN if what == "attacks" else {})
 

@@ -90,7 +90,7 @@ def train(  # noqa: PLR0913
         repeats=repeats,
         settings=settings,
     )
-    done = run(plan, out=out, progress=talk(quiet=quiet), command=_command())
+    done = run(plan, out=out, progress=talk(quiet=quiet), command=given_command())
     if done.main and as_json:
         print(json.dumps(done.record))
     elif done.main and not quiet:
@@ -109,6 +109,6 @@ def closing(done: Trained, *, allow_code: bool = False) -> str:
     return f"{', '.join(values)} on {size} {split} images, {best}; next: {shlex.join(words)}"
 
 
-def _command() -> str:
+def given_command() -> str:
     """The command line as given, where it is one of percuss."""
     return shlex.join(["percuss", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "percuss" else ""

@@ -34,7 +34,11 @@ class TrainData:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave. ``lr`` is the rate of its last step."""
+    """What one epoch gave. ``lr`` is the rate of its last step.
+
+    Of defences only: validation accuracy under PGD (``robust_accuracy``) and under one step, and how many clean and
+    attacked images the epoch learnt from. Epoch 0 is the model before the first step.
+    """
 
     epoch: int
     lr: float
@@ -42,6 +46,14 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     seconds: float
+    robust_accuracy: float | None = None
+    one_step_accuracy: float | None = None
+    clean_images: int | None = None
+    adversarial_images: int | None = None
+
+    def told(self) -> dict[str, float]:
+        """The fields that have a value."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class TrainResult:
     """A finished training; the model holds the weights of ``best_epoch`` (counted from 1) and is in eval mode.
 
     ``stopped_early``: whether patience ended it. ``main`` is False in the helping processes of a training on several
-    devices: they write nothing.
+    devices: they write nothing. ``before``: the model before the first step, of defences only.
     """
 
     history: tuple[Epoch, ...]
@@ -57,3 +69,4 @@ class TrainResult:
     device: str
     stopped_early: bool = False
     main: bool = True
+    before: Epoch | None = None

@@ -89,8 +89,27 @@ def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     return SOURCES[source](name, options)
 
 
+def anew(folder: Path, *, allow_code: bool = False) -> Model:
+    """The network of a model folder with fresh random weights, drawn from torch's own generator.
+
+    ModelError as ``load_model`` on the folder.
+    """
+    network, info = _network(folder, Options(allow_code=allow_code))
+    return Model(network, replace(info, weights="random"))
+
+
 def _from_folder(folder: Path, given: Options) -> Model:
     """The model of a folder; its own record decides, and classes given must be the same."""
+    with torch.random.fork_rng(devices=[]):
+        network, info = _network(folder, given)
+    fill(network, read_weights(folder / "model.safetensors"), folder)
+    if given.weights_file is not None:
+        fill(network, read_weights(given.weights_file), given.weights_file)
+        info = replace(info, weights=given.weights_name)
+    return Model(network, info)
+
+
+def _network(folder: Path, given: Options) -> tuple[nn.Module, ModelInfo]:
     record, info = read_record(folder)
     if given.classes is not None and given.classes != info.classes:
         raise ModelError(
@@ -102,21 +121,14 @@ def _from_folder(folder: Path, given: Options) -> Model:
             value=folder,
             next_step="build the network and give it to load_model with weights=",
         )
-    inner = len(info.mean)
     outputs = tuple(info.classes) if record.outputs == len(info.classes) else tuple(map(str, range(record.outputs)))
     options = Options(
         classes=outputs,
         task=info.task,
-        channels=inner,
+        channels=len(info.mean),
         allow_code=given.allow_code,
         size=info.size,
         mean=info.mean,
         std=info.std,
     )
-    with torch.random.fork_rng(devices=[]):
-        network, _ = _build(record.spec, options)
-    fill(network, read_weights(folder / "model.safetensors"), folder)
-    if given.weights_file is not None:
-        fill(network, read_weights(given.weights_file), given.weights_file)
-        info = replace(info, weights=given.weights_name)
-    return Model(network, info)
+    return _build(record.spec, options)[0], info

@@ -8,7 +8,7 @@ import io
 import json
 import statistics
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from pydantic import BaseModel, ConfigDict
 from percuss.core.errors import RunError, UsageError
 from percuss.core.images import Tensors
 from percuss.core.model import Model
+from percuss.defend.hardening import Hardening
 from percuss.defend.resume import LAST
 from percuss.defend.settings import TrainSettings
 from percuss.defend.training import TrainData, TrainResult, fit, scores
 from percuss.models.checkpoint import save_model
-from percuss.models.spec import load_model
+from percuss.models.spec import anew, load_model
 from percuss.pipeline import environment
+from percuss.pipeline.hardening import DefencePlan, check_start, defence, defence_record
 from percuss.pipeline.inputs import match
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.scoring import SCORES, score
@@ -43,6 +45,7 @@ class TrainPlan(BaseModel):
         grey_inside: let a colour network take grey images.
         folds, repeats: cross-validation before the training; None for none.
         settings: of the training itself.
+        defence: None for plain training.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +58,7 @@ class TrainPlan(BaseModel):
     folds: int | None = None
     repeats: int = 1
     settings: TrainSettings = TrainSettings()
+    defence: DefencePlan | None = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,14 @@ def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, comma
         data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
         say.line(_opening(plan, division, data))
         model = _model(plan, division, data.train)
-        result = fit(model, data, settings, out=out, progress=say)
+        recipe = _recipe(plan, data)
+        result = fit(model, data, settings, out=out, progress=say, recipe=recipe)
         test = read(division, division.test, "test") if division.test else None
         record = _record(plan, division, data, test) | _results(model, data, test, result)
+        if plan.defence and recipe:
+            record |= defence_record(plan.defence, recipe, result, model=model, test=test)
+            for finding in record["findings"]:
+                say.line(f"{finding['severity']}: {finding['message']}")
     record |= {"folds": _spread(folds), "seconds": time.monotonic() - began, "command": command}
     if result.main:
         _write(out, model, division, record)
@@ -120,7 +129,7 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
         model = _model(plan, division, data.train)
         folder = out / "folds" / f"repeat{fold.repeat}-fold{fold.fold}"
-        result = fit(model, data, plan.settings, out=folder, progress=progress)
+        result = fit(model, data, plan.settings, out=folder, progress=progress, recipe=_recipe(plan, data))
         left = read(division, division.test, "left-out")
         found = score(scores(model, left.images), left.targets, model.task)
         row = {"repeat": fold.repeat, "fold": fold.fold, "n_train": len(data.train.ids), "n_validate": len(left.ids)}
@@ -131,7 +140,13 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
     return rows
 
 
+def _recipe(plan: TrainPlan, data: TrainData) -> Hardening | None:
+    return None if plan.defence is None else defence(plan.defence, data.train, plan.settings.seed)
+
+
 def _check(plan: TrainPlan, out: Path) -> None:
+    if plan.defence:
+        check_start(plan.defence, plan.model, out, weights=plan.weights)
     if plan.folds and plan.settings.devices > 1:
         raise UsageError(
             "cross-validation runs on one device", value=plan.settings.devices, next_step="leave --devices"
@@ -154,17 +169,21 @@ def _model(plan: TrainPlan, division: Division, images: Tensors) -> Model:
     with torch.random.fork_rng(devices=[]):
         # The same seed begins with the same random weights.
         torch.manual_seed(plan.settings.seed)
-        model = load_model(
-            plan.model, weights=plan.weights, allow_code=plan.allow_code, grey_inside=plan.grey_inside, **options
-        )
+        if plan.defence and plan.defence.fresh and Path(plan.model).is_dir():
+            model = anew(Path(plan.model), allow_code=plan.allow_code)
+        else:
+            model = load_model(
+                plan.model, weights=plan.weights, allow_code=plan.allow_code, grey_inside=plan.grey_inside, **options
+            )
     match(division.images, model)
     return model
 
 
 def _opening(plan: TrainPlan, division: Division, data: TrainData) -> str:
     bad = len(data.train.bad) + len(data.val.bad)
+    verb = "hardening" if plan.defence else "training"
     return (
-        f"training {plan.model} on {len(data.train.ids)} images ({len(data.val.ids)} for validation, "
+        f"{verb} {plan.model} on {len(data.train.ids)} images ({len(data.val.ids)} for validation, "
         f"{len(division.test)} for the test) for at most {plan.settings.epochs} epochs"
         + (f"; {bad} images cannot be used" if bad else "")
     )
@@ -186,7 +205,7 @@ def _record(plan: TrainPlan, division: Division, data: TrainData, test: Tensors 
 def _results(model: Model, data: TrainData, test: Tensors | None, result: TrainResult) -> dict[str, Any]:
     logits = scores(model, data.val.images)
     return {
-        "history": [asdict(row) for row in result.history],
+        "history": [row.told() for row in result.history],
         "best_epoch": result.best_epoch,
         "stopped_early": result.stopped_early,
         "outputs": logits.shape[1],

@@ -1,0 +1,102 @@
+"""What the defences share: settings of the inner attack, robust accuracy on validation, the best epoch by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from percuss.core.budget import Norm
+from percuss.core.images import Tensors
+from percuss.core.model import Model
+from percuss.core.seeds import ImageRandom
+from percuss.defend.climbing import Climb, mode
+from percuss.defend.recipe import Plain, to_device
+from percuss.defend.records import Epoch
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where a defence stands: the ball (``eps`` in the norm's own measure) and the seed of the training."""
+
+    norm: Norm
+    eps: float
+    seed: int = 0
+
+
+class Checked(BaseModel):
+    """Settings of every defence.
+
+    Attributes:
+        check_steps: PGD steps on the validation images after each epoch, each of ``2.5 * eps / check_steps``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    check_steps: int = Field(default=10, ge=1, le=1000)
+
+
+class Inner(Checked):
+    """Settings of a defence with an attack of its own inside.
+
+    Attributes:
+        step_size: length of a step in the norm's own measure; None takes the defence's own.
+        batch_norm: mode of the model while it is attacked. ``eval``: running statistics, no dropout. ``train``: those
+            of the attacked batch, and dropout.
+    """
+
+    step_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    batch_norm: Literal["eval", "train"] = "eval"
+
+
+def step_length(eps: float, steps: int, given: float | None) -> float:
+    """The length given, or ``1.75 * eps / steps`` and at least a quarter of eps (7 steps and more)."""
+    return max(eps / 4, 1.75 * eps / steps) if given is None else given
+
+
+class Hardening(Plain):
+    """A defence: judged by PGD and by one step on the validation images; the best epoch is the most robust."""
+
+    hardens = True
+    name: ClassVar[str]
+    settings: Checked
+
+    def __init__(self, settings: Checked, ground: Ground) -> None:
+        self.settings, self.ground = settings, ground
+
+    def identity(self) -> str:
+        """Name, ball and settings as JSON."""
+        return json.dumps(self.told(), sort_keys=True)
+
+    def told(self) -> dict[str, Any]:
+        """Name, ball and settings, for the record."""
+        ball = {"norm": self.ground.norm.value, "eps": self.ground.eps}
+        return {"name": self.name, **ball, "settings": self.settings.model_dump(mode="json")}
+
+    def judge(self, model: Model, part: Tensors, *, batch_size: int) -> dict[str, float]:
+        """Accuracy that is left under PGD from a random start, and under one full step from the clean image."""
+        eps, count = self.ground.eps, self.settings.check_steps
+        many = Climb(self.ground.norm, eps, count, max(2.5 / count, 1 / 4) * eps)
+        one = Climb(self.ground.norm, eps, 1, eps)
+        robust, single = 0, 0
+        with mode(model, "eval"):
+            for images, targets, ids in _portions(part, batch_size, next(model.parameters()).device):
+                start = many.start(images, ImageRandom(self.ground.seed, ids, "harden check"))
+                robust += int(many.survivors(model, images, targets, start=start).sum())
+                single += int(one.survivors(model, images, targets, start=torch.zeros_like(images)).sum())
+        return {"robust_accuracy": robust / len(part.ids), "one_step_accuracy": single / len(part.ids)}
+
+    def score(self, row: Epoch) -> float:
+        """Robust accuracy decides, and among equals the clean one."""
+        return -(row.robust_accuracy or 0.0) - 1e-6 * row.val_accuracy
+
+
+def _portions(part: Tensors, size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+    for begin in range(0, len(part.ids), size):
+        rows = slice(begin, begin + size)
+        yield to_device(part.images[rows], device), part.targets[rows].to(device), part.ids[rows]

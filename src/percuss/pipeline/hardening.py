@@ -1,0 +1,82 @@
+"""A defence in a training plan: its budget on the images at hand, its start, its record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from percuss.core.budget import parse_budget
+from percuss.core.errors import UsageError
+from percuss.core.images import Tensors
+from percuss.core.model import Model
+from percuss.defend.hardening import Ground, Hardening
+from percuss.defend.library import make_defence
+from percuss.defend.records import TrainResult
+
+
+class DefencePlan(BaseModel):
+    """What ``percuss harden`` is told beside a training plan.
+
+    Attributes:
+        name: of ``percuss list defences``.
+        budget: text of one linf or l2 budget.
+        settings: of the defence, by name; None means its default.
+        fresh: start from fresh weights of the model's network, not from its own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    budget: str
+    settings: dict[str, Any] = {}
+    fresh: bool = False
+
+
+def defence(plan: DefencePlan, images: Tensors, seed: int) -> Hardening:
+    """The defence on these images; errors as ``percuss.defend.library.make_defence`` and ``parse_budget``."""
+    budget = parse_budget(plan.budget)
+    eps = budget.eps(tuple(images.images.shape[1:]), images.range)
+    return make_defence(plan.name, Ground(budget.norm, eps, seed), plan.settings)
+
+
+def check_start(plan: DefencePlan, model: str, out: Path, *, weights: str | None) -> None:
+    """UsageError where the start contradicts itself, or the hardened model would replace the given one."""
+    if plan.fresh and weights is not None:
+        raise UsageError("--fresh excludes weights to start from", value=weights)
+    if Path(model).is_dir() and Path(model).resolve() == out.resolve():
+        raise UsageError("the hardened model would replace the given one", value=out, next_step="give another --out")
+
+
+def defence_record(
+    plan: DefencePlan, recipe: Hardening, result: TrainResult, *, model: Model, test: Tensors | None
+) -> dict[str, Any]:
+    """The parts ``defence``, ``before``, ``robust`` and ``findings`` of training.json.
+
+    ``robust``: accuracy under the same PGD as after each epoch, of the best epoch on val, and on test where there is
+    one. ``before``: validation accuracies of the model at the start.
+    """
+    clean = sum(row.clean_images or 0 for row in result.history)
+    attacked = sum(row.adversarial_images or 0 for row in result.history)
+    best = result.history[result.best_epoch - 1]
+    names = ("robust_accuracy", "one_step_accuracy")
+    ending = recipe.ending(result.history)
+    start = result.before
+    return {
+        "defence": recipe.told()
+        | {
+            "budget": plan.budget,
+            "fresh": plan.fresh,
+            "clean_images": clean,
+            "adversarial_images": attacked,
+            "ratio_used": attacked / (clean + attacked),
+        },
+        "before": start and {"accuracy": start.val_accuracy} | {name: getattr(start, name) for name in names},
+        "robust": {
+            "val": {name: getattr(best, name) for name in names},
+            "test": None if test is None else recipe.judge(model, test, batch_size=64),
+        },
+        "findings": [asdict(ending)] if ending else [],
+    }

@@ -25,7 +25,7 @@ def square(centre: tuple[int, int], half: int) -> list[tuple[int, int]]:
     ]
 
 
-def roi(image: str, z: float, points: Iterable[tuple[int, int]], inclusion: str = "TRUE") -> str:
+def roi(image: str, z: float, points: Iterable[tuple[int, int]], *, inclusion: str = "TRUE") -> str:
     """The XML of one contour."""
     edges = "".join(f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>" for x, y in points)
     return (
@@ -105,7 +105,7 @@ def _readings(number: int, slices: Sequence[str]) -> list[list[str]]:
         shapes = [square(centre, half) for half in (3, 5, 4)]
         marks = [nodule("1", [roi(s, z, p) for s, p in zip(slices, shapes, strict=True)], first[reader])]
         if reader < 2:
-            hole = roi(slices[2], z, square((35, 35), 2), "FALSE")
+            hole = roi(slices[2], z, square((35, 35), 2), inclusion="FALSE")
             marks.append(nodule("2", [roi(slices[2], z, square((35, 35), 4)), hole], 3))
         if reader == 3:
             marks.append(nodule("3", [roi(slices[0], z, square((6, 33), 3))], 1 + number % 2 * 4))

@@ -23,11 +23,14 @@ _HOMES = {
     "attack": "percuss.attacks.tensors",
     "audit": "percuss.pipeline.interface",
     "backward_approximation": "percuss.attacks.bpda",
+    "compare": "percuss.pipeline.compare",
     "curve": "percuss.pipeline.curves",
     "load_data": "percuss.data.spec",
     "load_model": "percuss.models.spec",
     "Run": "percuss.pipeline.run",
     "smallest": "percuss.attacks.smallest:smallest_change",
+    "transfer": "percuss.pipeline.transfer",
+    "universal": "percuss.pipeline.universal",
 }
 
 

@@ -8,16 +8,11 @@ from torch import nn
 
 from percuss.attacks.tensors import attack
 from percuss.core.budget import Norm
-from percuss.core.errors import BudgetError, UsageError
 from percuss.core.images import PixelRange, Tensors
-from percuss.core.model import Model, ModelInfo, is_right, wide_logits
-from percuss.core.norms import distance
-from percuss.core.seeds import ImageRandom
+from percuss.core.model import Model, ModelInfo, is_right
 from percuss.defend import fast, free, pgd
-from percuss.defend.climbing import Climb, mode, true_slope
-from percuss.defend.divergence import apart_slope, divergence
-from percuss.defend.hardening import Ground, step_length
-from percuss.defend.library import defences, make_defence
+from percuss.defend.hardening import Ground
+from percuss.defend.library import make_defence
 from percuss.defend.records import Epoch, TrainData
 from percuss.defend.resume import LAST
 from percuss.defend.settings import make_settings
@@ -183,66 +178,10 @@ def test_every_task(tmp_path, name, outputs, task, classes):
     assert math.isfinite(row.train_loss) and 0 <= row.robust_accuracy <= row.val_accuracy
 
 
-@pytest.mark.parametrize("name", ["eval", "train"])
-def test_the_attack_leaves_modes_and_running_statistics(name):
-    made, images = model(drop=0.3), data().train.images[:16]
-    made.train()
-    made.network.head.eval()
-    before = {key: value.clone() for key, value in made.state_dict().items()}
-    with mode(made, name):
-        assert made.network.norm.training == made.network.head.training == (name == "train")
-        made(images)
-    assert made.training and made.network.drop.training and not made.network.head.training
-    assert all(torch.equal(value, made.state_dict()[key]) for key, value in before.items())
-
-
 def test_mode_of_batch_norm_changes_the_training(tmp_path):
     first = run(tmp_path / "a", "pgd", epochs=1)[0]
     second = run(tmp_path / "b", "pgd", own={"batch_norm": "train"}, epochs=1)[0]
     assert not torch.equal(first.network.head.weight, second.network.head.weight)
-
-
-@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2])
-def test_inner_attacks_stay_in_the_ball_and_do_not_depend_on_batch_mates(norm):
-    made, val = model(), data().val
-    climb = Climb(norm, 0.3, 3, step_length(0.3, 3, None))
-
-    def attacked(rows):
-        images, rng = val.images[rows], ImageRandom(0, [val.ids[i] for i in rows], "x")
-        return climb.attacked(made, images, true_slope(val.targets[rows], "classify"), start=climb.start(images, rng))
-
-    whole = attacked(list(range(20)))
-    assert float(distance(norm, whole - val.images[:20]).max()) <= 0.3 * (1 + 1e-5)
-    assert float(whole.min()) >= 0 and float(whole.max()) <= 1
-    assert torch.allclose(attacked([5, 3]), whole[[5, 3]], atol=1e-6)
-
-
-def test_survivors_count_the_worst_iterate(plain):
-    val = data().val
-    climb = Climb(Norm.LINF, EPS, 10, EPS / 4)
-    start = climb.start(val.images, ImageRandom(0, val.ids, "x"))
-    found = climb.survivors(plain.eval(), val.images, val.targets, start=start)
-    last = climb.attacked(plain, val.images, true_slope(val.targets, "classify"), start=start)
-    right = is_right(plain(val.images), val.targets, "classify") & is_right(plain(last), val.targets, "classify")
-    assert bool((found <= right).all()) and float(found.float().mean()) == pytest.approx(robust(plain, val), abs=0.07)
-
-
-@pytest.mark.parametrize(("outputs", "task"), [(1, "classify"), (3, "classify"), (3, "multilabel")])
-def test_divergence_is_that_of_torch_and_its_slope_is_its_gradient(outputs, task):
-    made = torch.Generator().manual_seed(0)
-    first, second = torch.randn(2, 5, outputs, generator=made, dtype=torch.float64) * 3
-    second.requires_grad_(True)
-    found = divergence(first, second, task)
-    if task == "classify":
-        ours, theirs = wide_logits(first).log_softmax(1), wide_logits(second).log_softmax(1)
-        assert torch.allclose(found, nn.functional.kl_div(theirs, ours, reduction="none", log_target=True).sum(1))
-    else:
-        law = torch.distributions.Bernoulli
-        wanted = torch.distributions.kl_divergence(law(logits=first), law(logits=second)).mean(1)
-        assert torch.allclose(found, wanted)
-    (slope,) = torch.autograd.grad(found.sum(), second)
-    ours = apart_slope(first, task)(second.detach())
-    assert torch.allclose(ours / ours.norm(dim=1, keepdim=True), slope / slope.norm(dim=1, keepdim=True))
 
 
 def test_free_carries_its_change_on_within_the_ball(tmp_path):
@@ -280,28 +219,3 @@ def test_catastrophic_overfitting_ends_the_training_at_the_best_epoch(tmp_path, 
     assert (len(result.history), result.best_epoch, result.stopped_early) == (3, 2, True)
     _, again = run(tmp_path, "fast", epochs=9)
     assert again.history == result.history
-
-
-def test_step_of_the_paper_with_seven_steps():
-    assert step_length(0.4, 7, None) == pytest.approx(0.1) and step_length(0.4, 20, None) == pytest.approx(0.1)
-    assert step_length(0.4, 1, None) == pytest.approx(0.7) and step_length(0.4, 7, 0.01) == 0.01
-
-
-def test_bad_names_settings_and_norms():
-    ground = Ground(Norm.LINF, EPS)
-    with pytest.raises(UsageError, match=r"unknown defence: pdg\. Allowed: pgd"):
-        make_defence("pdg", ground, {})
-    with pytest.raises(UsageError, match="the defence fast has no setting of this name: ratio"):
-        make_defence("fast", ground, {"ratio": 0.5})
-    for setting in ({"ratio": 0}, {"ratio": 1.1}, {"steps": 0}, {"step_size": -1}, {"batch_norm": "both"}):
-        with pytest.raises(UsageError, match=f"the setting {next(iter(setting))} cannot be used"):
-            make_defence("pgd", ground, setting)
-    with pytest.raises(BudgetError, match="a defence cannot use this norm: l0"):
-        make_defence("pgd", Ground(Norm.L0, 0.1), {})
-
-
-def test_every_defence_has_its_page_with_its_settings(root):
-    assert set(NAMES) <= set(defences())
-    for name, module in defences().items():
-        page = (root / "docs" / "defences" / f"{name}.md").read_text(encoding="utf-8")
-        assert [key for key in module.Settings.model_fields if f"`{key}`" not in page] == [], name

@@ -53,7 +53,7 @@ class Defence(Hardening):
         return Done(total / self.settings.replays, 0, count * self.settings.replays)
 
     def state(self) -> dict[str, Tensor]:
-        """The changes carried on; devices other than the first begin again after a stop."""
+        """The changes carried on; after a stop every device goes on with those of the first."""
         return {} if self._change is None else {"change": self._change.cpu().contiguous()}
 
     def restore(self, state: dict[str, Tensor]) -> None:

@@ -53,6 +53,9 @@ def audit(  # noqa: PLR0913
         str | None,
         Option(help="Checks of masked gradients: off, quick (default), standard (default of a suite) or thorough."),
     ] = None,
+    label: Annotated[
+        str | None, Option(help="Of several labels the one that is judged alone; without it any label may flip.")
+    ] = None,
     limit: Annotated[int | None, Option(help="At most so many images, each class with its share.")] = None,
     seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
     batch_size: Annotated[int, Option(help="Images at once; results do not depend on it.")] = 32,
@@ -100,6 +103,7 @@ def audit(  # noqa: PLR0913
         "suite": suite,
         "effort": effort,
         "checks": checks,
+        "label": label,
         "limit": limit,
         "seed": seed,
         "batch_size": batch_size,

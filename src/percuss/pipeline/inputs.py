@@ -18,8 +18,10 @@ from percuss.core.budget import Budget, Norm
 from percuss.core.errors import BudgetError, DataError, ModelError
 from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors
 from percuss.core.model import Model
+from percuss.data.one_label import OneLabel
 from percuss.data.region import Region
 from percuss.data.spec import load_data
+from percuss.models.one_label import one_label
 from percuss.models.spec import load_model
 from percuss.pipeline.plan import CHUNK, AuditPlan
 
@@ -46,6 +48,7 @@ class Chosen:
 def open_images(plan: AuditPlan, data: ImageSet | None) -> Chosen:
     """The images of a plan, or of a set that is open already; DataError where none can be read."""
     images = load_data(plan.data) if data is None else data
+    images = images if plan.label is None else OneLabel(images, plan.label)
     split = plan.split
     if split == "auto":
         split = "test" if "test" in images.splits else "all"
@@ -156,7 +159,8 @@ def open_model(plan: AuditPlan, model: Model | nn.Module | None, chosen: Chosen)
         ready = model
     else:
         known = model is None and Path(plan.model).is_dir()
-        options: dict[str, Any] = {} if known else {"classes": chosen.images.classes, "task": chosen.images.task}
+        whole = chosen.images.whole if isinstance(chosen.images, OneLabel) else chosen.images
+        options: dict[str, Any] = {} if known else {"classes": whole.classes, "task": whole.task}
         if not known:
             options["channels"] = chosen.shape[0]
         with torch.random.fork_rng(devices=[]):
@@ -169,6 +173,9 @@ def open_model(plan: AuditPlan, model: Model | nn.Module | None, chosen: Chosen)
                 grey_inside=plan.grey_inside,
                 **options,
             )
+    if isinstance(chosen.images, OneLabel):
+        match(chosen.images.whole, ready)
+        ready = one_label(ready, chosen.images.place, chosen.images.label)
     match(chosen.images, ready)
     return ready
 

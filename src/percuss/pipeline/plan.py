@@ -35,6 +35,7 @@ class AuditPlan(BaseModel):
         attacks: names; ``settings`` holds keyword arguments per attack.
         budgets: texts of one size each (``linf=2/255``).
         steps, restarts, confidence, effort: for every attack that knows them; None leaves its own default.
+        label: of several labels the one that is judged alone; None for all, of which any may flip.
         limit: at most so many images, each class with its share.
         weights: None, ``pretrained`` or a file.
         checks: how much is spent on checks of masked gradients (``attacks.alarms``): ``off``, or an effort.
@@ -55,6 +56,7 @@ class AuditPlan(BaseModel):
     effort: Literal["quick", "standard", "thorough"] | None = None
     confidence: float | None = None
     checks: Literal["off", "quick", "standard", "thorough"] = "quick"
+    label: str | None = None
     limit: int | None = None
     seed: int = 0
     batch_size: int = 32

@@ -6,12 +6,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
 from percuss.core.budget import parse_budget
 from percuss.core.errors import DataError, RunError, UsageError
 from percuss.core.model import is_right
 from percuss.core.stored import as_stored
+from percuss.data.spec import load_data
+from percuss.models.spec import load_model
 from percuss.pipeline import universal_units as units
+from percuss.pipeline.compare import compare
+from percuss.pipeline.interface import audit
+from percuss.pipeline.transfer import transfer
 from percuss.pipeline.universal import read_universal, universal
 from percuss.store.safe import sha256_of
 
@@ -142,3 +149,44 @@ def test_what_cannot_be_done_is_named(tissue, judged, tmp_path):
     ):
         with pytest.raises(error, match=words):
             universal(judged, data=tissue, out=out, **{**SMALL, **options})
+
+
+class Halves(nn.Module):
+    """One label for each half of the image: it is bright."""
+
+    def __init__(self, pull=60.0):
+        super().__init__()
+        self.pull = nn.Parameter(torch.tensor(pull))
+
+    def forward(self, images):
+        return (torch.stack([images[:, 0, :8].mean((1, 2)), images[:, 0, 8:].mean((1, 2))], 1) - 0.47) * self.pull
+
+
+def test_several_labels(tmp_path):
+    """With few images, and labels that pull against each other, in all three commands."""
+    rng, lines = np.random.default_rng(0), ["path,label,split"]
+    for i in range(60):
+        labels = rng.integers(0, 2, 2)
+        values = rng.integers(100, 120, (16, 16), dtype=np.uint8) + np.repeat(20 * labels, 8)[:, None].astype(np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{i}.png")
+        lines.append(
+            f"{i}.png,{'|'.join(n for n, bit in zip('ab', labels, strict=True) if bit)},{'train' if i < 30 else 'test'}"
+        )
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    data = load_data(f"csv:{tmp_path}/table.csv?task=multilabel")
+    model = load_model(Halves(), task="multilabel", classes=data.classes, channels=1)
+    found = universal(model, data=data, budget="linf=14/255", out=tmp_path / "universal", epochs=2)
+    assert tally(found, "test").success.value > 0.5 and found.record["destinations"] == {}
+    assert tally(found, "test", "a").success.n < 30
+    pair = [model, load_model(Halves(80.0), task="multilabel", classes=data.classes, channels=1)]
+    test = data.subset(split="test")
+    matrix = transfer(pair, data=test, budgets=["linf=12/255", "none"], out=tmp_path / "transfer", steps=5)
+    assert {cell.both.value for cell in matrix.cells if cell.source != "noise" and cell.eps} == {1.0}
+    runs = [
+        audit(
+            data=test, model=one, out=tmp_path / f"run{i}", budgets=["linf=12/255", "none"], attacks="pgd", steps=5
+        ).path
+        for i, one in enumerate(pair)
+    ]
+    compared = compare(runs)
+    assert compared.n_images == 30 and {c.p_value for c in compared.contrasts} == {1.0}

@@ -193,13 +193,16 @@ def _only(train: Chosen, name: str | None) -> Chosen:
 def _setup(wanted: UniversalOptions, budget: Budget, train: Chosen) -> Setup:
     method: Method = "sgd" if wanted.method == "sgd" else "batched"
     group = 1 if method == "sgd" else wanted.group
+    steps = wanted.epochs * math.ceil(len(train.ids) / group)
+    # Few steps must be long enough to cross the ball and come back.
+    usual = min(1.0, max(RATES[method], 5 / steps))
     return Setup(
         norm=budget.norm,
         eps=budget.eps(train.shape, train.pixels),
         method=method,
-        rate=RATES[method] if wanted.rate is None else wanted.rate,
+        rate=usual if wanted.rate is None else wanted.rate,
         group=group,
-        steps=wanted.epochs * math.ceil(len(train.ids) / group),
+        steps=steps,
     )
 
 

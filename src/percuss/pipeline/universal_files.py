@@ -44,7 +44,8 @@ class UniversalOptions:
         method: ``sgd`` (one update per example, as published) or ``batched`` (stronger).
         train_split, split: where it is made, and where it is judged on unseen images.
         epochs: passes over the training images.
-        rate: batched: first step as a share of the budget; sgd: mean update as a share of it; None: 0.1 and 0.02.
+        rate: batched: first step as a share of the budget; sgd: mean update as a share of it. None: 0.1 and 0.02, more
+            where there are few steps.
         group: images per step of ``batched``.
         only: a class; the change is made on its images alone.
         limit, train_limit: at most so many judged and training images, each class with its share.

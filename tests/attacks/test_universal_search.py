@@ -40,7 +40,7 @@ def run(model, batch, norm, eps, method, rate, steps=60):
         for step in range(steps):
             i = (step * setup.group) % len(batch.images)
             part = Batch(batch.images[i : i + setup.group], batch.targets[i : i + setup.group])
-            state = advance(model, part, state, setup)
+            state = advance(model, part, state, setup=setup)
     return state.change
 
 
@@ -98,8 +98,8 @@ def test_step_does_not_depend_on_scale_of_the_loss_and_keeps_its_input(batch):
     state = UniversalState.start(SHAPE)
     setup = Setup(Norm.LINF, 0.05, "batched", 0.3, 16, 10, scale=1.0)
     before = batch.images.clone()
-    first = advance(linear(), batch, state, setup).change
-    assert first.equal(advance(linear(), batch, state, setup).change)
+    first = advance(linear(), batch, state, setup=setup).change
+    assert first.equal(advance(linear(), batch, state, setup=setup).change)
     assert batch.images.equal(before) and not state.change.any()
 
 

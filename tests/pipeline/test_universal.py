@@ -100,11 +100,11 @@ def test_goes_on_after_its_last_epoch(done, tissue, judged, tmp_path, monkeypatc
     whole = universal(judged, data=tissue, out=tmp_path / "whole", **small)
     real, calls = units.advance, []
 
-    def dying(*args):
+    def dying(*args, **settings):
         calls.append(1)
         if len(calls) == (5 if method == "batched" else 37):
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **settings)
 
     monkeypatch.setattr(units, "advance", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -98,7 +98,7 @@ def calibrate(model: Model, batch: Batch, setup: Setup) -> Setup:
     return replace(setup, scale=scale)
 
 
-def advance(model: Model, batch: Batch, state: UniversalState, setup: Setup) -> UniversalState:
+def advance(model: Model, batch: Batch, state: UniversalState, *, setup: Setup) -> UniversalState:
     """One step on a group of images (``sgd``: exactly one image); the model must be frozen."""
     slope, margins = _gradients(model, batch, state.change, setup)
     if setup.method == "sgd":

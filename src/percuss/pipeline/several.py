@@ -19,7 +19,7 @@ from percuss.pipeline.plan import AuditPlan, make_plan
 Given = str | Path | Model | nn.Module
 
 
-def plans(models: Sequence[Given], data: str, weights: Sequence[str], options: dict[str, Any]) -> list[AuditPlan]:
+def plans(models: Sequence[Given], data: str, weights: Sequence[str], *, options: dict[str, Any]) -> list[AuditPlan]:
     """One plan for each model, alike but for the model; UsageError for fewer than two, or weights for some only."""
     if len(models) < 2:
         raise UsageError(

@@ -74,7 +74,7 @@ def transfer(
     check_free(path)
     if isinstance(data, ImageSet):
         options.setdefault("split", "all")
-    made = plans(models, data if isinstance(data, str) else data.spec, weights, {"attacks": "pgd", **options})
+    made = plans(models, data if isinstance(data, str) else data.spec, weights, options={"attacks": "pgd", **options})
     plan = made[0]
     _refuse_unfit(plan)
     with environment.threads(plan.threads):

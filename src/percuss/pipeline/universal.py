@@ -241,7 +241,7 @@ def _compute(work: Search, wanted: UniversalOptions, say: Progress) -> None:
     say.start("judging", len(parts))
     judged = []
     for split, part in parts:
-        judged.append(judge_part(work, split, part, change))
+        judged.append(judge_part(work, split, part, change=change))
         say.advance()
     say.stop()
     write_files(work, wanted, change=change, rows=pd.concat(judged, ignore_index=True), told=(history, findings))

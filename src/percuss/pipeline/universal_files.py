@@ -102,35 +102,41 @@ def write_files(
     folder.write_table("rows.parquet", rows)
     folder.write("per_image.csv", rows.to_csv(index=False))
     moves = destinations(rows, data.classes) if data.task == "classify" else {}
-    record = {
+    said = {"sizes": sizes(change), "sha256": hashes, "history": history.to_dict("records"), "destinations": moves}
+    record = (
+        _record(work, wanted)
+        | said
+        | {
+            "tallies": [_plain(item) for item in found],
+            "findings": [vars(item) for item in doubts],
+        }
+    )
+    folder.write("results.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    told_more = [*(moves_table(split, m, data.classes) for split, m in moves.items()), _history(history)]
+    parts = sections(
+        found,
+        opening=_opening(work, wanted, found),
+        findings=doubts,
+        pictures=_pictures(work, wanted.split, change, picture),
+        tables=told_more,
+    )
+    meta = f"{now()[:10]} · run {folder.run_id[:12]}"
+    path = folder.path / "universal.html"
+    write_sections(path, parts, title="one change for all images", meta=meta, version=environment.version())
+
+
+def _record(work: Search, wanted: UniversalOptions) -> dict[str, Any]:
+    """What was done, to what, as plain values."""
+    folder, data, model = work.folder, work.train.images, work.model
+    return {
         "kind": NAME,
         "percuss_version": environment.version(),
         "run_id": folder.run_id,
         "started": folder.manifest["started"],
         "data": {"spec": data.spec, "task": data.task, "classes": list(data.classes), "shape": list(work.train.shape)},
-        "model": {"spec": work.model.info.spec, "weights": work.model.info.weights, "sha256": work.model.fingerprint()},
+        "model": {"spec": model.info.spec, "weights": model.info.weights, "sha256": model.fingerprint()},
         "options": vars(wanted) | {"rate": work.setup.rate, "seed": work.seed},
-        "sizes": sizes(change),
-        "sha256": hashes,
-        "history": history.to_dict("records"),
-        "tallies": [_plain(item) for item in found],
-        "destinations": moves,
-        "findings": [vars(item) for item in doubts],
     }
-    folder.write("results.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    write_sections(
-        folder.path / "universal.html",
-        sections(
-            found,
-            opening=_opening(work, wanted, found),
-            findings=doubts,
-            pictures=_pictures(work, wanted.split, change, picture),
-            tables=[*(moves_table(split, m, data.classes) for split, m in moves.items()), _history(history)],
-        ),
-        title="one change for all images",
-        meta=f"{now()[:10]} · run {folder.run_id[:12]}",
-        version=environment.version(),
-    )
 
 
 def as_npz(change: Tensor, work: Search) -> bytes:

@@ -133,7 +133,7 @@ def _epoch(
     with frozen(work.model):
         for start in range(0, len(names), setup.group):
             batch = work.images(names[start : start + setup.group])
-            state = advance(work.model, batch, state, setup)
+            state = advance(work.model, batch, state, setup=setup)
             say.advance(len(batch.images))
     say.stop()
     return state
@@ -182,7 +182,7 @@ def _resume(work: Search) -> tuple[UniversalState, Tensor, list[dict[str, Any]]]
     return UniversalState(**tensors, step=step), best, rows
 
 
-def judge_part(work: Search, split: str, clean: pd.DataFrame, change: Tensor) -> pd.DataFrame:
+def judge_part(work: Search, split: str, clean: pd.DataFrame, *, change: Tensor) -> pd.DataFrame:
     """Rows of one portion: flipped by the change and by noise of its size, as float and as stored."""
     ids = tuple(str(name) for name in clean["id"])
     key = work.part("judged", split, list(ids))

@@ -120,8 +120,7 @@ def write_files(
         pictures=_pictures(work, wanted.split, change, picture),
         tables=told_more,
     )
-    meta = f"{now()[:10]} · run {folder.run_id[:12]}"
-    path = folder.path / "universal.html"
+    meta, path = f"{now()[:10]} · run {folder.run_id[:12]}", folder.path / "universal.html"
     write_sections(path, parts, title="one change for all images", meta=meta, version=environment.version())
 
 

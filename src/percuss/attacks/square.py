@@ -88,7 +88,7 @@ def square(
         if query == 0:
             change = _begin(norm, eps, search)
         else:
-            change = _proposal(norm, eps, search, covered(query, queries, share))
+            change = _proposal(norm, eps, search, covered(query - 1, queries, share))
         search = _judge(target, keeper, search, project(norm, change, eps, search.room))
     return keeper.attempt()
 

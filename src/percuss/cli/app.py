@@ -16,6 +16,7 @@ from percuss.cli.report import report
 from percuss.cli.survive import survive
 from percuss.cli.train import train
 from percuss.cli.transfer import transfer
+from percuss.cli.triage import triage
 from percuss.cli.universal import universal
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ app.command("audit")(guarded(audit))
 app.command("survive")(guarded(survive))
 app.command("compare")(guarded(compare))
 app.command("transfer")(guarded(transfer))
+app.command("triage")(guarded(triage))
 app.command("universal")(guarded(universal))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))

@@ -145,12 +145,12 @@ def survive(
     folder = RunFolder.existing(path)
     if not folder.finished:
         raise RunError("the run is not finished", value=path, next_step="give its percuss audit command again")
-    plan = _plan(folder, data, model, options)
+    plan = plan_of(folder, data, model, options)
     with environment.threads(plan.threads):
         chosen = open_images(plan, data if isinstance(data, ImageSet) else None)
         judged = open_model(plan, None if isinstance(model, str) else model, chosen)
         judged = judged.to(environment.pick_device(plan.device))
-        _same(folder, images=data_fingerprint(chosen), model=judged.fingerprint())
+        check_same(folder, images=data_fingerprint(chosen), model=judged.fingerprint())
         folder = RunFolder.start(path, folder.manifest["identity"])
         try:
             work = Work(plan, chosen, judged, device_of(judged), folder)
@@ -164,7 +164,7 @@ def survive(
     return Run(path)
 
 
-def _plan(folder: RunFolder, data: object, model: object, options: dict[str, Any]) -> AuditPlan:
+def plan_of(folder: RunFolder, data: object, model: object, options: dict[str, Any]) -> AuditPlan:
     """The run's plan, with what stands for parts of it now."""
     try:
         plan = AuditPlan.model_validate(tomllib.loads((folder.path / "plan.toml").read_text(encoding="utf-8")))
@@ -176,12 +176,12 @@ def _plan(folder: RunFolder, data: object, model: object, options: dict[str, Any
         raise RunError(
             "the run's model was given in Python",
             value=folder.path,
-            next_step="percuss.pipeline.survive.survive(RUN, model=NETWORK), or --model SPEC",
+            next_step="give model=NETWORK to the function in Python, or --model SPEC",
         )
     return plan.model_copy(update={key: value for key, value in given.items() if key in ("data", "model", *REPLACES)})
 
 
-def _same(folder: RunFolder, *, images: str, model: str) -> None:
+def check_same(folder: RunFolder, *, images: str, model: str) -> None:
     """RunError unless images and model are those of the run."""
     identity = folder.manifest["identity"]
     for name, found, wanted in (

@@ -1,0 +1,72 @@
+"""percuss triage: which images of a finished audit a human should see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Option = typer.Option
+
+
+def triage(  # noqa: PLR0913
+    run: Annotated[Path, typer.Argument(help="Run folder of percuss audit.")],
+    *,
+    share: Annotated[float, Option(help="Share of the images to refer to a human, above 0 and below 1.")] = 0.2,
+    calibrate: Annotated[
+        str, Option(help="Split on which thresholds are chosen; the run's own split chooses them as published.")
+    ] = "val",
+    norm: Annotated[str | None, Option(help="linf, l2, l1 or l0. Default the run's first.")] = None,
+    sizes: Annotated[
+        str | None, Option(help="FROM:TO:NUMBER or a list. Default 33 in equal ratios up to the run's largest.")
+    ] = None,
+    attack: Annotated[str, Option(help="curve searches all sizes at once; any other attack is bisected.")] = "curve",
+    effort: Annotated[str | None, Option(help="quick, standard or thorough, for attacks that know it.")] = None,
+    limit: Annotated[int | None, Option(min=1, help="At most so many calibration images.")] = None,
+    data: Annotated[str | None, Option(help="The run's images, where they have moved.")] = None,
+    model: Annotated[str | None, Option(help="The run's model, where it has moved.")] = None,
+    weights: Annotated[str | None, Option(help="The run's weights, where they have moved.")] = None,
+    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
+    device: Annotated[str | None, Option(help="auto, cpu or cuda.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")] = None,
+    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print triage.json on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Hand the images whose decision the smallest changes alter to a human: does that beat plain confidence?
+
+    Writes triage.json, refer.csv and triage.html into the run. Stopped or killed, the same command goes on.
+    """
+    from percuss.cli.console import talk
+    from percuss.pipeline.triage import triage as refer
+
+    found = refer(
+        run,
+        share=share,
+        calibrate=calibrate,
+        norm=norm,
+        sizes=sizes,
+        attack=attack,
+        effort=effort,
+        limit=limit,
+        data=data,
+        model=model,
+        progress=talk(quiet=quiet),
+        weights=weights,
+        allow_code=allow_code or None,
+        device=device,
+        batch_size=batch_size,
+        threads=threads,
+    )
+    if as_json:
+        print(json.dumps(found.record, allow_nan=False))
+    elif not quiet:
+        for finding in found.findings:
+            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print(found.table.text())
+        if found.found.more:
+            print(found.found.answer)
+        print(f"\npage: {run / 'triage.html'}; images to refer: {run / 'refer.csv'}")

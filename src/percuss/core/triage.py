@@ -1,0 +1,74 @@
+"""What triage by sensitivity gives: two rules of referral on the same images, set against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from percuss.core.results import Interval
+
+#: The rules, in the order of the tables: smallest change that alters the decision, and probability of the decision.
+SENSITIVITY, CONFIDENCE = "sensitivity", "confidence"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Referral of the images whose score is at or below a threshold.
+
+    Attributes:
+        name: ``sensitivity`` or ``confidence``.
+        threshold: in the measure of the score (size of the norm; probability); None where no image is referred.
+        calibrated: share of the calibration images at or below it.
+        coverage: share of the judged images that is kept.
+        kept, deferred: accuracy of the model among the images kept, and among those handed to a human.
+        gain: accuracy of the kept minus accuracy of all.
+        aurc: area under the risk-coverage curve, the mean error among the images kept over every coverage.
+        curve: pairs of coverage and error among the kept, up to 51, coverage ascending.
+    """
+
+    name: str
+    threshold: float | None
+    calibrated: float
+    coverage: Interval
+    kept: Interval
+    deferred: Interval
+    gain: Interval
+    aurc: Interval
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Triage:
+    """Both rules at one share.
+
+    Attributes:
+        share: share of the images that is to be referred.
+        accuracy: of the model on all judged images.
+        sensitivity, confidence: the rules.
+        aurc_random, aurc_best: area where images are referred at random, and where every error goes first.
+        aurc_difference: area of confidence minus area of sensitivity; above 0 sensitivity orders better.
+        kept_difference: accuracy kept by sensitivity minus accuracy kept by confidence.
+        rank_correlation: Spearman's, between the two scores; None where one of them is constant.
+        n, n_errors, n_censored: judged images; of these wrong; of these never flipped up to the largest size.
+        more: whether sensitivity is more than confidence; None where neither is shown.
+        answer: the same in a sentence, with the numbers.
+    """
+
+    share: float
+    accuracy: Interval
+    sensitivity: Rule
+    confidence: Rule
+    aurc_random: float
+    aurc_best: float
+    aurc_difference: Interval
+    kept_difference: Interval
+    rank_correlation: float | None
+    n: int
+    n_errors: int
+    n_censored: int
+    more: bool | None
+    answer: str
+
+    @property
+    def rules(self) -> tuple[Rule, Rule]:
+        """Sensitivity, then confidence."""
+        return self.sensitivity, self.confidence

@@ -1,0 +1,152 @@
+"""The files of a triage: triage.json, the list of images to refer, the page, and the sensitivities."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from percuss.core.images import PixelRange
+from percuss.core.model import Model
+from percuss.core.outcome import Finding
+from percuss.core.results import Interval
+from percuss.core.triage import Triage
+from percuss.pipeline import environment
+from percuss.pipeline.parts import Work
+from percuss.pipeline.triage_search import Probe
+from percuss.report.numbers import NORM_WORDS
+from percuss.report.sections import Table, write_sections
+from percuss.report.triage import paper_table, rules_table, sections
+from percuss.store.folder import now
+
+NAME = "percuss-triage-1"
+TABLE = "triage.parquet"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a triage was made: the search, what it was calibrated on in words, whether that is what it judges."""
+
+    probe: Probe
+    calibrated_on: str
+    same: bool
+    share: float
+
+
+@dataclass(frozen=True)
+class Triaged:
+    """A finished triage: the run's folder, its numbers, doubts, and triage.json as plain values."""
+
+    path: Path
+    found: Triage
+    findings: tuple[Finding, ...]
+    record: dict[str, Any]
+
+    @property
+    def table(self) -> Table:
+        """Both rules as text cells."""
+        return rules_table(self.found)
+
+    @property
+    def refer(self) -> pd.DataFrame:
+        """The images to refer, most sensitive first."""
+        return pd.read_csv(self.path / "refer.csv", dtype={"id": str})
+
+
+def write_files(
+    work: Work, setup: Setup, *, rows: pd.DataFrame, found: Triage, findings: list[Finding]
+) -> dict[str, Any]:
+    """Write triage.parquet, refer.csv, triage.json and triage.html; triage.json as plain values."""
+    folder, spec = work.folder, work.plan.data
+    folder.write_table(TABLE, rows)
+    folder.write("refer.csv", _refer(rows, found, work.model).to_csv(index=False))
+    paper = paper_table(found, spec)
+    record = {
+        "kind": NAME,
+        "percuss_version": environment.version(),
+        "run_id": folder.run_id,
+        "made": now(),
+        "share": setup.share,
+        "calibrated_on": {
+            "what": setup.calibrated_on,
+            "images": int((rows["role"] == ("judged" if setup.same else "calibration")).sum()),
+            "same_as_judged": setup.same,
+        },
+        "search": {
+            "norm": setup.probe.sizes[0].norm.value,
+            "attack": setup.probe.attack,
+            "settings": setup.probe.settings,
+            "sizes": [budget.eps(work.chosen.shape, work.chosen.pixels) for budget in setup.probe.sizes],
+            "aim": "the model's own decision",
+        },
+        **_plain(asdict(found)),
+        "tables": [{"id": "table-2", "title": paper.caption, "columns": list(paper.head), "rows": _lists(paper)}],
+        "findings": [asdict(item) for item in findings],
+    }
+    folder.write("triage.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_sections(
+        folder.path / "triage.html",
+        sections(found, opening=_opening(work, setup, rows), findings=findings, tables=[paper]),
+        title="which images a human should see",
+        meta=f"{now()[:10]} · run {folder.run_id[:12]}",
+        version=environment.version(),
+    )
+    return record
+
+
+def _lists(table: Table) -> list[list[str]]:
+    return [list(row) for row in table.body]
+
+
+def _plain(value: Any) -> Any:
+    """Records as plain values."""
+    if isinstance(value, Interval):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _refer(rows: pd.DataFrame, found: Triage, model: Model) -> pd.DataFrame:
+    """Judged images at or below the threshold of sensitivity, most sensitive first."""
+    judged = rows[rows["role"] == "judged"]
+    limit, sure = found.sensitivity.threshold, found.confidence.threshold
+    hit = judged[judged["sensitivity"] <= limit] if limit is not None else judged[:0]
+    hit = hit.sort_values(["sensitivity", "log_odds", "id"], kind="stable")
+    by_confidence = [sure is not None and value <= sure for value in hit["confidence"]]
+    names = model.classes
+    shown = [names[int(text)] if model.task == "classify" else text for text in hit["prediction"]]
+    return pd.DataFrame(
+        {
+            "id": hit["id"],
+            "group": hit["group"],
+            "decision": shown,
+            "sensitivity": hit["sensitivity"],
+            "confidence": hit["confidence"],
+            "also_by_confidence": by_confidence,
+        }
+    )
+
+
+def _opening(work: Work, setup: Setup, rows: pd.DataFrame) -> list[str]:
+    probe, counts = setup.probe, rows["role"].value_counts()
+    top = probe.sizes[-1]
+    size = _size_text(top.eps(work.chosen.shape, work.chosen.pixels), top.norm.value, work.chosen.pixels)
+    where = (
+        "the same images, so that they know them (the published protocol)"
+        if setup.same
+        else f"{counts.get('calibration', 0)} images ({setup.calibrated_on}), whose labels are not used"
+    )
+    return [
+        f"The {setup.share:.0%} most sensitive of {counts.get('judged', 0)} images go to a human, the model decides "
+        f"the rest. Thresholds were chosen on {where}.",
+        f"Sensitivity of an image: the size ({top.norm.value}, {NORM_WORDS[top.norm.value]}) of the smallest change "
+        f"found that alters the model's own decision, by the attack {probe.attack} up to {size}. It needs no label.",
+    ]
+
+
+def _size_text(eps: float, norm: str, pixels: PixelRange) -> str:
+    return f"{eps * pixels.span:.4g} {pixels.unit}" if norm == "linf" else f"{eps:.4g}"

@@ -24,7 +24,7 @@ def at_levels(pixels):
     return model, Tensors(data.ids, images.float(), data.targets, data.groups, pixels)
 
 
-@pytest.mark.parametrize("name", ["pgd", "noise"])
+@pytest.mark.parametrize("name", ["pgd", "noise", "curve", "standard"])
 @pytest.mark.parametrize("text, pixels", CASES)
 def test_flips_as_float_are_flips_as_stored(name, text, pixels):
     model, data = at_levels(pixels)

@@ -10,7 +10,7 @@ from percuss.attacks.descent import Descent, Record
 from percuss.attacks.effort import Effort, effort_of
 from percuss.attacks.eval_mode import device_of
 from percuss.attacks.job import Cost, Job, Rows, given_rows, in_chunks, strike
-from percuss.attacks.keeper import storable
+from percuss.attacks.keeper import delivered, storable
 from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.pgd import pgd
 from percuss.attacks.target import Batch
@@ -37,7 +37,8 @@ def all_sizes(job: Job, clean: Tensor) -> Records:
 
 def _searched(job: Job, rows: list[int], effort: Effort) -> Records:
     device = device_of(job.model)
-    batch = Batch(job.batch.images.to(device), job.batch.targets.to(device))
+    region = None if job.batch.region is None else job.batch.region.to(device)
+    batch = Batch(job.batch.images.to(device), job.batch.targets.to(device), region)
     target = job.target(batch)
 
     def random(some: list[int], purpose: str) -> ImageRandom:
@@ -91,6 +92,7 @@ def _judged(job: Job, index: int, rows: Rows, changes: dict[int, Tensor]) -> Mea
     attacked = (given.images + change).clamp_(0, 1)
     ids = [job.batch.ids[row] for row in rows]
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))
+    attacked = delivered(attacked, given, budget, target=job.target(given))
     return measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
 
 

@@ -120,7 +120,7 @@ class Descent:
         held = [self.records[row] for row in rows.tolist()]
         size = torch.tensor([record.high - 1 for record in held], device=rows.device)
         change = torch.stack([record.flips[record.high] for record in held]).to(self.batch.images.device)
-        room = Room.of(self.batch.images[rows])
+        room = self.batch.room(rows)
         start = project(self.norm, change, self.sizes[size], room)
         return Slots(rows, size, torch.zeros_like(size), Place.at(start, room, self.norm))
 
@@ -130,7 +130,7 @@ class Descent:
         for row in rows.tolist():
             self.records[row] = Record(last + 1)
         _, gradient = self._gradient(clean, rows, torch.full_like(rows, last))
-        room = Room.of(clean)
+        room = self.batch.room(rows)
         low, high = torch.full_like(rows, -1), torch.full_like(rows, last + 1)
         change = maximiser(self.norm, gradient, self.sizes[-1].item(), room)
         while bool((high - low > 1).any()):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from percuss.attacks.eval_mode import device_of
 from percuss.attacks.fast import TOLERANCE, search_copy
+from percuss.attacks.keeper import delivered
 from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import Budget, Norm
@@ -158,6 +159,7 @@ def strike(
     given = given_rows(job, rows)  # anew: the attack may have written on what it was handed
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))
+    attacked = delivered(attacked, given, budget, target=target)
     found = measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
     job.heed(ids, target)
     job.notes += attempt.notes
@@ -167,7 +169,8 @@ def strike(
 def given_rows(job: Job, rows: Rows) -> Batch:
     """A copy of some images and targets on the model's device."""
     device = device_of(job.model)
-    return Batch(job.batch.images[list(rows)].to(device), job.batch.targets[list(rows)].to(device))
+    region = None if job.batch.region is None else job.batch.region[list(rows)].to(device)
+    return Batch(job.batch.images[list(rows)].to(device), job.batch.targets[list(rows)].to(device), region)
 
 
 def outcome_rows(job: Job, budget: Budget, held: Measured, *, clean: Tensor, at: tuple[Cost, Tensor]) -> list[Outcome]:

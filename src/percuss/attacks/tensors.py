@@ -39,8 +39,9 @@ def attack(
         targets: class indices ``[N]``, or 0/1 labels ``[N, K]``.
         budget: a Budget or its text, ``linf=2/255``.
         seed: decides all randomness, with the position of each image.
-        settings: of the attack; ``batch_size``, ``pixels`` (native range, 8 bit by default) and ``allow_code`` (let
-            ``factory:`` import the code it names) are taken out first.
+        settings: of the attack; ``batch_size``, ``pixels`` (native range, 8 bit by default), ``region`` (bool
+            ``[H, W]`` or ``[N, H, W]``: only there pixels may change) and ``allow_code`` (let ``factory:`` import the
+            code it names) are taken out first.
 
     Images that are wrong from the start come back as they are; so do those that an attack not of Percuss changes
     beyond the budget, with a warning.
@@ -51,7 +52,9 @@ def attack(
     one = parse_budget(budget) if isinstance(budget, str) else budget
     pixels = settings.pop("pixels", PixelRange())
     size, allowed = settings.pop("batch_size", 32), settings.pop("allow_code", False)
+    region = settings.pop("region", None)
     judged, batch = ready(model, images, targets, pixels=pixels)
+    batch.region = None if region is None else _region(region, images)
     found = catalogue.function("attacks", name, allow_code=allowed) if isinstance(name, str) else adopt(name)
     swept = run_attack(found, judged, batch, [one], seed=seed, batch_size=size, settings=settings)
     for note in swept.notes if isinstance(found, Foreign) else ():
@@ -88,6 +91,21 @@ def _check_images(images: Tensor, targets: Tensor) -> None:
     if not isinstance(targets, Tensor) or targets.dim() not in (1, 2) or len(targets) != len(images):
         told = str(tuple(targets.shape)) if isinstance(targets, Tensor) else type(targets).__name__
         raise _unfit("targets", told, f"a tensor [{len(images)}] of class indices, or [{len(images)}, K] of 0/1 labels")
+
+
+def _region(region: Tensor, images: Tensor) -> Tensor:
+    """A region for each image, bool ``[N, H, W]`` on the CPU; DataError where it does not fit the images."""
+    wanted = (len(images), *images.shape[2:])
+    fits = isinstance(region, Tensor) and region.dtype == torch.bool and tuple(region.shape) in (wanted, wanted[1:])
+    if not fits:
+        told = f"{region.dtype} {tuple(region.shape)}" if isinstance(region, Tensor) else type(region).__name__
+        raise DataError(
+            "the region cannot be used",
+            value=told,
+            allowed=f"a bool tensor {wanted[1:]} for all images, or {wanted}",
+            next_step="compare a mask with a number, for instance mask > 0",
+        )
+    return region.detach().cpu().expand(wanted).clone()
 
 
 def _check_targets(targets: Tensor, model: Model) -> None:

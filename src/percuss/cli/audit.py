@@ -62,6 +62,12 @@ def audit(  # noqa: PLR0913
     steps: Annotated[int | None, Option(help="Steps of the attacks that take steps.")] = None,
     restarts: Annotated[int | None, Option(help="Runs from fresh starts for images not yet flipped.")] = None,
     confidence: Annotated[float | None, Option(help="Least probability the wrong decision must reach.")] = None,
+    rounding: Annotated[
+        str | None, Option(help="native: attacks search among images as they can be stored. Default none.")
+    ] = None,
+    region: Annotated[
+        str | None, Option(help="Where pixels may change: mask (of the set), tissue, or the file of a mask.")
+    ] = None,
     weights: Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")] = None,
     pretrained: Annotated[bool, Option("--pretrained", help="Load the network's own pretrained weights.")] = False,
     allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
@@ -110,6 +116,8 @@ def audit(  # noqa: PLR0913
         "steps": steps,
         "restarts": restarts,
         "confidence": confidence,
+        "rounding": rounding,
+        "region": region,
         "weights": "pretrained" if pretrained else weights,
         "allow_code": allow_code,
         "grey_inside": grey_inside,

@@ -154,11 +154,13 @@ def threat_model(plan: AuditPlan) -> dict[str, str]:
     if any("target" in plan.attack_settings(name) for name in plan.attacks):
         aim = "a chosen wrong decision (targeted)"
     sure = f", with a probability of at least {plan.confidence:g}" if plan.confidence else ""
+    where = f" inside the region {plan.region}" if plan.region else ""
+    depth = "its native depth" + (", among which the attacks search" if plan.rounding == "native" else "")
     return {
         "goal": aim + sure,
         "knowledge": "none: changes are random" if set(plan.attacks) <= CONTROLS else WHITE_BOX,
-        "capability": f"changes pixels of the image within {', '.join(plan.budgets)}",
-        "judged": "on the image in full precision, and as stored in its native depth",
+        "capability": f"changes pixels of the image{where} within {', '.join(plan.budgets)}",
+        "judged": f"on the image in full precision, and as stored in {depth}",
         "scope": "evasion when the model is used (NIST AI 100-2 evasion; MITRE ATLAS AML.T0043)",
     }
 

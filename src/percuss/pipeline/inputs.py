@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from percuss.core.errors import BudgetError, DataError, ModelError
 from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors
 from percuss.core.model import Model
 from percuss.data.one_label import OneLabel
-from percuss.data.region import Region
+from percuss.data.region import Region, open_region
 from percuss.data.spec import load_data
 from percuss.models.one_label import one_label
 from percuss.models.spec import load_model
@@ -57,7 +57,8 @@ def open_images(plan: AuditPlan, data: ImageSet | None) -> Chosen:
     if not len(images):
         raise DataError("the set has no images", value=plan.data, next_step="look at the folder or table and --split")
     ids = images.ids if plan.limit is None else images.spread(plan.limit)
-    return _usual(images, None if split == "all" else split, ids)
+    found = _usual(images, None if split == "all" else split, ids)
+    return replace(found, region=open_region(plan.region)) if plan.region is not None else found
 
 
 def _usual(images: ImageSet, split: str | None, ids: tuple[str, ...]) -> Chosen:

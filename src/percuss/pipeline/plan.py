@@ -36,6 +36,8 @@ class AuditPlan(BaseModel):
         budgets: texts of one size each (``linf=2/255``).
         steps, restarts, confidence, effort: for every attack that knows them; None leaves its own default.
         label: of several labels the one that is judged alone; None for all, of which any may flip.
+        rounding: ``native``: attacks search among images at native levels.
+        region: ``mask``, ``tissue`` or the file of a mask: only pixels there may change.
         limit: at most so many images, each class with its share.
         weights: None, ``pretrained`` or a file.
         checks: how much is spent on checks of masked gradients (``attacks.alarms``): ``off``, or an effort.
@@ -57,6 +59,8 @@ class AuditPlan(BaseModel):
     confidence: float | None = None
     checks: Literal["off", "quick", "standard", "thorough"] = "quick"
     label: str | None = None
+    rounding: Literal["none", "native"] | None = None
+    region: str | None = None
     limit: int | None = None
     seed: int = 0
     batch_size: int = 32
@@ -80,7 +84,8 @@ class AuditPlan(BaseModel):
             found.setdefault("steps", self.steps)
         if self.effort is not None and "effort" in known:
             found.setdefault("effort", self.effort)
-        for key, value in (("restarts", self.restarts), ("confidence", self.confidence)):
+        shared = {"restarts": self.restarts, "confidence": self.confidence, "rounding": self.rounding}
+        for key, value in shared.items():
             if value is not None:
                 found.setdefault(key, value)
         return found

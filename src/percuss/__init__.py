@@ -30,6 +30,7 @@ _HOMES = {
     "Run": "percuss.pipeline.run",
     "smallest": "percuss.attacks.smallest:smallest_change",
     "transfer": "percuss.pipeline.transfer",
+    "triage": "percuss.pipeline.triage",
     "universal": "percuss.pipeline.universal",
 }
 

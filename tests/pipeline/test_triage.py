@@ -116,9 +116,9 @@ def test_labels_are_not_asked(done, divided, audited, judged):
 
 
 def _work(images, run, model):
-    chosen = module.open_images(module.plan_of(module.RunFolder.existing(run.path), None, model, {}), images)
-    plan = module.plan_of(module.RunFolder.existing(run.path), None, model, {})
-    return module.Work(plan, chosen, model, torch.device("cpu"), module.RunFolder.existing(run.path))
+    folder = module.RunFolder.existing(run.path)
+    plan = module.plan_of(folder, data=None, model=model, options={})
+    return module.Work(plan, module.open_images(plan, images), model, torch.device("cpu"), folder)
 
 
 def _labelled(batch, label):

@@ -123,22 +123,10 @@ def triage(judged: Scored, calibration: Scored, share: float, *, seed: int = 0) 
         CONFIDENCE: (judged.log_odds, calibration.log_odds),
     }
     areas = {name: _areas(scores, judged.wrong, clusters) for name, (scores, _) in pairs.items()}
-    rules, kept = {}, {}
-    for name, (scores, others) in pairs.items():
-        limit = threshold_for(others, share)
-        kept[name] = ~at_or_below(scores, limit)
-        shown = float(expit(limit)) if limit is not None and name == CONFIDENCE else limit
-        rules[name] = Rule(
-            name=name,
-            threshold=shown,
-            calibrated=float(at_or_below(others, limit).mean()),
-            coverage=proportion(kept[name], clusters),
-            kept=proportion(right, clusters, kept[name]),
-            deferred=proportion(right, clusters, ~kept[name]),
-            gain=_difference(right, (kept[name], np.ones_like(right)), clusters),
-            aurc=_interval(*areas[name], clusters),
-            curve=_thinned(RiskCoverage(scores, judged.wrong)),
-        )
+    rules = {
+        name: _rule(name, (scores, others), judged.wrong, share=share, clusters=clusters, areas=areas[name])
+        for name, (scores, others) in pairs.items()
+    }
     (one, ones), (two, twos) = areas[SENSITIVITY], areas[CONFIDENCE]
     difference = _interval(two - one, twos - ones, clusters)
     more, answer = _answer(difference, int(judged.wrong.sum()))
@@ -150,13 +138,43 @@ def triage(judged: Scored, calibration: Scored, share: float, *, seed: int = 0) 
         aurc_random=float(judged.wrong.mean()),
         aurc_best=RiskCoverage(right.astype(np.float64), judged.wrong).area(),
         aurc_difference=difference,
-        kept_difference=_difference(right, (kept[SENSITIVITY], kept[CONFIDENCE]), clusters),
+        kept_difference=_difference(right, tuple(_kept(*pair, share) for pair in pairs.values()), clusters),
         rank_correlation=_spearman(judged.sensitivity, judged.log_odds),
         n=len(right),
         n_errors=int(judged.wrong.sum()),
         n_censored=int(np.isinf(judged.sensitivity).sum()),
         more=more,
         answer=answer,
+    )
+
+
+def _kept(scores: Floats, others: Floats, share: float) -> Flags:
+    return ~at_or_below(scores, threshold_for(others, share))
+
+
+def _rule(
+    name: str,
+    pair: tuple[Floats, Floats],
+    wrong: Flags,
+    *,
+    share: float,
+    clusters: Clusters,
+    areas: tuple[float, Floats],
+) -> Rule:
+    """One rule: threshold from the second scores of the pair, applied to the first."""
+    scores, others = pair
+    limit, kept, right = threshold_for(others, share), _kept(*pair, share), ~wrong
+    shown = float(expit(limit)) if limit is not None and name == CONFIDENCE else limit
+    return Rule(
+        name=name,
+        threshold=shown,
+        calibrated=float(at_or_below(others, limit).mean()),
+        coverage=proportion(kept, clusters),
+        kept=proportion(right, clusters, kept),
+        deferred=proportion(right, clusters, ~kept),
+        gain=_difference(right, (kept, np.ones_like(right)), clusters),
+        aurc=_interval(*areas, clusters),
+        curve=_thinned(RiskCoverage(scores, wrong)),
     )
 
 
@@ -208,7 +226,7 @@ def _interval(value: float, draws: Floats, clusters: Clusters) -> Interval:
     return Interval(value=value, low=float(low), high=float(high), n=n, method=f"{name}, {len(kept)} draws")
 
 
-def _difference(right: Flags, sides: tuple[Flags, Flags], clusters: Clusters) -> Interval:
+def _difference(right: Flags, sides: tuple[Flags, ...], clusters: Clusters) -> Interval:
     """Share of right images among one side's minus the other's, the two overlapping as they do."""
     if not all(side.any() for side in sides):
         return Interval(value=None, low=None, high=None, n=0, method="undefined: no image kept")

@@ -145,7 +145,7 @@ def survive(
     folder = RunFolder.existing(path)
     if not folder.finished:
         raise RunError("the run is not finished", value=path, next_step="give its percuss audit command again")
-    plan = plan_of(folder, data, model, options)
+    plan = plan_of(folder, data=data, model=model, options=options)
     with environment.threads(plan.threads):
         chosen = open_images(plan, data if isinstance(data, ImageSet) else None)
         judged = open_model(plan, None if isinstance(model, str) else model, chosen)
@@ -164,7 +164,7 @@ def survive(
     return Run(path)
 
 
-def plan_of(folder: RunFolder, data: object, model: object, options: dict[str, Any]) -> AuditPlan:
+def plan_of(folder: RunFolder, *, data: object, model: object, options: dict[str, Any]) -> AuditPlan:
     """The run's plan, with what stands for parts of it now."""
     try:
         plan = AuditPlan.model_validate(tomllib.loads((folder.path / "plan.toml").read_text(encoding="utf-8")))

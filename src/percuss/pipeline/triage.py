@@ -28,7 +28,7 @@ from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
 from percuss.pipeline.triage_files import TABLE, Setup, Triaged, write_files
-from percuss.pipeline.triage_search import COLUMNS, Probe, make_probe, sensitivity_rows
+from percuss.pipeline.triage_search import COLUMNS, Probe, SearchOptions, make_probe, sensitivity_rows
 from percuss.store.folder import RunFolder, identity_hash
 
 #: Splits that make no calibration: the model knows these images.
@@ -47,18 +47,13 @@ class _Sets:
         return self.judged is self.calibration
 
 
-def triage(  # noqa: PLR0913
+def triage(
     run: Path | str,
     *,
     share: float = 0.2,
     calibrate: str | ImageSet = "val",
     data: ImageSet | str | None = None,
     model: Model | nn.Module | str | None = None,
-    norm: str | None = None,
-    sizes: str | None = None,
-    attack: str = "curve",
-    effort: str | None = None,
-    limit: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Triaged:
@@ -70,10 +65,9 @@ def triage(  # noqa: PLR0913
         calibrate: split on which the thresholds are chosen, or a set of images. The run's own split chooses them on
             the judged images, as Joel et al. (2022) did, with a finding.
         data, model: instead of the plan's, where they were given in Python or have moved; they must be the same.
-        norm, sizes, attack, effort: of the search (``triage_search.make_probe``).
-        limit: at most so many calibration images, each class with its share.
         progress: told what happens.
-        options: ``weights``, ``allow_code``, ``device``, ``batch_size``, ``threads``, instead of the plan's.
+        options: of ``SearchOptions`` (``norm``, ``sizes``, ``attack``, ``effort``, ``limit``), and ``weights``,
+            ``allow_code``, ``device``, ``batch_size``, ``threads``, instead of the plan's.
 
     The sensitivity of an image is the smallest change found that alters the model's own decision on it, for images
     that are right and wrong alike, by one search for all: it needs no labels. Labels serve to count accuracy only.
@@ -84,17 +78,19 @@ def triage(  # noqa: PLR0913
             shares images with the judged ones. UsageError: a share out of range, a single size.
     """
     say, path = progress or Progress(), Path(run)
+    own = {name: options.pop(name) for name in SearchOptions.__dataclass_fields__ if name in options}
+    wanted = SearchOptions(**own)
     threshold_for(np.ones(1), share)  # refused before anything is computed
     folder = RunFolder.existing(path)
     if not folder.finished:
         raise RunError("the run is not finished", value=path, next_step="give its percuss audit command again")
-    plan = plan_of(folder, data, model, options)
+    plan = plan_of(folder, data=data, model=model, options=options)
     with environment.threads(plan.threads):
-        sets = _open(plan, data if isinstance(data, ImageSet) else None, calibrate, limit)
+        sets = _open(plan, data if isinstance(data, ImageSet) else None, calibrate, wanted.limit)
         ready = open_model(plan, None if isinstance(model, str) else model, sets.judged)
         ready = ready.to(environment.pick_device(plan.device))
         check_same(folder, images=data_fingerprint(sets.judged), model=ready.fingerprint())
-        probe = make_probe(plan, sets.judged, norm=norm, sizes=sizes, attack=attack, effort=effort)
+        probe = make_probe(plan, sets.judged, wanted)
         folder = RunFolder.start(path, folder.manifest["identity"])
         try:
             work = Work(plan, sets.judged, ready, device_of(ready), folder)

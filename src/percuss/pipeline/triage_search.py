@@ -20,7 +20,7 @@ from percuss.core.errors import UsageError, nearest
 from percuss.core.images import Task, Tensors
 from percuss.core.model import Model, confidence, decide, is_right, wide_logits
 from percuss.core.outcome import Outcome
-from percuss.pipeline.inputs import Chosen
+from percuss.pipeline.inputs import Chosen, check_sizes
 from percuss.pipeline.parts import Work, clean_logits, texts
 from percuss.pipeline.plan import AuditPlan
 
@@ -39,27 +39,37 @@ class Probe:
     sizes: tuple[Budget, ...]
 
 
-def make_probe(
-    plan: AuditPlan, chosen: Chosen, *, norm: str | None, sizes: str | None, attack: str, effort: str | None
-) -> Probe:
-    """The search for a run.
+@dataclass(frozen=True)
+class SearchOptions:
+    """What is asked of the search.
 
-    Args:
-        plan: of the run; its norms and largest sizes are the default, its steps hold for attacks that take steps.
-        chosen: the run's images.
+    Attributes:
         norm: None for the first norm of the run that has sizes.
         sizes: ``FROM:TO:NUMBER`` or a list, as in a budget; None for 33 in equal ratios up to the run's largest.
         attack, effort: ``curve`` searches all sizes at once; any other attack is bisected.
+        limit: at most so many calibration images, each class with its share.
+    """
+
+    norm: str | None = None
+    sizes: str | None = None
+    attack: str = "curve"
+    effort: str | None = None
+    limit: int | None = None
+
+
+def make_probe(plan: AuditPlan, chosen: Chosen, wanted: SearchOptions) -> Probe:
+    """The search for a run: its norms and largest sizes are the default.
 
     Raises:
         PercussError: a norm, size, attack or effort that cannot be used; a single size.
     """
-    name = _norm(plan, norm)
-    if sizes is None:
+    name = _norm(plan, wanted.norm)
+    if wanted.sizes is None:
         budgets = _usual(plan, chosen, name)
     else:
-        budgets = parse_budgets(f"{name}={sizes}")
+        budgets = parse_budgets(f"{name}={wanted.sizes}")
         budgets.sort(key=lambda budget: budget.eps(chosen.shape, chosen.pixels))
+    check_sizes({name: budgets}, chosen)
     if len(budgets) < 2:
         raise UsageError(
             "a single size cannot tell which images are more sensitive",
@@ -67,6 +77,7 @@ def make_probe(
             allowed="two sizes or more",
             next_step="give --sizes FROM:TO:NUMBER, for instance 0.1/255:8/255:24",
         )
+    attack, effort = wanted.attack, wanted.effort
     aimed = plan.model_copy(update={"effort": effort, "settings": {}, "restarts": None, "confidence": None})
     settings = aimed.attack_settings(attack)
     if effort is not None and "effort" not in settings:
@@ -95,9 +106,9 @@ def _usual(plan: AuditPlan, chosen: Chosen, norm: Norm) -> list[Budget]:
             f"the run has no sizes under {norm}", value=", ".join(plan.budgets), next_step="give --sizes too"
         )
     top, least = max(found), 1 / math.prod(chosen.shape[1:]) if norm is Norm.L0 else 0.0
-    texts_ = dict.fromkeys(f"{max(top * _SPAN ** (i / (_COUNT - 1) - 1), least):.9g}" for i in range(_COUNT))
+    written = dict.fromkeys(f"{max(top * _SPAN ** (i / (_COUNT - 1) - 1), least):.9g}" for i in range(_COUNT))
     unit = "share" if norm is Norm.L0 else "unit"
-    return [Budget(norm, float(text), unit, f"{norm}={text}") for text in texts_]
+    return [Budget(norm, float(text), unit, f"{norm}={text}") for text in written]
 
 
 def sensitivity_rows(work: Work, batch: Tensors, probe: Probe) -> pd.DataFrame:

@@ -9,10 +9,14 @@ from torch import nn
 from percuss.core.errors import ModelError
 from percuss.models.checkpoint import save_model
 from percuss.models.pretrained import downloading
+from percuss.models.soft_attention import with_soft_attention
 from percuss.models.spec import SOURCES, load_model
 from percuss.testing.models import check_source
 
-NETWORK = {"timm": "resnet10t", "torchvision": "shufflenet_v2_x0_5", "factory": "contract_net:small"}
+NETWORK = {
+    "timm": "resnet10t", "torchvision": "shufflenet_v2_x0_5", "factory": "contract_net:small",
+    "percuss": "soft_attention?network=resnet10t",
+}  # fmt: skip
 FACTORY = """
 from torch import nn
 def small(classes, channels):
@@ -38,7 +42,13 @@ def raw_factory(classes):
     return small(classes, 3), (0.0,) * 3, (1.0,) * 3
 
 
-RAW = {"timm": raw_timm, "torchvision": raw_torchvision, "factory": raw_factory}
+def raw_percuss(classes):
+    network = timm.create_model("resnet10t", num_classes=0)
+    found = with_soft_attention(network, classes, images=torch.zeros(1, 3, 64, 64))
+    return found, network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+
+
+RAW = {"timm": raw_timm, "torchvision": raw_torchvision, "factory": raw_factory, "percuss": raw_percuss}
 
 
 @pytest.fixture(autouse=True)

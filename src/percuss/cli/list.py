@@ -15,6 +15,8 @@ MODELS = {
     "FOLDER": "a folder that percuss train wrote",
     "timm:NAME": "a network of timm, for instance timm:resnet18",
     "torchvision:NAME": "a network of torchvision, for instance torchvision:densenet121",
+    "percuss:NAME": "a network of ours: percuss:vgg16_joel, percuss:soft_attention?network=resnet50&form=fixed",
+    "sharpened:SPEC": "one of the others behind the sharpening of X-rays, for instance sharpened:timm:resnet50",
     "factory:MODULE:FUNCTION": "your own code that returns a network; needs --allow-code",
 }
 

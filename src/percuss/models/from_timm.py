@@ -43,12 +43,12 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
         classes,
         1 if options.grey_inside else channels,
         size,
-        options.mean or _per_channel(own["mean"], inner),
-        options.std or _per_channel(own["std"], inner),
+        options.mean or per_channel(own["mean"], inner),
+        options.std or per_channel(own["std"], inner),
         options.weights_name,
     )
 
 
-def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """The configuration's colour values, or their mean for any other number of channels."""
     return tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels

@@ -12,26 +12,30 @@ from torch import nn
 
 from percuss.core.errors import ModelError, nearest
 from percuss.core.model import Model, ModelInfo
-from percuss.models import from_factory, from_timm, from_torchvision
+from percuss.models import from_factory, from_percuss, from_timm, from_torchvision
 from percuss.models.checkpoint import read_record
 from percuss.models.from_module import describe
 from percuss.models.options import Options
+from percuss.models.sharpening import sharpened
 from percuss.models.weights import fill, read_weights
 
 Build = Callable[[str, Options], tuple[nn.Module, ModelInfo]]
 SOURCES: dict[str, Build] = {
     "timm": from_timm.build,
     "torchvision": from_torchvision.build,
+    "percuss": from_percuss.build,
     "factory": from_factory.build,
 }
+#: Before any other spec: the network stands behind the sharpening of X-rays.
+SHARPENED = "sharpened"
 
 
 def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = None, **options: Any) -> Model:
     """A model that takes images in [0, 1] and gives logits, callable on tensors ``[N, C, H, W]``.
 
     Args:
-        spec: ``timm:NAME``, ``torchvision:NAME``, ``factory:MODULE:FUNCTION``, a folder that ``percuss train``
-            wrote, or a ``torch.nn.Module`` that returns logits.
+        spec: ``timm:NAME``, ``torchvision:NAME``, ``percuss:NAME``, ``factory:MODULE:FUNCTION``, one of these behind
+            ``sharpened:``, a folder that ``percuss train`` wrote, or a ``torch.nn.Module`` that returns logits.
         classes: class names in output order; a folder knows its own.
         task: ``classify`` (default) or ``multilabel``.
         channels: channels of the images (3 by default).
@@ -63,12 +67,18 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
 
 
 def names(match: str = "") -> list[str]:
-    """Specs of every timm and torchvision classifier that hold the text ``match``."""
+    """Specs of every classifier of timm, torchvision and Percuss that hold the text ``match``."""
     import timm
 
     found = [f"timm:{name}" for name in timm.list_models()]
     found += [f"torchvision:{name}" for name in from_torchvision.names()]
+    found += [f"percuss:{name}" for name in from_percuss.OWN]
     return [name for name in found if match.lower() in name.lower()]
+
+
+def takes_size(spec: str) -> bool:
+    """Whether a new network is built for the size of its images (``size=`` of ``load_model``) where that matters."""
+    return spec.removeprefix(f"{SHARPENED}:").startswith(("timm:", "percuss:"))
 
 
 def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
@@ -77,13 +87,16 @@ def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
         raise ModelError(
             "there is no such model folder",
             value=spec,
-            allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, factory:MODULE:FUNCTION",
+            allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, percuss:NAME, "
+            "factory:MODULE:FUNCTION",
         )
+    if source == SHARPENED:
+        return sharpened(*_build(name, options))
     if source not in SOURCES:
         raise ModelError(
             "unknown source of models",
             value=source,
-            allowed=nearest(source, SOURCES),
+            allowed=nearest(source, [*SOURCES, SHARPENED]),
             next_step="percuss list models shows them",
         )
     return SOURCES[source](name, options)

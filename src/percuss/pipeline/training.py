@@ -23,7 +23,7 @@ from percuss.defend.resume import LAST
 from percuss.defend.settings import TrainSettings
 from percuss.defend.training import TrainData, TrainResult, fit, scores
 from percuss.models.checkpoint import save_model
-from percuss.models.spec import anew, load_model
+from percuss.models.spec import anew, load_model, takes_size
 from percuss.pipeline import environment
 from percuss.pipeline.hardening import DefencePlan, check_start, defence, defence_record
 from percuss.pipeline.inputs import match
@@ -164,7 +164,7 @@ def _model(plan: TrainPlan, division: Division, images: Tensors) -> Model:
     options: dict[str, Any] = {"classes": division.images.classes}
     if not Path(plan.model).is_dir():
         options |= {"task": division.images.task, "channels": images.images.shape[1]}
-    if plan.model.startswith("timm:"):
+    if takes_size(plan.model):
         options["size"] = tuple(images.images.shape[2:])
     with torch.random.fork_rng(devices=[]):
         # The same seed begins with the same random weights.

@@ -31,7 +31,7 @@ def test_json_is_the_record_alone(train, tmp_path):
 
 def test_wrong_options_end_with_what_is_allowed(train, tmp_path):
     for more, words in (
-        (("--optimiser", "adam"), "the option optimiser cannot be used: adam"),
+        (("--optimiser", "lion"), "the option optimiser cannot be used: lion"),
         (("--epochs", "0"), "the option epochs cannot be used: 0"),
         (("--pretrained", "--weights", "w.pt"), "exclude each other"),
         (("--repeats", "2"), "repeats need folds"),

@@ -12,7 +12,7 @@ from percuss.core.model import Model, ModelInfo
 from percuss.defend.flips import flips
 from percuss.defend.resume import LAST
 from percuss.defend.settings import LEARNING_RATES, make_settings
-from percuss.defend.stepping import make_loss, rate_factor
+from percuss.defend.stepping import make_loss, make_optimiser, rate_factor
 from percuss.defend.training import TrainData, _batches, fit, scores
 from percuss.pipeline.progress import Progress
 
@@ -172,12 +172,27 @@ def test_images_must_be_there_and_of_one_shape(tmp_path):
 def test_settings_refuse_what_has_no_meaning():
     with pytest.raises(UsageError, match=r"unknown option: epoch\. Allowed: epochs"):
         make_settings(epoch=3)
-    with pytest.raises(UsageError, match="the option optimiser cannot be used: adam"):
-        make_settings(optimiser="adam")
+    with pytest.raises(UsageError, match="the option optimiser cannot be used: lion"):
+        make_settings(optimiser="lion")
     with pytest.raises(UsageError, match="the option lr cannot be used: -1"):
         make_settings(lr=-1)
     with pytest.raises(UsageError, match="the option epochs cannot be used: 0"):
         make_settings(epochs=0)
+    with pytest.raises(UsageError, match=r"the option epsilon cannot be used: 0\.1.*--optimiser adamw or adam"):
+        make_settings(optimiser="sgd", epsilon=0.1)
+    with pytest.raises(UsageError, match=r"the option momentum cannot be used: 0.*only with --optimiser sgd"):
+        make_settings(momentum=0)
+
+
+def test_optimisers_take_the_epsilon_and_momentum_of_the_papers():
+    weights = [torch.nn.Parameter(torch.ones(2))]
+    adam = make_optimiser(weights, make_settings(optimiser="adam", lr=0.01, epsilon=0.1))
+    assert type(adam) is torch.optim.Adam and (adam.defaults["eps"], adam.defaults["lr"]) == (0.1, 0.01)
+    assert make_optimiser(weights, make_settings()).defaults["eps"] == 1e-8
+    plain, usual = (make_optimiser(weights, make_settings(optimiser="sgd", momentum=m)) for m in (0, None))
+    assert (plain.defaults["momentum"], plain.defaults["nesterov"]) == (0, False)
+    assert (usual.defaults["momentum"], usual.defaults["nesterov"]) == (0.9, True)
+    assert len({make_settings(**{k: v}).identity() for k, v in (("epsilon", 0.1), ("epsilon", None))}) == 2
 
 
 def test_identity_is_what_decides_the_weights():

@@ -6,14 +6,16 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from percuss.core.errors import UsageError, nearest
 
 #: Learning rates that usually work, by optimiser.
-LEARNING_RATES = {"adamw": 1e-3, "sgd": 0.05, "adadelta": 1.0}
+LEARNING_RATES = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.05, "adadelta": 1.0}
 #: What changes where and how fast a training runs, not what it is asked for.
 _PLACE = {"device", "devices", "threads"}
+#: Settings that only some optimisers have; left alone they are no part of a training's identity.
+_OWN = {"epsilon": ("adamw", "adam"), "momentum": ("sgd",)}
 
 
 class TrainSettings(BaseModel):
@@ -22,8 +24,10 @@ class TrainSettings(BaseModel):
     Attributes:
         epochs: at most so many passes over the training images.
         batch_size: images per step, over all devices together.
-        optimiser: ``adamw``, ``sgd`` (Nesterov momentum 0.9) or ``adadelta``.
+        optimiser: ``adamw``, ``adam``, ``sgd`` (Nesterov momentum 0.9) or ``adadelta``.
         lr: learning rate; None takes that of ``LEARNING_RATES``.
+        epsilon: term that keeps Adam's and AdamW's division from zero; None means 1e-8.
+        momentum: of SGD, Nesterov's; 0 for none, None means 0.9.
         weight_decay: decay of the weights, as the optimiser means it.
         schedule: ``none``, ``cosine`` (down to 0) or ``step`` (a tenth after 60 % and again after 85 %).
         warmup: epochs over which the learning rate rises from 0; at most half of all epochs.
@@ -40,8 +44,10 @@ class TrainSettings(BaseModel):
 
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=64, ge=1)
-    optimiser: Literal["adamw", "sgd", "adadelta"] = "adamw"
+    optimiser: Literal["adamw", "adam", "sgd", "adadelta"] = "adamw"
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    momentum: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     schedule: Literal["none", "cosine", "step"] = "cosine"
     warmup: float = Field(default=1.0, ge=0, allow_inf_nan=False)
@@ -54,6 +60,14 @@ class TrainSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     threads: int | None = Field(default=None, ge=1)
 
+    @field_validator("epsilon", "momentum")
+    @classmethod
+    def _fits(cls, value: float | None, info: ValidationInfo) -> float | None:
+        owners = _OWN[str(info.field_name)]
+        if value is not None and info.data.get("optimiser", owners[0]) not in owners:
+            raise ValueError(f"only with --optimiser {' or '.join(owners)}")
+        return value
+
     @property
     def rate(self) -> float:
         """The learning rate at its highest."""
@@ -61,7 +75,8 @@ class TrainSettings(BaseModel):
 
     def identity(self) -> str:
         """SHA-256 (hex) of what decides the weights; device, devices and threads do not count."""
-        told = self.model_dump(mode="json", exclude=_PLACE) | {"lr": self.rate}
+        told = self.model_dump(mode="json", exclude=_PLACE | {name for name in _OWN if getattr(self, name) is None})
+        told |= {"lr": self.rate}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

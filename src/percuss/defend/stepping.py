@@ -15,10 +15,12 @@ def make_optimiser(weights: list[nn.Parameter], settings: TrainSettings) -> torc
     """The optimiser of the settings over the weights to train."""
     rate, decay = settings.rate, settings.weight_decay
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True)
+        momentum = 0.9 if settings.momentum is None else settings.momentum
+        return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0)
     if settings.optimiser == "adadelta":
         return torch.optim.Adadelta(weights, lr=rate, weight_decay=decay)
-    return torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
+    kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
+    return kind(weights, lr=rate, weight_decay=decay, eps=settings.epsilon or 1e-8)
 
 
 class ClassLoss(nn.Module):

@@ -10,6 +10,7 @@ from percuss.cli.audit import audit
 from percuss.cli.compare import compare
 from percuss.cli.demo import demo
 from percuss.cli.exits import guarded
+from percuss.cli.explain import explain
 from percuss.cli.harden import harden
 from percuss.cli.list import list_
 from percuss.cli.report import report
@@ -50,6 +51,7 @@ app.command("train")(guarded(train))
 app.command("harden")(guarded(harden))
 app.command("audit")(guarded(audit))
 app.command("survive")(guarded(survive))
+app.command("explain")(guarded(explain))
 app.command("compare")(guarded(compare))
 app.command("transfer")(guarded(transfer))
 app.command("triage")(guarded(triage))

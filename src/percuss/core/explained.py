@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from percuss.core.results import Interval
 
 Floats = NDArray[np.floating[Any]]
 
@@ -35,12 +37,44 @@ class Landscape:
 
 @dataclass(frozen=True)
 class Dots:
-    """Points of one kind in a plane, ``[N, 2]``: ``style`` is a colour of the style sheet (a0 to a5), ``open`` draws
-    rings instead of discs, ``tips`` say each point in words.
+    """Points of one kind in a plane, ``[N, 2]``: ``style`` is a colour of the style sheet (a0 to a5), ``shape`` is
+    disc, ring or cross, ``tips`` say each point in words.
     """
 
     name: str
     style: str
     places: Floats
     tips: tuple[str, ...]
-    open: bool = False
+    shape: Literal["disc", "ring", "cross"] = "disc"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far maps move, of one kind of map and one measure: mean over images, each with its interval.
+
+    Attributes:
+        kind: ``saliency`` or ``gradcam``.
+        measure: ``rank``, ``overlap`` or ``shift``.
+        attack: clean map against the attacked image's.
+        noise: clean map against that of the same image with noise of the attack's size.
+        difference: attack less noise, paired by image.
+    """
+
+    kind: str
+    measure: str
+    attack: Interval
+    noise: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class MapCase:
+    """One image with its maps: pixels ``[C, H, W]`` in [0, 1], and per kind the maps ``[H, W]`` before the attack,
+    after it, and under noise of its size.
+    """
+
+    id: str
+    title: str
+    clean: NDArray[Any]
+    attacked: NDArray[Any]
+    maps: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]

@@ -61,4 +61,5 @@ def _flat(values: Any, count: int, name: str) -> Tensor:
         values = values.mean((2, 3))
     elif values.dim() == 3:
         values = values.mean(1)
-    return values.detach().float().cpu()
+    found: Tensor = values.detach().float().cpu()
+    return found

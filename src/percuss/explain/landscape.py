@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -188,7 +189,7 @@ def landscape(
     def way() -> list[float]:
         return [loss_at(model, origin + step, images, targets=targets) for step in plane.way]
 
-    loss = [ask(number, lambda height=height: line(height)) for number, height in enumerate(up.tolist())]
+    loss = [ask(number, partial(line, height)) for number, height in enumerate(up.tolist())]
     path_loss = ask(points, way) if len(plane.path) else []
     return Landscape(
         plane.kind, across.numpy(), up.numpy(), np.array(loss), plane.path.numpy(), np.array(path_loss), plane.shares

@@ -22,7 +22,8 @@ def named_layer(model: Model, name: str) -> nn.Module:
     known = {key: part for key, part in model.network.named_modules() if key}
     if name not in known:
         raise ModelError("the network has no such layer", value=name, allowed=nearest(name, known))
-    return known[name]
+    part: nn.Module = known[name]
+    return part
 
 
 def watched(model: Model, image: Tensor, hook: Hook) -> None:

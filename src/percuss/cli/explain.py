@@ -1,0 +1,80 @@
+"""percuss explain: what the model looks at before and after the attacks of a finished audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Option = typer.Option
+
+
+def explain(  # noqa: PLR0913
+    run: Annotated[Path, typer.Argument(help="Run folder of percuss audit.")],
+    *,
+    what: Annotated[
+        list[str] | None,
+        Option(help="saliency, gradcam, umap, landscape, by commas or repeated. Default all that the model has."),
+    ] = None,
+    images: Annotated[int, Option(min=1, help="Flipped images whose maps are compared.")] = 16,
+    norm: Annotated[
+        str | None, Option(help="Whose attacked images to take. Default the first norm with flips.")
+    ] = None,
+    method: Annotated[str, Option(help="Of saliency: gradient or integrated_gradients.")] = "gradient",
+    layer: Annotated[str | None, Option(help="Layer of Grad-CAM. Default the last spatial one.")] = None,
+    features: Annotated[
+        str | None, Option(help="Layer whose output goes into the plane. Default what the classifier is given.")
+    ] = None,
+    checkpoints: Annotated[
+        Path | None, Option(help="Folder of weights, oldest first by name. Default trajectory/ of the model folder.")
+    ] = None,
+    points: Annotated[int, Option(min=3, help="Places per side of the landscape.")] = 15,
+    samples: Annotated[int, Option(min=1, help="Clean images for the landscape's loss.")] = 128,
+    data: Annotated[str | None, Option(help="The run's images, where they have moved.")] = None,
+    model: Annotated[str | None, Option(help="The run's model, where it has moved.")] = None,
+    weights: Annotated[str | None, Option(help="The run's weights, where they have moved.")] = None,
+    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
+    device: Annotated[str | None, Option(help="auto, cpu or cuda.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")] = None,
+    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print explain.json on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Show what the model looks at before and after the attacks, where attacked images lie, and the loss around it.
+
+    Writes explain.html and explain.json into the run. Needs the extra: pip install 'percuss[explain]'. Stopped or
+    killed, the same command goes on.
+    """
+    from percuss.cli.console import talk
+    from percuss.pipeline.explain import explain_run
+
+    names = [name.strip() for text in what or () for name in text.split(",") if name.strip()]
+    done = explain_run(
+        run,
+        what=tuple(names) or None,
+        images=images,
+        norm=norm,
+        method=method,
+        layer=layer,
+        features=features,
+        checkpoints=checkpoints,
+        points=points,
+        samples=samples,
+        data=data,
+        model=model,
+        progress=talk(quiet=quiet or as_json),
+        weights=weights,
+        allow_code=allow_code or None,
+        device=device,
+        batch_size=batch_size,
+        threads=threads,
+    )
+    if as_json:
+        print(json.dumps(done.record, allow_nan=False))
+    elif not quiet:
+        for line in done.words:
+            print(line)
+        print(f"\npage: {done.page}")

@@ -51,6 +51,9 @@ def train(  # noqa: PLR0913
     folds: Annotated[int | None, Option(help="Cross-validate first with so many folds; groups kept whole.")] = None,
     repeats: Annotated[int, Option(help="Repeats of the cross-validation with other folds.")] = 1,
     threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
+    keep_weights: Annotated[
+        bool, Option("--keep-weights", help="Keep the weights of every epoch, for the landscape of percuss explain.")
+    ] = False,
     as_json: Annotated[bool, Option("--json", help="Print training.json on stdout.")] = False,
     quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
     verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
@@ -83,6 +86,7 @@ def train(  # noqa: PLR0913
         devices=devices,
         augment=augment,
         threads=threads,
+        keep_weights=keep_weights,
     )
     plan = TrainPlan(
         data=data,

@@ -13,7 +13,7 @@ from percuss.core.errors import UsageError, nearest
 #: Learning rates that usually work, by optimiser.
 LEARNING_RATES = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.05, "adadelta": 1.0}
 #: What changes where and how fast a training runs, not what it is asked for.
-_PLACE = {"device", "devices", "threads"}
+_PLACE = {"device", "devices", "threads", "keep_weights"}
 #: Settings that only some optimisers have; left alone they are no part of a training's identity.
 _OWN = {"epsilon": ("adamw", "adam"), "momentum": ("sgd",)}
 
@@ -38,6 +38,7 @@ class TrainSettings(BaseModel):
         augment: ``none``, or ``flips``: mirror images and quarter turns (not square: left-right only).
         seed: decides order, augmentation and dropout.
         threads: of the processor; None leaves them.
+        keep_weights: write the weights of every epoch into ``trajectory`` (``defend.keeping``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +60,7 @@ class TrainSettings(BaseModel):
     augment: Literal["none", "flips"] = "none"
     seed: int = Field(default=0, ge=0, lt=2**31)
     threads: int | None = Field(default=None, ge=1)
+    keep_weights: bool = False
 
     @field_validator("epsilon", "momentum")
     @classmethod
@@ -74,7 +76,7 @@ class TrainSettings(BaseModel):
         return LEARNING_RATES[self.optimiser] if self.lr is None else self.lr
 
     def identity(self) -> str:
-        """SHA-256 (hex) of what decides the weights; device, devices and threads do not count."""
+        """SHA-256 (hex) of what decides the weights; device, devices, threads and what is kept do not count."""
         told = self.model_dump(mode="json", exclude=_PLACE | {name for name in _OWN if getattr(self, name) is None})
         told |= {"lr": self.rate}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ from percuss.core.errors import ModelError
 from percuss.core.model import Model, is_right
 from percuss.core.seeds import seed_of
 from percuss.defend.flips import flips
+from percuss.defend.keeping import keep_weights
 from percuss.defend.preparing import check_data, fingerprint, make_fabric, torch_threads
 from percuss.defend.recipe import Plain, Turn, to_device
 from percuss.defend.records import Epoch, Teller, TrainData, TrainResult
@@ -155,6 +156,8 @@ def _over(state: _State, loop: _Loop) -> bool:
 
 def _run(loop: _Loop, state: _State, out: Path, identity: dict[str, str]) -> None:
     loop.fabric.barrier()
+    if not state.history:
+        _keep(loop, out, 0)
     while not _over(state, loop):
         number, begun = len(state.history), time.monotonic()
         learnt = _epoch(loop, number)
@@ -164,10 +167,16 @@ def _run(loop: _Loop, state: _State, out: Path, identity: dict[str, str]) -> Non
         if score < state.best_loss:
             state.best_epoch, state.best_loss = number + 1, score
             state.best = {name: value.detach().cpu().clone() for name, value in loop.model.state_dict().items()}
+        _keep(loop, out, number + 1)
         if loop.fabric.is_global_zero:
             write_last(out, _saved(loop, state, identity))
             loop.say.line(_told(loop, state))
         loop.fabric.barrier()
+
+
+def _keep(loop: _Loop, out: Path, epoch: int) -> None:
+    if loop.settings.keep_weights and loop.fabric.is_global_zero:
+        keep_weights(loop.model, out, epoch)
 
 
 def _saved(loop: _Loop, state: _State, identity: dict[str, str]) -> dict[str, Any]:

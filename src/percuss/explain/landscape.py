@@ -65,6 +65,7 @@ def trajectory_plane(model: Model, checkpoints: Sequence[Mapping[str, Tensor]]) 
     Args:
         model: holds theta_T, the final weights: the origin.
         checkpoints: states of the network, oldest first; at least two that differ from the model in two directions.
+            One may be the model itself.
 
     Raises DataError where the way is shorter or straight, ModelError for checkpoints of another network.
     """

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from percuss.core.errors import AttackError, RunError, UsageError
@@ -19,7 +18,7 @@ from percuss.core.outcome import Finding
 from percuss.explain.embedding import LEAST, fit_embedding
 from percuss.explain.features import features
 from percuss.explain.landscape import Plane as WeightPlane
-from percuss.explain.landscape import flat, landscape, random_plane, trajectory_plane
+from percuss.explain.landscape import landscape, random_plane, trajectory_plane
 from percuss.explain.layers import classifier_layer, last_spatial_layer
 from percuss.explain.saliency import METHODS
 from percuss.models.weights import read_weights
@@ -182,8 +181,4 @@ def _states(work: Work, folder: Path) -> list[dict[str, Tensor]]:
     for path in order:
         state = {name.removeprefix("network."): value for name, value in read_weights(path).items()}
         found.append({name: value for name, value in state.items() if name in own})
-    # The final weights are the origin, and are no step of the way.
-    last = flat(work.model)
-    if len(found) > 1 and torch.equal(flat(work.model, found[-1]), last):
-        found.pop()
     return found

@@ -129,7 +129,9 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
         model = _model(plan, division, data.train)
         folder = out / "folds" / f"repeat{fold.repeat}-fold{fold.fold}"
-        result = fit(model, data, plan.settings, out=folder, progress=progress, recipe=_recipe(plan, data))
+        # The ways of the folds would fill the disk, and nobody asks for them.
+        settings = plan.settings.model_copy(update={"keep_weights": False})
+        result = fit(model, data, settings, out=folder, progress=progress, recipe=_recipe(plan, data))
         left = read(division, division.test, "left-out")
         found = score(scores(model, left.images), left.targets, model.task)
         row = {"repeat": fold.repeat, "fold": fold.fold, "n_train": len(data.train.ids), "n_validate": len(left.ids)}

@@ -106,7 +106,9 @@ def _cuts(found: Landscape, i: int, j: int, level: float) -> Sequence[tuple[floa
 
 def _way(found: Landscape) -> str:
     centre = np.zeros((1, 2))
-    path: Floats = np.concatenate([found.path, centre]) if len(found.path) else centre
+    # The model of the best epoch lies on the way; one that came from elsewhere is its end.
+    on_it = len(found.path) > 0 and bool((found.path == 0).all(1).any())
+    path: Floats = found.path if on_it else np.concatenate([found.path, centre]) if len(found.path) else centre
     spots = [_spot(found, float(x), float(y)) for x, y in path]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
     dots = "".join(
@@ -114,7 +116,7 @@ def _way(found: Landscape) -> str:
         f"<title>checkpoint {number}: loss {loss:.3g}</title></circle>"
         for number, ((x, y), loss) in enumerate(zip(spots, found.path_loss, strict=False))
     )
-    x, y = spots[-1]
+    x, y = _spot(found, 0.0, 0.0)
     end = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="#d55e00"><title>the model</title></circle>'
     return f'<polyline points="{line}" fill="none" stroke="#d55e00" stroke-width="2.2"/>{dots}{end}'
 

@@ -89,7 +89,7 @@ def write_files(
     folder.write("triage.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     write_sections(
         folder.path / "triage.html",
-        sections(found, opening=_opening(work, setup, rows), findings=findings, tables=[paper]),
+        sections(found, opening=_opening(work, setup, rows, found), findings=findings, tables=[paper]),
         title="which images a human should see",
         meta=f"{now()[:10]} · run {folder.run_id[:12]}",
         version=environment.version(),
@@ -131,10 +131,12 @@ def _refer(rows: pd.DataFrame, found: Triage, model: Model) -> pd.DataFrame:
     )
 
 
-def _opening(work: Work, setup: Setup, rows: pd.DataFrame) -> list[str]:
+def _opening(work: Work, setup: Setup, rows: pd.DataFrame, found: Triage) -> list[str]:
     probe, counts = setup.probe, rows["role"].value_counts()
     top = probe.sizes[-1]
     size = _size_text(top.eps(work.chosen.shape, work.chosen.pixels), top.norm.value, work.chosen.pixels)
+    limit = found.sensitivity.threshold
+    referred = "none" if limit is None else f"up to {_size_text(limit, top.norm.value, work.chosen.pixels)}"
     where = (
         "the same images, so that they know them (the published protocol)"
         if setup.same
@@ -144,7 +146,8 @@ def _opening(work: Work, setup: Setup, rows: pd.DataFrame) -> list[str]:
         f"The {setup.share:.0%} most sensitive of {counts.get('judged', 0)} images go to a human, the model decides "
         f"the rest. Thresholds were chosen on {where}.",
         f"Sensitivity of an image: the size ({top.norm.value}, {NORM_WORDS[top.norm.value]}) of the smallest change "
-        f"found that alters the model's own decision, by the attack {probe.attack} up to {size}. It needs no label.",
+        f"found that alters the model's own decision, by the attack {probe.attack} up to {size}. It needs no label. "
+        f"Referred: {referred}; the table gives the threshold in [0, 1] units.",
     ]
 
 

@@ -89,3 +89,15 @@ def test_a_new_network_of_ours_or_timms_is_told_the_size_of_its_images(tmp_path)
     assert not takes_size("torchvision:vgg16") and not takes_size("sharpened:factory:a:b")
     model = load_model("sharpened:percuss:vgg16_joel", classes=["a", "b"], size=(32, 32))
     assert load_model(save_model(model, tmp_path / "m")).info == model.info
+
+
+def test_a_model_trained_on_sharpened_images_can_be_attacked_before_the_sharpening(tmp_path):
+    plain = load_model("timm:resnet10t", classes=["a", "b"])
+    folder = save_model(plain, tmp_path / "plain", weights="trained")
+    images = torch.rand(2, 3, 64, 64)
+    for spec, more in ((folder, {}), ("timm:resnet10t", {"weights": folder / "model.safetensors"})):
+        model = load_model(f"sharpened:{spec}", classes=["a", "b"], **more)
+        assert torch.allclose(model(images), plain(sharpen(images)), atol=1e-4)
+    again = load_model(save_model(load_model(f"sharpened:{folder}"), tmp_path / "sharp"))
+    assert again.info.spec == "sharpened:timm:resnet10t" and again.info.weights == "trained"
+    assert torch.equal(again(images), load_model(f"sharpened:{folder}")(images))

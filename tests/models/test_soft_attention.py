@@ -132,7 +132,10 @@ def test_what_runs_after_the_cut_is_gone_and_the_rest_is_the_networks_own():
     found = with_soft_attention(whole, 2, images=images[:1], form="none", layer="layer3").eval()
     assert torch.equal(found.trunk(images), features)
     assert not any(name.startswith("trunk.network.layer4") for name, _ in found.named_parameters())
+    seen = []
+    found.trunk.network.layer3.register_forward_hook(lambda part, inputs, output: seen.append(output.shape))
     found(images).sum().backward()
+    assert seen == [(2, 256, 4, 4)], "hooks of others on the last layer run, as Grad-CAM needs"
     assert all(value.grad is not None for value in found.parameters())
 
 

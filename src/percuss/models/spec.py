@@ -34,8 +34,8 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
     """A model that takes images in [0, 1] and gives logits, callable on tensors ``[N, C, H, W]``.
 
     Args:
-        spec: ``timm:NAME``, ``torchvision:NAME``, ``percuss:NAME``, ``factory:MODULE:FUNCTION``, one of these behind
-            ``sharpened:``, a folder that ``percuss train`` wrote, or a ``torch.nn.Module`` that returns logits.
+        spec: ``timm:NAME``, ``torchvision:NAME``, ``percuss:NAME``, ``factory:MODULE:FUNCTION``, a folder that
+            ``percuss train`` wrote, ``sharpened:`` and one of these, or a ``torch.nn.Module`` that returns logits.
         classes: class names in output order; a folder knows its own.
         task: ``classify`` (default) or ``multilabel``.
         channels: channels of the images (3 by default).
@@ -55,6 +55,10 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
         if key not in known:
             raise ModelError(f"load_model has no option {key}", allowed=nearest(key, known))
     given = Options(classes=None if classes is None else tuple(classes), **options)
+    if isinstance(spec, str) and spec.startswith(f"{SHARPENED}:"):
+        # Weights are those of the model behind: trained on sharpened images, it can be attacked before that step.
+        inner = load_model(spec.removeprefix(f"{SHARPENED}:"), classes=classes, **options)
+        return Model(*sharpened(inner.network, inner.info))
     if isinstance(spec, nn.Module):
         network, info = spec, describe(spec, "module", given)
     elif Path(spec).is_dir():

@@ -14,11 +14,14 @@ from percuss.attacks.objectives import Objective, ordered_ways
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
-from percuss.core.norms import Room, maximiser, project, random_start
+from percuss.core.norms import maximiser, project, random_start
 from percuss.core.seeds import ImageRandom
 
 MOMENTUM = 0.75  # the share of the new step; the rest goes on as before
 RISES = 0.75  # of the steps since the last look must have risen, else the step is halved
+#: l1: sizes of the ball, over eps, and shares of the steps spent in each; the first catches what flips easily.
+STAGES = ((1.0, 0.2), (3.0, 0.2), (2.0, 0.2), (1.0, 0.4))
+MANY = 50  # steps from which on stages pay
 _NOISE = 1e-6  # a smaller relative rise is no rise: batch mates move logits by less
 
 
@@ -51,17 +54,17 @@ class _Trail:
     spread: Tensor  # l1: how many values the best change moved at the last look
 
     @classmethod
-    def start(cls, rows: Tensor, clean: Tensor, *, room: Room, ball: _Ball, rng: ImageRandom) -> _Trail:
-        change = random_start(ball.norm, ball.eps, room, rng)
+    def start(cls, rows: Tensor, clean: Tensor, *, place: Place, ball: _Ball) -> _Trail:
+        """Fresh from a place."""
         low = torch.full((len(rows),), -torch.inf, dtype=torch.float64, device=clean.device)
         ones, values = torch.ones_like(low), clean[0].numel()
         return cls(
             rows=rows,
             clean=clean,
-            place=Place.at(change, room, ball.norm),
-            before=change,
-            best=change,
-            best_gradient=torch.zeros_like(change),
+            place=place,
+            before=place.change,
+            best=place.change,
+            best_gradient=torch.zeros_like(place.change),
             best_value=low,
             value=low,
             rises=ones * 0,
@@ -71,6 +74,12 @@ class _Trail:
             width=ones * math.ceil(0.2 * values),
             spread=ones * values,
         )
+
+    def again(self, ball: _Ball) -> _Trail:
+        """Afresh from the best point, within another ball."""
+        room = self.place.room
+        place = Place.at(project(ball.norm, self.best, ball.eps, room), room, ball.norm)
+        return _Trail.start(self.rows, self.clean, place=place, ball=ball)
 
     @property
     def images(self) -> Tensor:
@@ -130,23 +139,33 @@ def apgd(  # noqa: PLR0913
     eps = budget.eps(batch.images.shape[1:], target.pixels)
     ball = _Ball(Norm.LINF, 1.0, steps) if budget.norm is Norm.NONE else _Ball(budget.norm, eps, steps)
     keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
-    objective = Objective(target, loss)
-    if loss != "targeted":
-        _climb(
-            target,
-            objective,
-            keeper,
-            _Trail.start(rows, batch.images, room=batch.room(), ball=ball, rng=rng),
-            ball=ball,
-        )
-        return keeper.attempt()
-    ways = ordered_ways(target, target.logits(batch.images, rows), rows, most=classes)
-    for way in ways.unbind(1):
-        trail = _Trail.start(rows, batch.images[rows], room=batch.room(rows), ball=ball, rng=rng.subset(rows.tolist()))
-        rows = _climb(target, Objective(target, loss, way), keeper, trail, ball=ball)
+    ways: list[Tensor | None] = [None]
+    Objective(target, loss)  # refuses before anything is spent
+    if loss == "targeted":
+        ways = list(ordered_ways(target, target.logits(batch.images, rows), rows, most=classes).unbind(1))
+    for way in ways:
+        room = batch.room(rows)
+        change = random_start(ball.norm, ball.eps, room, rng.subset(rows.tolist()))
+        trail = _Trail.start(rows, batch.images[rows], place=Place.at(change, room, ball.norm), ball=ball)
+        rows = _run(target, Objective(target, loss, way), keeper, trail, ball=ball)
         if not len(rows):
             break
     return keeper.attempt()
+
+
+def _run(target: Target, objective: Objective, keeper: Keeper, trail: _Trail, *, ball: _Ball) -> Tensor:
+    """All steps, under l1 in stages of shrinking balls; the rows that are not done after them."""
+    if ball.norm is not Norm.L1 or ball.steps < MANY:
+        return _climb(target, objective, keeper, trail, ball=ball).rows
+    left = ball.steps
+    for index, (size, share) in enumerate(STAGES):
+        steps = left if index == len(STAGES) - 1 else round(share * ball.steps)
+        stage, left = _Ball(ball.norm, size * ball.eps, steps), left - steps
+        trail = trail.again(stage) if index else trail
+        trail = _climb(target, objective, keeper if size <= 1 else None, trail, ball=stage, again=index > 0)
+        if not len(trail.rows):
+            break
+    return trail.rows
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -158,26 +177,29 @@ def checkpoints(steps: int) -> list[int]:
     return sorted(set(found))
 
 
-def _climb(target: Target, objective: Objective, keeper: Keeper, trail: _Trail, *, ball: _Ball) -> Tensor:
-    """Run all steps; the rows that are not done after them."""
+def _climb(
+    target: Target, objective: Objective, keeper: Keeper | None, trail: _Trail, *, ball: _Ball, again: bool = False
+) -> _Trail:
+    """Run the steps of one ball; those not done after them. Without keeper none counts: the ball is too large."""
     looks = checkpoints(ball.steps)
     for step in range(ball.steps):
         images = trail.images
         logits, gradient = target.gradient(images, trail.rows, slope=objective.slope(trail.rows))
-        left = ~keeper.see(trail.rows, images, logits)
-        if not bool(left.all()):
+        left = None if keeper is None else ~keeper.see(trail.rows, images, logits)
+        if left is not None and not bool(left.all()):
             trail, gradient, logits = trail.keep(left), gradient[left], logits[left]
         if not len(trail.rows):
-            return trail.rows
+            return trail
         trail.note(objective.value(logits, trail.rows), gradient)
         if ball.norm is Norm.L1:
             gradient = _thin(trail, gradient, ball, step)
         elif step in looks and ball.norm is not Norm.L0:
             gradient = _ease(trail, gradient, since=step - max([0, *(at for at in looks if at < step)]))
-        _advance(trail, gradient, ball, step)
+        _advance(trail, gradient, ball, step + again)
+    if keeper is None:
+        return trail
     images = trail.images
-    left = ~keeper.see(trail.rows, images, target.logits(images, trail.rows))
-    return trail.rows[left]
+    return trail.keep(~keeper.see(trail.rows, images, target.logits(images, trail.rows)))
 
 
 def _ease(trail: _Trail, gradient: Tensor, *, since: int) -> Tensor:

@@ -51,7 +51,7 @@ def last_spatial_layer(model: Model, image: Tensor) -> str:
     seen: list[tuple[str, bool]] = []
     used: Counter[str] = Counter()
 
-    def look(name: str, part: nn.Module, _: Any, got: Any) -> None:
+    def _look(name: str, part: nn.Module, _: Any, got: Any) -> None:
         used[name] += 1
         if not isinstance(got, Tensor) or got.dim() not in (3, 4) or isinstance(part, _POOLS):
             return
@@ -59,7 +59,7 @@ def last_spatial_layer(model: Model, image: Tensor) -> str:
         if got.dim() == 3 or (h * w > 1 and abs(h * wide - w * high) <= max(high, wide)):
             seen.append((name, got.dim() == 4))
 
-    watched(model, image, look)
+    watched(model, image, _look)
     maps = [name for name, spatial in seen if spatial and used[name] == 1]
     if not maps or not seen[-1][1]:
         raise ModelError(
@@ -78,12 +78,12 @@ def classifier_layer(model: Model, image: Tensor) -> str:
     """
     found: list[str] = []
 
-    def look(name: str, part: nn.Module, given: Any, got: Any) -> None:
+    def _look(name: str, part: nn.Module, given: Any, got: Any) -> None:
         weight = getattr(part, "weight", None)
         if isinstance(weight, Tensor) and weight.dim() >= 2 and given and isinstance(given[0], Tensor):
             found.append(name)
 
-    watched(model, image, look)
+    watched(model, image, _look)
     if not found:
         raise ModelError(
             "the network has no last layer with weights as a part of its own",

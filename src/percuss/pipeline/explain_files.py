@@ -31,7 +31,31 @@ def write_files(work: Work, wanted: ExplainOptions, found: Found) -> dict[str, A
     grave = sorted({item.id for item in audit.findings if item.severity == "severe"})
     if grave:
         found.notes.insert(0, f"The audit itself is INVALID ({', '.join(grave)}): its flips cannot be trusted.")
-    record = {
+    if found.plane is not None:
+        work.folder.write("explain/plane.csv", found.plane.table.to_csv(index=False))
+    record = {name: _plain(value) for name, value in _record(work, wanted, found, moved).items()}
+    work.folder.write("explain.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
+    page = Explanation(
+        norm=found.norm,
+        flips=found.flips,
+        shown=len(found.some),
+        method=wanted.method,
+        layer=found.layer,
+        moved=moved,
+        cases=_cases(work, found),
+        plane=None if found.plane is None else (found.plane.groups, found.plane.way, plane_words(found.plane)),
+        landscape=found.landscape,
+        samples=found.samples,
+        notes=found.notes,
+        findings=found.findings,
+    )
+    meta, version = f"run {work.folder.run_id} · {audit.model.spec} · {audit.data.spec}", environment.version()
+    write_sections(work.folder.path / "explain.html", sections(page), title="explanation", meta=meta, version=version)
+    return record
+
+
+def _record(work: Work, wanted: ExplainOptions, found: Found, moved: list[Moved]) -> dict[str, Any]:
+    return {
         "format": NAME,
         "run_id": work.folder.run_id,
         "percuss_version": environment.version(),
@@ -49,33 +73,6 @@ def write_files(work: Work, wanted: ExplainOptions, found: Found) -> dict[str, A
         "notes": found.notes,
         "findings": [vars(item) for item in found.findings],
     }
-    if found.plane is not None:
-        work.folder.write("explain/plane.csv", found.plane.table.to_csv(index=False))
-    record = {name: _plain(value) for name, value in record.items()}
-    work.folder.write("explain.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
-    page = Explanation(
-        norm=found.norm,
-        flips=found.flips,
-        shown=len(found.some),
-        method=wanted.method,
-        layer=found.layer,
-        moved=moved,
-        cases=_cases(work, found),
-        plane=None if found.plane is None else (found.plane.groups, found.plane.way, plane_words(found.plane)),
-        landscape=found.landscape,
-        samples=found.samples,
-        notes=found.notes,
-        findings=found.findings,
-    )
-    meta = f"run {work.folder.run_id} · {audit.model.spec} · {audit.data.spec}"
-    write_sections(
-        work.folder.path / "explain.html",
-        sections(page),
-        title="explanation",
-        meta=meta,
-        version=environment.version(),
-    )
-    return record
 
 
 _SIDES = ("attack", "noise", "difference")

@@ -72,7 +72,7 @@ def plane_part(work: Work, flips: pd.DataFrame, *, wanted: ExplainOptions, say: 
         say.advance()
     for start in range(0, len(flips), CHUNK):
         kept = flips.iloc[start : start + CHUNK]
-        attacked.append(feature_rows(work, [], layer, kept))
+        attacked.append(feature_rows(work, [], layer, kept=kept))
         say.advance()
     say.stop()
     names, moved = (np.concatenate([part["id"] for part in many] or [np.zeros(0, str)]) for many in (clean, attacked))

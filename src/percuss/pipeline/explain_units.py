@@ -109,7 +109,7 @@ def intervals_of(rows: pd.DataFrame) -> dict[str, tuple[NDArray[Any], NDArray[An
     return {name: (attack[name].to_numpy(float), noise[name].to_numpy(float)) for name in MEASURES}
 
 
-def feature_rows(work: Work, ids: Sequence[str], layer: str | None, kept: pd.DataFrame | None = None) -> Arrays:
+def feature_rows(work: Work, ids: Sequence[str], layer: str | None, *, kept: pd.DataFrame | None = None) -> Arrays:
     """Features ``[N, D]`` of clean images, or of the kept attacked ones, with ids and labels; now or read back."""
     kind = "clean" if kept is None else "attacked"
     key = work.key("features", ids, layer=layer, of=kind, norm="" if kept is None else str(kept["norm"].iloc[0]))

@@ -147,7 +147,7 @@ def _parts(images: Tensor, labels: Tensor, size: int = 32) -> Iterator[tuple[Ten
 def run(attack: Attack, norm: str, given: tuple[nn.Module, Tensor, Tensor]) -> dict[str, Any]:
     """One method over all images in batches of 32."""
     model, images, labels = given
-    metered = Metered(model)
+    metered = Metered(model).eval()
     before, found = time.process_time(), []
     for x, y in _parts(images, labels):
         torch.manual_seed(0)

@@ -248,3 +248,11 @@ def test_pixels_outside_a_region_stay_and_the_size_is_used_inside(text):
     assert bool((moved & region.unsqueeze(1)).flatten(1).any(1).all())
     if text == "l2=1":
         assert bool(((found - data.images).flatten(1).norm(dim=1) > 0.8).all())
+
+
+def test_stages_under_l1_cost_no_step_more_and_end_within_the_ball():
+    model = linear_model("seven")
+    data = examples(model, 4)
+    found = run_attack("apgd", model, data, [parse_budget("l1=0.01")], settings={"steps": 53}).outcomes
+    assert {row.gradient_evaluations for row in found} == {53}
+    assert all(0 < row.l1 <= 0.01 * (1 + 1e-5) for row in found)

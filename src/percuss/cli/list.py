@@ -9,7 +9,7 @@ import typer
 
 from percuss.core.errors import UsageError, nearest
 
-KINDS = ("attacks", "datasets", "defences", "models")
+KINDS = ("attacks", "datasets", "defences", "models", "recipes")
 #: Written here and not in a catalogue: a model is named by its source, and each source has thousands.
 MODELS = {
     "FOLDER": "a folder that percuss train wrote",
@@ -30,13 +30,13 @@ FOREIGN = {
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="attacks, datasets, defences or models.")],
+    what: Annotated[str, typer.Argument(help="attacks, datasets, defences, models or recipes.")],
     *,
     match: Annotated[str, typer.Option(help="Models: names of timm and torchvision that hold this text.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """List attacks, datasets, defences or models, one line each."""
+    """List attacks, datasets, defences, models or recipes, one line each."""
     if what not in KINDS:
         raise UsageError("unknown kind of thing to list", value=what, allowed=nearest(what, KINDS))
     found = (_networks(match) if match else dict(MODELS)) if what == "models" else _catalogue(what)
@@ -51,6 +51,10 @@ def list_(
 def _catalogue(what: str) -> dict[str, str]:
     from percuss.core.catalogue import entries, summary
 
+    if what == "recipes":
+        from percuss.pipeline.recipe import recipe_names
+
+        return recipe_names()
     package, marker = {"attacks": ("attacks", None), "defences": ("defend", "Defence")}.get(what, ("data", "open_set"))
     found = entries(package, marker=marker)
     mark = ":" if package == "data" else ""

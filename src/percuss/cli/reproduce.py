@@ -1,0 +1,77 @@
+"""percuss reproduce: a published study, end to end."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from percuss.core.errors import UsageError
+
+Option = typer.Option
+
+
+def reproduce(  # noqa: PLR0913
+    name: Annotated[str, typer.Argument(help="foote, joel or wasserman (percuss list recipes), or a .toml file.")],
+    *,
+    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
+    data: Annotated[
+        list[str] | None,
+        Option(help="Images; repeat as NAME=SPEC for several sets. Default synthetic tissue of the recipe."),
+    ] = None,
+    protocol: Annotated[str, Option(help="corrected, or paper: as published, flaws included.")] = "corrected",
+    quick: Annotated[bool, Option("--quick", help="Few images and epochs: to see it run, within 3 minutes.")] = False,
+    settings: Annotated[
+        list[str] | None, Option("--set", help="NAME=VALUE: a value of the recipe, for instance epochs=5.")
+    ] = None,
+    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
+    batch_size: Annotated[int | None, Option(min=1, help="Images at once in attacks; results do not depend.")] = None,
+    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Run a published study as a recipe: its steps, its tables with our numbers, the published ones beside them.
+
+    Writes results.json and report.html, and each step in a folder of its own. Stopped or killed, the same command
+    goes on.
+    """
+    from percuss.cli.console import talk
+    from percuss.cli.train import given_command
+    from percuss.pipeline.reproduce import reproduce as run
+
+    done = run(
+        name,
+        out=out,
+        data=data or (),
+        protocol=protocol,  # type: ignore[arg-type]  # checked there
+        quick=quick,
+        seed=seed,
+        settings=dict(_setting(text) for text in settings or ()),
+        progress=talk(quiet=quiet),
+        command=given_command(),
+        batch_size=batch_size,
+        allow_code=allow_code or None,
+        device=device,
+        threads=threads,
+    )
+    if as_json:
+        print((done.path / "results.json").read_text(encoding="utf-8"), end="")
+    elif not quiet:
+        print("\n\n".join(table.text() for table in done.tables))
+        print(f"\nreport: {done.report}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``; the value as TOML has it, or else as text."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise UsageError("a setting has no value", value=text, allowed="NAME=VALUE", next_step="write --set epochs=5")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value

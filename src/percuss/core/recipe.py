@@ -1,0 +1,177 @@
+"""A recipe as data: a study as steps over the usual building blocks, and the tables that its paper printed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Building blocks that a step may call.
+Kind = Literal["train", "audit", "universal", "transfer", "compare", "triage", "survive", "explain"]
+Protocol = Literal["corrected", "paper"]
+#: A cell of a table: text, a number, or None where nothing was measured.
+Cell = str | float | int | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Step(_Part):
+    """One call of a building block.
+
+    Attributes:
+        id: name of the step and of its folder; ``{name}`` stands for a name of ``each``.
+        kind: the block.
+        on: earlier steps that it works on: the model of audit, universal, transfer and of a hardening; the audit of
+            triage, survive and explain; the audits of compare.
+        about: what it is for, in words.
+        options: keyword arguments of the block; ``$name`` stands for a value, ``default`` leaves an option out.
+        each: the step is made once for each combination of these values.
+        only: the protocol under which it is made; None for both.
+        optional: where it fails, the rest goes on and the reason is told.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9{}_-]+$")
+    kind: Kind
+    on: tuple[str, ...] = ()
+    about: str = ""
+    options: dict[str, Any] = {}
+    each: dict[str, Any] = {}
+    only: Protocol | None = None
+    optional: bool = False
+
+
+class Rows(_Part):
+    """Rows of a table.
+
+    Attributes:
+        label: the first cells of the row, as text.
+        cells: one per measured column: ``STEP: PATH | FORMAT`` (``percuss.pipeline.recipe_cells``); ``$name`` and
+            ``{name}`` stand for values as in steps.
+        cells_paper: instead of ``cells`` under the protocol ``paper``.
+        published: texts of the published columns, by the row's labels with a space between.
+        each: the row is made once for each combination of these values, the last one fastest.
+    """
+
+    label: tuple[str, ...]
+    cells: tuple[str, ...]
+    cells_paper: tuple[str, ...] = ()
+    published: dict[str, tuple[str, ...]] = {}
+    each: dict[str, Any] = {}
+
+
+class TableSpec(_Part):
+    """A table of the paper and how ours is filled.
+
+    Attributes:
+        words: heads of the label columns; ``columns``: of the measured ones, repeated for each data set.
+        published: heads of the published columns; ``source``: where the published numbers stand.
+        notes: why ours differ.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9_-]+$")
+    title: str
+    words: tuple[str, ...]
+    columns: tuple[str, ...]
+    published: tuple[str, ...] = ()
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    rows: tuple[Rows, ...]
+
+
+class Recipe(_Part):
+    """A study.
+
+    Attributes:
+        name, title, paper: what it is called, what it does, and the publication.
+        about: paragraphs at the head of the report; ``not_covered``: what of the study is left out, and why.
+        values: what ``$name`` in options stands for; ``quick`` and ``paper`` replace some, under --quick and under
+            --protocol paper (paper first, then quick).
+        steps, tables: in order.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9_-]+$")
+    title: str
+    paper: str
+    about: tuple[str, ...] = ()
+    not_covered: tuple[str, ...] = ()
+    values: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+    paper_values: dict[str, Any] = {}
+    steps: tuple[Step, ...] = Field(min_length=1)
+    tables: tuple[TableSpec, ...] = ()
+
+
+class Published(_Part):
+    """The published columns beside a table: their heads, a list of texts per row, and the source."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    source: str
+
+
+class FilledTable(_Part):
+    """A table with our numbers.
+
+    Attributes:
+        columns: heads of label columns and measured ones.
+        words: how many of them are labels.
+        rows: labels as text, then numbers, text or None; ``text`` the same as the report prints it.
+        published: the published columns, row by row; None where nothing was published.
+    """
+
+    id: str
+    title: str
+    columns: tuple[str, ...]
+    words: int
+    rows: tuple[tuple[Cell, ...], ...]
+    text: tuple[tuple[str, ...], ...]
+    published: Published | None
+    notes: tuple[str, ...] = ()
+
+
+class StepRecord(_Part):
+    """What became of a step: done, or left out and why; its folder within the run and its own page there."""
+
+    data: str
+    id: str
+    kind: Kind
+    about: str
+    state: Literal["done", "left out"]
+    reason: str = ""
+    folder: str
+    page: str = ""
+    seconds: float
+
+
+class StudyFinding(_Part):
+    """A finding of a step."""
+
+    step: str
+    id: str
+    severity: Literal["info", "warning", "severe"]
+    message: str
+    evidence: dict[str, Any] = {}
+
+
+class StudyResults(_Part):
+    """results.json of a recipe; checked on every write."""
+
+    kind: Literal["percuss-recipe-1"] = "percuss-recipe-1"
+    percuss_version: str
+    recipe: str
+    title: str
+    paper: str
+    run_id: str
+    started: str
+    command: str
+    protocol: Protocol
+    quick: bool
+    seed: int
+    data: dict[str, str]
+    values: dict[str, Any]
+    steps: tuple[StepRecord, ...]
+    findings: tuple[StudyFinding, ...]
+    tables: tuple[FilledTable, ...]
+    not_covered: tuple[str, ...]

@@ -1,0 +1,126 @@
+"""The building blocks as steps of a recipe: each called with plain options, in its own folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from percuss.core.errors import UsageError
+from percuss.core.recipe import Kind, Step
+from percuss.defend.settings import TrainSettings, make_settings
+from percuss.pipeline.hardening import DefencePlan
+from percuss.pipeline.progress import Progress
+from percuss.pipeline.training import TrainPlan, train
+
+#: The file in which each block leaves its numbers, and the page it writes.
+FILES: dict[Kind, tuple[str, str]] = {
+    "train": ("training.json", ""),
+    "audit": ("results.json", "report.html"),
+    "universal": ("results.json", "universal.html"),
+    "transfer": ("results.json", "transfer.html"),
+    "compare": ("results.json", "compare.html"),
+    "triage": ("triage.json", "triage.html"),
+    "survive": ("results.json", "report.html"),
+    "explain": ("explain.json", "explain.html"),
+}
+#: Blocks that add to the folder of the audit they work on.
+INSIDE: tuple[Kind, ...] = ("triage", "survive", "explain")
+#: Options that the command hands to every block.
+_PLACE = ("device", "threads", "allow_code", "batch_size")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a step works: the data spec, its folder, the folders it works on, options of the command, and a teller."""
+
+    data: str
+    folder: Path
+    on: tuple[Path, ...]
+    shared: Mapping[str, Any]
+    say: Progress
+
+    def place(self, *names: str) -> dict[str, Any]:
+        """Options of the command that a block knows and that were given."""
+        return {name: self.shared[name] for name in names if self.shared.get(name) is not None}
+
+
+def run_step(step: Step, scene: Scene) -> None:
+    """Do a step, or go on with it. PercussError as its block; UsageError where the block is not there."""
+    _RUNNERS[step.kind](dict(step.options), scene)
+
+
+def _train(options: dict[str, Any], scene: Scene) -> None:
+    if scene.on:
+        options["model"] = str(scene.on[0])
+    own = {name: options.pop(name) for name in [*options] if name in TrainPlan.model_fields and name != "settings"}
+    settings = {**scene.place("device", "threads"), "seed": scene.shared["seed"], **options}
+    known = {name: value for name, value in settings.items() if name in TrainSettings.model_fields}
+    if len(known) < len(settings):
+        raise UsageError("unknown option of a training", value=", ".join(sorted({*settings} - {*known})))
+    if own.get("defence") is not None:
+        own["defence"] = DefencePlan.model_validate(own["defence"])
+    plan = TrainPlan(data=scene.data, settings=make_settings(**known), **scene.place("allow_code"), **own)
+    train(plan, out=scene.folder, progress=scene.say)
+
+
+def _audit(options: dict[str, Any], scene: Scene) -> None:
+    from percuss.pipeline.interface import audit
+
+    given = {**scene.place(*_PLACE), "seed": scene.shared["seed"], **options}
+    model = str(scene.on[0]) if scene.on else given.pop("model")
+    audit(data=scene.data, model=model, out=scene.folder, progress=scene.say, **given)
+
+
+def _universal(options: dict[str, Any], scene: Scene) -> None:
+    from percuss.pipeline.universal import universal
+
+    given = {**scene.place(*_PLACE), "seed": scene.shared["seed"], **options}
+    model = str(scene.on[0]) if scene.on else given.pop("model")
+    universal(model, data=scene.data, out=scene.folder, progress=scene.say, **given)
+
+
+def _transfer(options: dict[str, Any], scene: Scene) -> None:
+    from percuss.pipeline.transfer import transfer
+
+    given = {**scene.place(*_PLACE), "seed": scene.shared["seed"], **options}
+    models = [str(path) for path in scene.on]
+    transfer(models, data=scene.data, out=scene.folder, progress=scene.say, **given)
+
+
+def _compare(options: dict[str, Any], scene: Scene) -> None:
+    from percuss.pipeline.compare import compare
+
+    compare(scene.on, out=scene.folder, seed=scene.shared["seed"], **options)
+
+
+def _within(module: str, name: str) -> Callable[[dict[str, Any], Scene], None]:
+    def inside(options: dict[str, Any], scene: Scene) -> None:
+        try:
+            block = getattr(importlib.import_module(f"percuss.pipeline.{module}"), name)
+        except (ImportError, AttributeError) as error:
+            raise UsageError("this building block is not there", value=module, next_step="update Percuss") from error
+        block(scene.on[0], progress=scene.say, **scene.place(*_PLACE), **options)
+
+    return inside
+
+
+_RUNNERS: dict[Kind, Callable[[dict[str, Any], Scene], None]] = {
+    "train": _train,
+    "audit": _audit,
+    "universal": _universal,
+    "transfer": _transfer,
+    "compare": _compare,
+    "triage": _within("triage", "triage"),
+    "survive": _within("survive", "survive"),
+    "explain": _within("explain", "explain_run"),
+}
+
+
+def divided_spec(folder: Path) -> str:
+    """The data spec under which others find the splits that a finished training drew."""
+    found: str = json.loads((folder / "training.json").read_text(encoding="utf-8"))["data"]
+    return found

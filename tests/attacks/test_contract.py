@@ -9,7 +9,8 @@ from percuss.core.catalogue import entries
 from percuss.testing.attacks import check_attack
 from percuss.testing.exact import examples, linear_model
 
-FEWER = {"square": {"queries": 60}}  # what an attack takes by itself would take long here
+# What these attacks take by themselves would take long here.
+FEWER = {"square": {"queries": 60}, "as_autoattack": {"steps": 10, "queries": 30}, "standard": {"effort": "quick"}}
 
 
 @pytest.mark.parametrize("name", sorted(entries("attacks")))

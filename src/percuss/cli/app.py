@@ -14,6 +14,7 @@ from percuss.cli.explain import explain
 from percuss.cli.harden import harden
 from percuss.cli.list import list_
 from percuss.cli.report import report
+from percuss.cli.reproduce import reproduce
 from percuss.cli.survive import survive
 from percuss.cli.train import train
 from percuss.cli.transfer import transfer
@@ -56,6 +57,7 @@ app.command("compare")(guarded(compare))
 app.command("transfer")(guarded(transfer))
 app.command("triage")(guarded(triage))
 app.command("universal")(guarded(universal))
+app.command("reproduce")(guarded(reproduce))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))
 app.command("demo")(guarded(demo))

@@ -11,7 +11,7 @@ from typing import Any
 
 from percuss.core.errors import UsageError
 from percuss.core.recipe import Kind, Step
-from percuss.defend.settings import TrainSettings, make_settings
+from percuss.defend.settings import make_settings
 from percuss.pipeline.hardening import DefencePlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.training import TrainPlan, train
@@ -56,15 +56,18 @@ def run_step(step: Step, scene: Scene) -> None:
 def _train(options: dict[str, Any], scene: Scene) -> None:
     if scene.on:
         options["model"] = str(scene.on[0])
+    given = {"seed": scene.shared["seed"], **scene.place("device", "threads")}
+    plan = _train_plan({**scene.place("allow_code"), **options}, scene.data, given)
+    train(plan, out=scene.folder, progress=scene.say)
+
+
+def _train_plan(options: dict[str, Any], data: str, given: Mapping[str, Any]) -> TrainPlan:
+    """The plan from options of a training and of its settings; ``given`` stands behind the latter."""
     own = {name: options.pop(name) for name in [*options] if name in TrainPlan.model_fields and name != "settings"}
-    settings = {**scene.place("device", "threads"), "seed": scene.shared["seed"], **options}
-    known = {name: value for name, value in settings.items() if name in TrainSettings.model_fields}
-    if len(known) < len(settings):
-        raise UsageError("unknown option of a training", value=", ".join(sorted({*settings} - {*known})))
     if own.get("defence") is not None:
         own["defence"] = DefencePlan.model_validate(own["defence"])
-    plan = TrainPlan(data=scene.data, settings=make_settings(**known), **scene.place("allow_code"), **own)
-    train(plan, out=scene.folder, progress=scene.say)
+    settings = make_settings(**{**given, **options})
+    return TrainPlan(**{"data": data, "model": "", **own, "settings": settings})
 
 
 def _audit(options: dict[str, Any], scene: Scene) -> None:
@@ -124,3 +127,15 @@ def divided_spec(folder: Path) -> str:
     """The data spec under which others find the splits that a finished training drew."""
     found: str = json.loads((folder / "training.json").read_text(encoding="utf-8"))["data"]
     return found
+
+
+def check_options(step: Step) -> None:
+    """UsageError where a step has an option that its block does not take, or one out of its range."""
+    options = dict(step.options)
+    if step.kind == "train":
+        _train_plan(options, "synthetic:tissue", {"seed": 0})
+        return
+    if step.kind == "audit":
+        from percuss.pipeline.plan import make_plan
+
+        make_plan(data="synthetic:tissue", **{"model": "timm:resnet18", **options})

@@ -66,11 +66,11 @@ def test_sensitivity_is_the_distance_to_another_decision_right_or_wrong(done, ex
     censored = rows["sensitivity"].isna()
     assert (truth[censored] > 16 / 255 * 0.999).all()
     found, wanted = rows["sensitivity"][~censored], truth[~censored]
-    # Never below the true distance (cut pixels only make it longer), and within a step of the grid above it.
+    # Never below the true distance (cut pixels only make it longer), and hardly above it, whatever the grid.
     assert (found > wanted * (1 - 1e-4)).all()
-    assert np.median(found / wanted) < 2 ** (8 / 32) and len(found) > 20
+    assert np.median(found / wanted) < 1.02 and len(found) > 20
     wrong = ~rows["correct"][~censored]
-    assert np.median((found / wanted)[wrong]) < 2 ** (8 / 32)
+    assert np.median((found / wanted)[wrong]) < 1.02 and found.is_unique
 
 
 def test_thresholds_come_from_validation(done, divided):

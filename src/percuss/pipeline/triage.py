@@ -177,9 +177,9 @@ def _rows(work: Work, sets: _Sets, probe: Probe, say: Progress) -> pd.DataFrame:
         "attack": probe.attack,
         "settings": repr(sorted(probe.settings.items())),
         "sizes": " ".join(budget.text for budget in probe.sizes),
-        **{f"images {role}": data_fingerprint(chosen) for role, chosen in roles.items()},
     }
-    key = identity_hash(work.folder.manifest["identity"] | what)
+    prints = {role: data_fingerprint(chosen) for role, chosen in roles.items()}
+    key = identity_hash(work.folder.manifest["identity"] | what | prints)
     found = _earlier(work.folder, key)
     if found is not None:
         say.line("sensitivities are known from an earlier triage; nothing to search")
@@ -190,7 +190,7 @@ def _rows(work: Work, sets: _Sets, probe: Probe, say: Progress) -> pd.DataFrame:
     say.start("sensitivity", len(units))
     parts: list[pd.DataFrame] = []
     for role, chosen, ids in units:
-        part = _unit(work, chosen, ids, probe, what)
+        part = _unit(work, chosen, ids, probe, what | {"images": prints[role]})
         parts.append(part.assign(role=role))
         parts[-1].attrs = part.attrs
         say.advance()

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from percuss.attacks.at_once import AT_ONCE
 from percuss.attacks.engine import run_attack
+from percuss.attacks.eval_mode import device_of, frozen
+from percuss.attacks.job import Swept
 from percuss.core.budget import Budget, Norm, parse_budgets
 from percuss.core.errors import UsageError, nearest
 from percuss.core.images import Task, Tensors
@@ -26,6 +28,7 @@ from percuss.pipeline.plan import AuditPlan
 
 Sizes = NDArray[np.float64]
 _COUNT, _SPAN = 33, 256
+_HALVINGS = 12
 #: Columns of a table of sensitivities; ``sensitivity`` is null where the image is censored.
 COLUMNS = ("id", "group", "label", "prediction", "confidence", "log_odds", "correct", "sensitivity")
 
@@ -163,22 +166,47 @@ def smallest_sizes(
     """
     options: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "settings": probe.settings, "allow_silent": True}
     quiet = set() if silent is None else silent
-    if probe.attack in AT_ONCE:
-        swept = run_attack(probe.attack, model, batch, probe.sizes, **options)
-        quiet |= set(swept.silent)
-        found = np.full(len(batch.ids), np.inf)
-        for place, row in enumerate(swept.outcomes):
-            i = place % len(batch.ids)
-            found[i] = min(found[i], _size(row))
-        return found
-    ends = np.array([budget.eps(batch.images.shape[1:], batch.range) for budget in probe.sizes])
+    flips, best = batch.images.clone(), np.full(len(batch.ids), np.inf)
 
-    def attacked(rows: Sequence[int], size: int) -> Sizes:
-        swept = run_attack(probe.attack, model, _some(batch, rows), [probe.sizes[size]], **options)
+    def take(rows: Sequence[int], swept: Swept) -> Sizes:
+        """Note the smallest flips of a sweep; the smallest of each row in it."""
         quiet.update(swept.silent)
-        return np.array([_size(row) for row in swept.outcomes])
+        found = np.full(len(rows), np.inf)
+        for place, row in enumerate(swept.outcomes):
+            i = place % len(rows)
+            found[i] = min(found[i], _size(row))
+            if _size(row) < best[rows[i]]:
+                best[rows[i]], flips[rows[i]] = _size(row), swept.images[row.budget][i]
+        return found
 
-    return bisected(attacked, len(batch.ids), ends)
+    if probe.attack in AT_ONCE:
+        take(range(len(best)), run_attack(probe.attack, model, batch, probe.sizes, **options))
+    else:
+        ends = np.array([budget.eps(batch.images.shape[1:], batch.range) for budget in probe.sizes])
+
+        def attacked(rows: Sequence[int], size: int) -> Sizes:
+            return take(rows, run_attack(probe.attack, model, _some(batch, rows), [probe.sizes[size]], **options))
+
+        bisected(attacked, len(best), ends)
+    return best if probe.sizes[0].norm is Norm.L0 else best * _shortest(model, batch, flips, best, batch_size)
+
+
+def _shortest(model: Model, batch: Tensors, flips: Tensor, sizes: Sizes, batch_size: int) -> Sizes:
+    """Bisection on the way from each image to its flip: the share of it that still alters the decision, [0, 1].
+
+    Attacks use their whole size, so that flips come at the sizes of the grid; this takes the grid out of the scores.
+    """
+    shares, device = np.ones(len(sizes)), device_of(model)
+    with frozen(model), torch.no_grad():
+        for rows in torch.split(torch.from_numpy(np.flatnonzero(np.isfinite(sizes))), batch_size):
+            clean, far, targets = (item[rows].to(device) for item in (batch.images, flips, batch.targets))
+            low, high = torch.zeros(len(rows), device=device), torch.ones(len(rows), device=device)
+            for _ in range(_HALVINGS):
+                middle = (low + high) / 2
+                altered = ~is_right(model(torch.lerp(clean, far, middle.view(-1, 1, 1, 1))), targets, model.task)
+                low, high = torch.where(altered, low, middle), torch.where(altered, middle, high)
+            shares[rows.numpy()] = high.double().cpu().numpy()
+    return shares
 
 
 def bisected(attacked: Callable[[Sequence[int], int], Sizes], count: int, sizes: Sizes) -> Sizes:

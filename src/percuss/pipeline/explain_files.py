@@ -96,7 +96,8 @@ def plane_words(plane: Plane) -> list[str]:
     clean = int((plane.table["kind"] == "clean").sum())
     text = [
         f"Fitted on the {plane.width} features ({plane.layer}) of {clean} clean images alone; the attacked images were "
-        "placed in it afterwards and moved nothing. Only nearness means something: axes and distances have no unit."
+        "placed in it afterwards and moved nothing. Colours are true classes. Only "
+        "nearness means something: axes and distances have no unit."
     ]
     if plane.way is not None:
         end = "ends in a flip" if plane.way_margin[-1] < 0 else "does not end in a flip"

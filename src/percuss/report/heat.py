@@ -37,7 +37,7 @@ def overlay(image: Array, values: Array, *, peak: float) -> str:
     grey = np.repeat(image.mean(0)[..., None] * 255, 3, axis=2)
     part = np.clip(values / peak, 0, 1) if peak > 0 else np.zeros_like(values)
     weight = 0.75 * part[..., None]
-    return _source(grey * (1 - weight) + coloured(0.25 + 0.75 * part) * weight)
+    return _source(grey * (1 - weight) + coloured(0.3 + 0.4 * part) * weight)
 
 
 def plain(image: Array) -> str:

@@ -40,28 +40,27 @@ def reproduce(  # noqa: PLR0913
     Writes results.json and report.html, and each step in a folder of its own. Stopped or killed, the same command
     goes on.
     """
+    _reproduce(dict(locals()))
+
+
+def _reproduce(given: dict[str, Any]) -> None:
     from percuss.cli.console import talk
     from percuss.cli.train import given_command
     from percuss.pipeline.reproduce import reproduce as run
 
+    names = ("out", "protocol", "quick", "seed", "batch_size", "device", "threads")
     done = run(
-        name,
-        out=out,
-        data=data or (),
-        protocol=protocol,  # type: ignore[arg-type]  # checked there
-        quick=quick,
-        seed=seed,
-        settings=dict(_setting(text) for text in settings or ()),
-        progress=talk(quiet=quiet),
+        given["name"],
+        data=given["data"] or (),
+        settings=dict(_setting(text) for text in given["settings"] or ()),
+        progress=talk(quiet=given["quiet"]),
         command=given_command(),
-        batch_size=batch_size,
-        allow_code=allow_code or None,
-        device=device,
-        threads=threads,
+        allow_code=given["allow_code"] or None,
+        **{name: given[name] for name in names},
     )
-    if as_json:
+    if given["as_json"]:
         print((done.path / "results.json").read_text(encoding="utf-8"), end="")
-    elif not quiet:
+    elif not given["quiet"]:
         print("\n\n".join(table.text() for table in done.tables))
         print(f"\nreport: {done.report}")
 

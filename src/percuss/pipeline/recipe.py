@@ -11,11 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import percuss
 from percuss.core.errors import UsageError, nearest
 from percuss.core.recipe import Protocol, Recipe, Rows, Step
 
-FOLDER = Path(percuss.__file__).parent / "recipes"
+FOLDER = Path(__file__).parents[1] / "recipes"
 #: Options with this value are left out, so that the block's own default holds.
 LEAVE = "default"
 _NAME = re.compile(r"\$(\w+)")
@@ -119,8 +118,8 @@ def put_in(value: Any, values: Mapping[str, Any]) -> Any:
         made = {key: put_in(item, values) for key, item in value.items()}
         return {key: item for key, item in made.items() if item != LEAVE}
     if isinstance(value, list | tuple):
-        made = [(item, put_in(item, values)) for item in value]
-        return [part for item, new in made for part in (new if isinstance(new, list) and item != new else [new])]
+        pairs = [(item, put_in(item, values)) for item in value]
+        return [part for item, new in pairs for part in (new if isinstance(new, list) and item != new else [new])]
     if not isinstance(value, str):
         return value
     whole = _NAME.fullmatch(value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from percuss.core.errors import PercussError, UsageError
+from percuss.core.errors import PercussError, UsageError, nearest
 from percuss.core.recipe import Protocol, Step, StepRecord, StudyResults
 from percuss.pipeline import environment
 from percuss.pipeline.progress import Progress
@@ -23,6 +23,7 @@ from percuss.report.sections import Table
 from percuss.store.folder import RunFolder, check_free, identity_hash
 
 _STEPS = "steps.json"
+_OPTIONS = ("seed", "settings", "command", "device", "threads", "batch_size", "allow_code")
 _LABELLED = re.compile(r"^([A-Za-z0-9_-]+)=(.+)$", re.DOTALL)
 
 
@@ -44,17 +45,14 @@ class Reproduced:
         return [beside(table, titled=True) for table in self.results.tables]
 
 
-def reproduce(  # noqa: PLR0913
+def reproduce(
     name: str,
     *,
     out: Path | str,
     data: str | Sequence[str] = (),
     protocol: Protocol = "corrected",
     quick: bool = False,
-    seed: int = 0,
-    settings: dict[str, Any] | None = None,
     progress: Progress | None = None,
-    command: str = "",
     **options: Any,
 ) -> Reproduced:
     """Run a published study, or go on with it.
@@ -65,20 +63,21 @@ def reproduce(  # noqa: PLR0913
         data: specs, ``NAME=SPEC`` where there are several; the recipe's synthetic images where none is given.
         protocol: ``corrected``, or ``paper`` for the published protocol with its flaws.
         quick: few images and epochs, to see it run.
-        seed: decides all randomness.
-        settings: values of the recipe to replace, by name.
         progress: told what happens.
-        command: recorded.
-        options: ``device``, ``threads``, ``batch_size``, ``allow_code`` for every step that knows them.
+        options: ``seed`` (0); ``settings``, values of the recipe to replace, by name; ``command``, recorded; and
+            ``device``, ``threads``, ``batch_size``, ``allow_code`` for every step that knows them.
 
     Raises:
         PercussError: an unknown or wrong recipe, wrong data, a folder of another run, a step that cannot be done.
     """
     say, path = progress or Progress(), Path(out)
+    for key in options:
+        if key not in _OPTIONS:
+            raise UsageError("unknown option", value=key, allowed=nearest(key, _OPTIONS))
     recipe = open_recipe(name)
     if protocol not in ("corrected", "paper"):
         raise UsageError("unknown protocol", value=protocol, allowed="corrected, paper")
-    values = values_of(recipe, protocol=protocol, quick=quick, given=settings or {})
+    values = values_of(recipe, protocol=protocol, quick=quick, given=options.pop("settings", None) or {})
     sets = data_sets([data] if isinstance(data, str) else data) or {"images": str(values.get("synthetic", ""))}
     check_free(path)
     identity = {
@@ -86,13 +85,12 @@ def reproduce(  # noqa: PLR0913
         "content of the recipe": identity_hash({"json": recipe.model_dump_json()})[:16],
         "protocol": protocol,
         "values": json.dumps(values, sort_keys=True),
-        "seed": str(seed),
+        "seed": str(options.setdefault("seed", 0)),
         "Percuss version": environment.version(),
     } | {f"data {key}": spec for key, spec in sets.items()}
     folder = RunFolder.start(path, identity)
     try:
-        shared = {"seed": seed, "command": command, **options}
-        study = Study(recipe, values, protocol, quick, sets, shared, folder, _known(path))
+        study = Study(recipe, values, protocol, quick, sets, options, folder, _known(path))
         say.line(f"{recipe.title} ({protocol} protocol), in {path}")
         records = [record for key in sets for record in _steps(study, key, say)]
         write_study(study, records)

@@ -61,7 +61,7 @@ def test_names(spec):
         ("train-labels-idx1-ubyte.gz", b"no gzip", "the idx file cannot be read"),
         (
             "train-labels-idx1-ubyte.gz",
-            gzip.compress(struct.pack(">2I", 2049, 20) + bytes(20))[:-9],
+            gzip.compress(struct.pack(">2I", 2049, 20) + bytes(20), mtime=0)[:-9],
             "the idx file cannot be read",
         ),
     ],

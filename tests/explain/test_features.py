@@ -75,6 +75,7 @@ def test_the_plane_is_fitted_on_clean_images_only(clean, plane, monkeypatch):
     assert np.array_equal(again.clean, before) and np.array_equal(plane.clean, before)
     assert np.allclose(again.place(far[3:4])[0], placed[3])  # no image moves another
     assert np.array_equal(again.clean, before)
+    assert torch.get_num_threads() == 1  # umap's compiler sets the threads of the whole process
 
 
 def test_groups_stay_apart_and_images_find_their_group(clean, plane):

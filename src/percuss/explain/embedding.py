@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from percuss.core.errors import DataError
@@ -34,7 +37,8 @@ class Embedding:
         values = _checked(found)
         if values.shape[1] != self._width:
             raise DataError("the features are of another width", value=values.shape[1], allowed=str(self._width))
-        rows = [np.asarray(self._fitted.transform(values[i : i + 1]), dtype=np.float32) for i in range(len(values))]
+        with _torch_threads_kept():
+            rows = [np.asarray(self._fitted.transform(values[i : i + 1]), dtype=np.float32) for i in range(len(values))]
         return np.concatenate(rows) if rows else np.zeros((0, 2), dtype=np.float32)
 
 
@@ -55,10 +59,21 @@ def fit_embedding(clean: NDArray[Any], *, seed: int = 0, neighbours: int = 15, m
     values = _checked(clean)
     if len(values) < LEAST:
         raise DataError("too few clean images for a plane of features", value=len(values), allowed=f"{LEAST} or more")
-    umap = library("umap")
     settings = {"n_neighbors": min(neighbours, len(values) - 1), "min_dist": min_dist, "init": "pca", "n_jobs": 1}
-    fitted = umap.UMAP(**settings, random_state=seed % 2**32, transform_seed=seed % 2**32).fit(values)
+    with _torch_threads_kept():
+        umap = library("umap")
+        fitted = umap.UMAP(**settings, random_state=seed % 2**32, transform_seed=seed % 2**32).fit(values)
     return Embedding(fitted, values.shape[1])
+
+
+@contextlib.contextmanager
+def _torch_threads_kept() -> Iterator[None]:
+    """umap's compiler sets the number of threads of the whole process, torch's too; they are put back."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _checked(found: NDArray[Any]) -> Floats:

@@ -10,7 +10,7 @@ from percuss.testing.attacks import check_attack
 from percuss.testing.exact import examples, linear_model
 
 # What these attacks take by themselves would take long here.
-FEWER = {"square": {"queries": 60}, "as_autoattack": {"steps": 10, "queries": 30}, "standard": {"effort": "quick"}}
+FEWER = {"square": {"queries": 60}, "as_autoattack": {"steps": 4, "queries": 10}, "standard": {"effort": "quick"}}
 
 
 @pytest.mark.parametrize("name", sorted(entries("attacks")))

@@ -211,4 +211,8 @@ def test_ctrl_c_ends_with_3_and_the_same_command_goes_on(images, bad, tmp_path):
     assert "interrupted" in said and "same command again to go on" in said and "Traceback" not in said
 
 
-RUN = "import sys; sys.argv[0] = 'percuss'; from percuss.cli.app import main; main()"
+# Where the tests run in the background of a shell, interrupts are ignored from birth: they are heeded here.
+RUN = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[0] = 'percuss'; "
+    "from percuss.cli.app import main; main()"
+)

@@ -33,6 +33,7 @@ def check_attack(
     Args:
         attack: ``name(target, batch, budget, *, rng, ...) -> Attempt``.
         budgets: what it is tried within; those of norms that the attack's file leaves out of ``NORMS`` are passed over.
+        settings: of the attack's own, for all checks.
 
     Raises:
         AssertionError: naming the broken promise. AttackError, ModelError: from the engine.
@@ -40,6 +41,7 @@ def check_attack(
     function = catalogue.function("attacks", attack) if isinstance(attack, str) else attack
     check_signature(function)
     norms = getattr(sys.modules.get(function.__module__), "NORMS", tuple(Norm))
+    function = _set(function, settings) if settings else function
     budgets = tuple(text for text in budgets if parse_budget(text).norm in norms)
     for text in budgets:
         for kind in KINDS:

@@ -66,8 +66,8 @@ class Metered(nn.Module):
 def peers(norm: str, steps: int) -> dict[str, Attack]:
     """Smallest-change attacks of adv-lib and foolbox that know the norm, each with about ``steps`` gradients.
 
-    Left out: ALMA, which takes three classes or more; TR and PDGD, not measured; VFGA, stopped after ten minutes; PDPGD but under
-    l1: with its own settings its changes were 8 times as large as others' and more.
+    Left out: ALMA, which takes three classes or more; TR and PDGD, not measured; VFGA, stopped after ten minutes;
+    PDPGD but under l1: with its own settings its changes were 8 times as large as others' and more.
     """
     from adv_lib import attacks
 

@@ -11,6 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from percuss.cli.exits import FAILED
+from percuss.cli.options import (
+    AllowCode,
+    BatchSize,
+    Device,
+    GreyInside,
+    ImagesSpec,
+    Limit,
+    Pretrained,
+    Quiet,
+    Restarts,
+    ResultsJson,
+    RunFolderOut,
+    Seed,
+    Split,
+    Steps,
+    Threads,
+    Verbose,
+    Weights,
+)
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,12 +40,12 @@ Option = typer.Option
 
 def audit(  # noqa: PLR0913
     *,
-    data: Annotated[str, Option(help="Images: folder:PATH, csv:PATH, medmnist:PATH.npz or synthetic:tissue.")],
+    data: ImagesSpec,
     model: Annotated[
         str, Option(help="Model: a folder of percuss train, timm:NAME, torchvision:NAME or factory:module:function.")
     ],
-    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
-    split: Annotated[str, Option(help="A split, all, or auto: test where there is one.")] = "auto",
+    out: RunFolderOut,
+    split: Split = "auto",
     attack: Annotated[
         list[str] | None,
         Option(help="Attacks, by commas or repeated (percuss list attacks; foolbox:NAME too). Default pgd,fgsm,noise."),
@@ -56,11 +75,11 @@ def audit(  # noqa: PLR0913
     label: Annotated[
         str | None, Option(help="Of several labels the one that is judged alone; without it any label may flip.")
     ] = None,
-    limit: Annotated[int | None, Option(help="At most so many images, each class with its share.")] = None,
-    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
-    batch_size: Annotated[int, Option(help="Images at once; results do not depend on it.")] = 32,
-    steps: Annotated[int | None, Option(help="Steps of the attacks that take steps.")] = None,
-    restarts: Annotated[int | None, Option(help="Runs from fresh starts for images not yet flipped.")] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    steps: Steps = None,
+    restarts: Restarts = None,
     confidence: Annotated[float | None, Option(help="Least probability the wrong decision must reach.")] = None,
     rounding: Annotated[
         str | None, Option(help="native: attacks search among images as they can be stored. Default none.")
@@ -68,14 +87,12 @@ def audit(  # noqa: PLR0913
     region: Annotated[
         str | None, Option(help="Where pixels may change: mask (of the set), tissue, or the file of a mask.")
     ] = None,
-    weights: Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")] = None,
-    pretrained: Annotated[bool, Option("--pretrained", help="Load the network's own pretrained weights.")] = False,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    grey_inside: Annotated[
-        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
-    ] = False,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
+    weights: Weights = None,
+    pretrained: Pretrained = False,
+    allow_code: AllowCode = False,
+    grey_inside: GreyInside = False,
+    device: Device = "auto",
+    threads: Threads = None,
     protocol: Annotated[
         str, Option(help="corrected, or paper: attacks lead away from the model's own prediction.")
     ] = "corrected",
@@ -83,9 +100,9 @@ def audit(  # noqa: PLR0913
         list[str] | None, Option(help="Fail below this robust accuracy (lower end), linf=2/255:0.60; repeatable.")
     ] = None,
     fail_on: Annotated[str | None, Option(help="Fail on findings as grave: warning or severe.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Audit a model: how small a change flips it, on which images, and can the number be believed?
 

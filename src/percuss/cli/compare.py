@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from percuss.cli.options import Quiet, ResultsJson, Verbose
+
 Option = typer.Option
 
 
@@ -19,9 +21,9 @@ def compare(  # noqa: PLR0913
         bool, Option("--shared", help="Leave out images and budgets that not all runs have, instead of an error.")
     ] = False,
     seed: Annotated[int, Option(help="Of the bootstrap over patients.")] = 0,
-    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compare finished audits: paired differences on the same images, with intervals and exact McNemar tests.
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from percuss.cli.options import Quiet, Verbose
+
 DATA = "synthetic:tissue?n=320&size=64&mpp=0.75"
 NETWORK = "timm:resnet10t"
 EPOCHS = 14
@@ -20,8 +22,8 @@ NOISE = {"noise": {"draws": 4}}
 def demo(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the model and the run.")] = Path("demo"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Generate synthetic tissue, train a small classifier, audit it; about a minute, nothing is downloaded.
 

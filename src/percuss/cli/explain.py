@@ -8,11 +8,24 @@ from typing import Annotated
 
 import typer
 
+from percuss.cli.options import (
+    AllowCode,
+    FinishedRun,
+    Quiet,
+    RunBatchSize,
+    RunData,
+    RunDevice,
+    RunModel,
+    RunThreads,
+    RunWeights,
+    Verbose,
+)
+
 Option = typer.Option
 
 
 def explain(  # noqa: PLR0913
-    run: Annotated[Path, typer.Argument(help="Run folder of percuss audit.")],
+    run: FinishedRun,
     *,
     what: Annotated[
         list[str] | None,
@@ -32,16 +45,16 @@ def explain(  # noqa: PLR0913
     ] = None,
     points: Annotated[int, Option(min=3, help="Places per side of the landscape.")] = 15,
     samples: Annotated[int, Option(min=1, help="Clean images for the landscape's loss.")] = 128,
-    data: Annotated[str | None, Option(help="The run's images, where they have moved.")] = None,
-    model: Annotated[str | None, Option(help="The run's model, where it has moved.")] = None,
-    weights: Annotated[str | None, Option(help="The run's weights, where they have moved.")] = None,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    device: Annotated[str | None, Option(help="auto, cpu or cuda.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")] = None,
-    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
+    data: RunData = None,
+    model: RunModel = None,
+    weights: RunWeights = None,
+    allow_code: AllowCode = False,
+    device: RunDevice = None,
+    batch_size: RunBatchSize = None,
+    threads: RunThreads = None,
     as_json: Annotated[bool, Option("--json", help="Print explain.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show what the model looks at before and after the attacks, where attacked images lie, and the loss around it.
 

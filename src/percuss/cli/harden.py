@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from percuss.cli.options import (
+    AllowCode,
+    Augment,
+    ClassWeights,
+    Device,
+    Devices,
+    Epochs,
+    Epsilon,
+    GreyInside,
+    Lr,
+    ModelFolder,
+    Momentum,
+    Optimiser,
+    Precision,
+    Quiet,
+    Schedule,
+    Seed,
+    StartPretrained,
+    StartWeights,
+    Threads,
+    TrainBatchSize,
+    TrainingJson,
+    Verbose,
+    WeightDecay,
+)
 from percuss.core.errors import UsageError
 
 Option = typer.Option
@@ -20,7 +44,7 @@ def harden(  # noqa: PLR0913
     data: Annotated[str, Option(help="Images, as for percuss train.")],
     model: Annotated[str, Option(help="Model to harden: a folder of percuss train, or a network by name.")],
     defence: Annotated[str, Option(help="pgd, trades, free or fast (percuss list defences).")],
-    out: Annotated[Path, Option(help="Model folder to make, or to go on with.")],
+    out: ModelFolder,
     budget: Annotated[str, Option(help="Changes to harden against: linf=SIZE or l2=SIZE.")] = "linf=2/255",
     fresh: Annotated[bool, Option("--fresh", help="Start from fresh weights of the model's network.")] = False,
     steps: Annotated[int | None, Option(help="pgd, trades: steps of the inner attack.")] = None,
@@ -32,33 +56,29 @@ def harden(  # noqa: PLR0913
     beta: Annotated[float | None, Option(help="trades: weight of stability against accuracy. Default 6.")] = None,
     replays: Annotated[int | None, Option(help="free: updates on each batch. Default 4.")] = None,
     check_steps: Annotated[int | None, Option(help="PGD steps on validation after each epoch. Default 10.")] = None,
-    epochs: Annotated[int, Option(help="At most so many passes over the training images.")] = 10,
-    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
-    batch_size: Annotated[int, Option(help="Images per step, over all devices together.")] = 64,
-    optimiser: Annotated[str, Option(help="adamw, adam, sgd or adadelta.")] = "adamw",
-    lr: Annotated[float | None, Option(help="Learning rate. Default adam(w) 0.001, sgd 0.05, adadelta 1.")] = None,
-    epsilon: Annotated[float | None, Option(help="Term in Adam's division. Default 1e-8.")] = None,
-    momentum: Annotated[float | None, Option(help="Nesterov momentum of sgd. Default 0.9.")] = None,
-    weight_decay: Annotated[float, Option(help="Decay of the weights.")] = 1e-4,
-    schedule: Annotated[str, Option(help="Learning rate over time: none, cosine or step.")] = "cosine",
-    class_weights: Annotated[bool, Option("--class-weights", help="Weigh rare classes more.")] = False,
+    epochs: Epochs = 10,
+    seed: Seed = 0,
+    device: Device = "auto",
+    batch_size: TrainBatchSize = 64,
+    optimiser: Optimiser = "adamw",
+    lr: Lr = None,
+    epsilon: Epsilon = None,
+    momentum: Momentum = None,
+    weight_decay: WeightDecay = 1e-4,
+    schedule: Schedule = "cosine",
+    class_weights: ClassWeights = False,
     patience: Annotated[int | None, Option(help="Stop after so many epochs without a more robust model.")] = None,
-    precision: Annotated[str, Option(help="32, bf16 or 16 (mixed).")] = "32",
-    devices: Annotated[int, Option(help="Number of devices.")] = 1,
-    augment: Annotated[str, Option(help="none, or flips: mirror images and quarter turns.")] = "none",
-    weights: Annotated[str | None, Option(help="Weights to start from: a .safetensors or .pt file.")] = None,
-    pretrained: Annotated[bool, Option("--pretrained", help="Start from the network's own pretrained weights.")] = (
-        False
-    ),
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    grey_inside: Annotated[
-        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
-    ] = False,
-    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print training.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    precision: Precision = "32",
+    devices: Devices = 1,
+    augment: Augment = "none",
+    weights: StartWeights = None,
+    pretrained: StartPretrained = (False),
+    allow_code: AllowCode = False,
+    grey_inside: GreyInside = False,
+    threads: Threads = None,
+    as_json: TrainingJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train against attacked images, from a given model or from fresh weights; the most robust epoch on validation
     is kept.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from percuss.cli.options import Verbose
 from percuss.core.errors import UsageError, nearest
 
 KINDS = ("attacks", "datasets", "defences", "models", "recipes")
@@ -34,7 +35,7 @@ def list_(
     *,
     match: Annotated[str, typer.Option(help="Models: names of timm and torchvision that hold this text.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """List attacks, datasets, defences, models or recipes, one line each."""
     if what not in KINDS:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from percuss.cli.options import FinishedRun, Quiet, ResultsJson, Verbose
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder of percuss audit.")],
+    run: FinishedRun,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Write results.json, per_image.csv and report.html of a finished run anew, from its rows."""
     from percuss.cli.audit import show

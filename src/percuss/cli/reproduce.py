@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from percuss.cli.options import AllowCode, Device, Quiet, ResultsJson, RunFolderOut, RunThreads, Seed, Verbose
 from percuss.core.errors import UsageError
 
 Option = typer.Option
@@ -16,7 +16,7 @@ Option = typer.Option
 def reproduce(  # noqa: PLR0913
     name: Annotated[str, typer.Argument(help="foote, joel or wasserman (percuss list recipes), or a .toml file.")],
     *,
-    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
+    out: RunFolderOut,
     data: Annotated[
         list[str] | None,
         Option(help="Images; repeat as NAME=SPEC for several sets. Default synthetic tissue of the recipe."),
@@ -26,14 +26,14 @@ def reproduce(  # noqa: PLR0913
     settings: Annotated[
         list[str] | None, Option("--set", help="NAME=VALUE: a value of the recipe, for instance epochs=5.")
     ] = None,
-    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
+    seed: Seed = 0,
     batch_size: Annotated[int | None, Option(min=1, help="Images at once in attacks; results do not depend.")] = None,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    allow_code: AllowCode = False,
+    device: Device = "auto",
+    threads: RunThreads = None,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run a published study as a recipe: its steps, its tables with our numbers, the published ones beside them.
 

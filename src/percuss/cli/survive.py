@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from percuss.cli.options import (
+    AllowCode,
+    FinishedRun,
+    Quiet,
+    ResultsJson,
+    RunBatchSize,
+    RunData,
+    RunDevice,
+    RunModel,
+    RunThreads,
+    RunWeights,
+    Verbose,
+)
 
 if TYPE_CHECKING:
     from percuss.pipeline.run import Run
@@ -14,7 +27,7 @@ Option = typer.Option
 
 
 def survive(  # noqa: PLR0913
-    run: Annotated[Path, typer.Argument(help="Run folder of percuss audit.")],
+    run: FinishedRun,
     *,
     formats: Annotated[
         list[str] | None,
@@ -22,16 +35,16 @@ def survive(  # noqa: PLR0913
             "--format", help="Formats, by commas or repeated: native, png, dicom8, jpeg90, ... Default all that fit."
         ),
     ] = None,
-    data: Annotated[str | None, Option(help="The run's images, where they have moved.")] = None,
-    model: Annotated[str | None, Option(help="The run's model, where it has moved.")] = None,
-    weights: Annotated[str | None, Option(help="The run's weights, where they have moved.")] = None,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    device: Annotated[str | None, Option(help="auto, cpu or cuda.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")] = None,
-    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    data: RunData = None,
+    model: RunModel = None,
+    weights: RunWeights = None,
+    allow_code: AllowCode = False,
+    device: RunDevice = None,
+    batch_size: RunBatchSize = None,
+    threads: RunThreads = None,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Send the attacked images of a finished audit through PNG, DICOM and JPEG and back: which flips are left?
 

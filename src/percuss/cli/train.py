@@ -10,6 +10,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from percuss.cli.options import (
+    AllowCode,
+    Augment,
+    ClassWeights,
+    Device,
+    Devices,
+    Epochs,
+    Epsilon,
+    GreyInside,
+    ImagesSpec,
+    Lr,
+    ModelFolder,
+    Momentum,
+    Optimiser,
+    Precision,
+    Quiet,
+    Schedule,
+    Seed,
+    StartPretrained,
+    StartWeights,
+    Threads,
+    TrainBatchSize,
+    TrainingJson,
+    Verbose,
+    WeightDecay,
+)
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,43 +46,39 @@ Option = typer.Option
 
 def train(  # noqa: PLR0913
     *,
-    data: Annotated[str, Option(help="Images: folder:PATH, csv:PATH, medmnist:PATH.npz or synthetic:tissue.")],
+    data: ImagesSpec,
     model: Annotated[
         str, Option(help="Network: timm:NAME, torchvision:NAME, factory:module:function, or a trained folder.")
     ],
-    out: Annotated[Path, Option(help="Model folder to make, or to go on with.")],
-    epochs: Annotated[int, Option(help="At most so many passes over the training images.")] = 20,
-    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
-    batch_size: Annotated[int, Option(help="Images per step, over all devices together.")] = 64,
-    optimiser: Annotated[str, Option(help="adamw, adam, sgd or adadelta.")] = "adamw",
-    lr: Annotated[float | None, Option(help="Learning rate. Default adam(w) 0.001, sgd 0.05, adadelta 1.")] = None,
-    epsilon: Annotated[float | None, Option(help="Term in Adam's division. Default 1e-8.")] = None,
-    momentum: Annotated[float | None, Option(help="Nesterov momentum of sgd. Default 0.9.")] = None,
-    weight_decay: Annotated[float, Option(help="Decay of the weights.")] = 1e-4,
-    schedule: Annotated[str, Option(help="Learning rate over time: none, cosine or step.")] = "cosine",
-    class_weights: Annotated[bool, Option("--class-weights", help="Weigh rare classes more.")] = False,
+    out: ModelFolder,
+    epochs: Epochs = 20,
+    seed: Seed = 0,
+    device: Device = "auto",
+    batch_size: TrainBatchSize = 64,
+    optimiser: Optimiser = "adamw",
+    lr: Lr = None,
+    epsilon: Epsilon = None,
+    momentum: Momentum = None,
+    weight_decay: WeightDecay = 1e-4,
+    schedule: Schedule = "cosine",
+    class_weights: ClassWeights = False,
     patience: Annotated[int | None, Option(help="Stop after so many epochs without a lower validation loss.")] = None,
-    precision: Annotated[str, Option(help="32, bf16 or 16 (mixed).")] = "32",
-    devices: Annotated[int, Option(help="Number of devices.")] = 1,
-    augment: Annotated[str, Option(help="none, or flips: mirror images and quarter turns.")] = "none",
-    weights: Annotated[str | None, Option(help="Weights to start from: a .safetensors or .pt file.")] = None,
-    pretrained: Annotated[bool, Option("--pretrained", help="Start from the network's own pretrained weights.")] = (
-        False
-    ),
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    grey_inside: Annotated[
-        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
-    ] = False,
+    precision: Precision = "32",
+    devices: Devices = 1,
+    augment: Augment = "none",
+    weights: StartWeights = None,
+    pretrained: StartPretrained = (False),
+    allow_code: AllowCode = False,
+    grey_inside: GreyInside = False,
     folds: Annotated[int | None, Option(help="Cross-validate first with so many folds; groups kept whole.")] = None,
     repeats: Annotated[int, Option(help="Repeats of the cross-validation with other folds.")] = 1,
-    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
+    threads: Threads = None,
     keep_weights: Annotated[
         bool, Option("--keep-weights", help="Keep the weights of every epoch, for the landscape of percuss explain.")
     ] = False,
-    as_json: Annotated[bool, Option("--json", help="Print training.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    as_json: TrainingJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a classifier; the best epoch is chosen on the validation split, never on the test split.
 

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from percuss.cli.options import (
+    AllowCode,
+    BatchSize,
+    Device,
+    GreyInside,
+    ImagesSpec,
+    Limit,
+    Quiet,
+    Restarts,
+    ResultsJson,
+    RunFolderOut,
+    Seed,
+    Split,
+    Steps,
+    Threads,
+    Verbose,
+)
 from percuss.core.errors import UsageError
 
 Option = typer.Option
@@ -16,29 +32,27 @@ Option = typer.Option
 def transfer(  # noqa: PLR0913
     models: Annotated[list[str], typer.Argument(help="Two or more models: folders, timm:NAME, torchvision:NAME, ...")],
     *,
-    data: Annotated[str, Option(help="Images: folder:PATH, csv:PATH, medmnist:PATH.npz or synthetic:tissue.")],
-    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
+    data: ImagesSpec,
+    out: RunFolderOut,
     budget: Annotated[list[str], Option(help="Sizes of one norm, linf=2/255,8/255; repeat for other norms.")],
     attack: Annotated[list[str] | None, Option(help="Attacks, by commas or repeated. Default pgd.")] = None,
-    split: Annotated[str, Option(help="A split, all, or auto: test where there is one.")] = "auto",
-    limit: Annotated[int | None, Option(help="At most so many images, each class with its share.")] = None,
-    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
-    batch_size: Annotated[int, Option(help="Images at once; results do not depend on it.")] = 32,
-    steps: Annotated[int | None, Option(help="Steps of the attacks that take steps.")] = None,
-    restarts: Annotated[int | None, Option(help="Runs from fresh starts for images not yet flipped.")] = None,
+    split: Split = "auto",
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    steps: Steps = None,
+    restarts: Restarts = None,
     weights: Annotated[
         list[str] | None, Option(help="Weights files in the order of the models, or one for all.")
     ] = None,
     pretrained: Annotated[bool, Option("--pretrained", help="Load each network's own pretrained weights.")] = False,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    grey_inside: Annotated[
-        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
-    ] = False,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    allow_code: AllowCode = False,
+    grey_inside: GreyInside = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Attack each model and judge the images on all of them: a matrix of what transfers, beside noise.
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from percuss.cli.options import (
+    AllowCode,
+    FinishedRun,
+    Quiet,
+    RunBatchSize,
+    RunData,
+    RunDevice,
+    RunModel,
+    RunThreads,
+    RunWeights,
+    Verbose,
+)
 
 Option = typer.Option
 
 
 def triage(  # noqa: PLR0913
-    run: Annotated[Path, typer.Argument(help="Run folder of percuss audit.")],
+    run: FinishedRun,
     *,
     share: Annotated[float, Option(help="Share of the images to refer to a human, above 0 and below 1.")] = 0.2,
     calibrate: Annotated[
@@ -25,16 +37,16 @@ def triage(  # noqa: PLR0913
     attack: Annotated[str, Option(help="curve searches all sizes at once; any other attack is bisected.")] = "curve",
     effort: Annotated[str | None, Option(help="quick, standard or thorough, for attacks that know it.")] = None,
     limit: Annotated[int | None, Option(min=1, help="At most so many calibration images.")] = None,
-    data: Annotated[str | None, Option(help="The run's images, where they have moved.")] = None,
-    model: Annotated[str | None, Option(help="The run's model, where it has moved.")] = None,
-    weights: Annotated[str | None, Option(help="The run's weights, where they have moved.")] = None,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    device: Annotated[str | None, Option(help="auto, cpu or cuda.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")] = None,
-    threads: Annotated[int | None, Option(min=1, help="Threads of the processor to use.")] = None,
+    data: RunData = None,
+    model: RunModel = None,
+    weights: RunWeights = None,
+    allow_code: AllowCode = False,
+    device: RunDevice = None,
+    batch_size: RunBatchSize = None,
+    threads: RunThreads = None,
     as_json: Annotated[bool, Option("--json", help="Print triage.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hand the images whose decision the smallest changes alter to a human: does that beat plain confidence?
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from percuss.cli.options import (
+    AllowCode,
+    Device,
+    GreyInside,
+    Pretrained,
+    Quiet,
+    ResultsJson,
+    RunFolderOut,
+    Seed,
+    Threads,
+    Verbose,
+    Weights,
+)
 from percuss.core.errors import UsageError
 
 Option = typer.Option
@@ -19,7 +31,7 @@ def universal(  # noqa: PLR0913
     ],
     *,
     data: Annotated[str, Option(help="Images with splits: folder:PATH, csv:PATH, medmnist:PATH.npz, ...")],
-    out: Annotated[Path, Option(help="Run folder to make, or to go on with.")],
+    out: RunFolderOut,
     budget: Annotated[str, Option(help="Norm and size of the change: linf=8/255, l2=rms:0.02, l0=1%, ...")],
     method: Annotated[str, Option(help="batched, or sgd: one update for each example, as published.")] = "batched",
     train_split: Annotated[str, Option(help="Split the change is made on.")] = "train",
@@ -30,19 +42,17 @@ def universal(  # noqa: PLR0913
     only: Annotated[str | None, Option(help="Make the change on images of this class alone.")] = None,
     limit: Annotated[int | None, Option(help="At most so many judged images, each class with its share.")] = None,
     train_limit: Annotated[int | None, Option(help="At most so many training images.")] = None,
-    seed: Annotated[int, Option(help="Decides all randomness.")] = 0,
+    seed: Seed = 0,
     batch_size: Annotated[int, Option(help="Images judged at once; results do not depend on it.")] = 32,
-    weights: Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")] = None,
-    pretrained: Annotated[bool, Option("--pretrained", help="Load the network's own pretrained weights.")] = False,
-    allow_code: Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")] = False,
-    grey_inside: Annotated[
-        bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")
-    ] = False,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, Option(help="Threads of the processor to use.")] = None,
-    as_json: Annotated[bool, Option("--json", help="Print results.json on stdout.")] = False,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, Option("--verbose", help="Show the traceback of an error.")] = False,
+    weights: Weights = None,
+    pretrained: Pretrained = False,
+    allow_code: AllowCode = False,
+    grey_inside: GreyInside = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: ResultsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Search one change for all images on one split and judge it on another, beside noise of the same size.
 

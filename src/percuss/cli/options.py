@@ -10,24 +10,33 @@ import typer
 Option = typer.Option
 
 AllowCode = Annotated[bool, Option("--allow-code", help="Let factory: run the code it names.")]
-Augment = Annotated[str, Option(help="none, or flips: mirror images and quarter turns.")]
+Augment = Annotated[str, Option(help="none, flips (mirror, quarter turns), rotate20, rotate20shift or rotate180zoom.")]
+Balance = Annotated[
+    int | None, Option(help="Fill up rarer classes with augmented copies, the same in each epoch, to so many images.")
+]
 BatchSize = Annotated[int, Option(help="Images at once; results do not depend on it.")]
 ClassWeights = Annotated[bool, Option("--class-weights", help="Weigh rare classes more.")]
 Device = Annotated[str, Option(help="auto, cpu or cuda.")]
 Devices = Annotated[int, Option(help="Number of devices.")]
 Epochs = Annotated[int, Option(help="At most so many passes over the training images.")]
+EpochShare = Annotated[float, Option(help="Share of the training images that an epoch takes, drawn anew each time.")]
 Epsilon = Annotated[float | None, Option(help="Term in Adam's division. Default 1e-8.")]
 FinishedRun = Annotated[Path, typer.Argument(help="Run folder of percuss audit.")]
 GreyInside = Annotated[bool, Option("--grey-inside", help="Let a colour network take grey images; changes stay grey.")]
 ImagesSpec = Annotated[str, Option(help="Images: folder:PATH, csv:PATH, medmnist:PATH.npz or synthetic:tissue.")]
 Limit = Annotated[int | None, Option(help="At most so many images, each class with its share.")]
 Lr = Annotated[float | None, Option(help="Learning rate. Default adam(w) 0.001, sgd 0.05, adadelta 1.")]
+LrDecay = Annotated[float | None, Option(help="Divide the rate by 1 + LR_DECAY * steps, as Keras' decay.")]
+MinDelta = Annotated[float, Option(help="A loss must be lower by this much to count as lower.")]
 ModelFolder = Annotated[Path, Option(help="Model folder to make, or to go on with.")]
 Momentum = Annotated[float | None, Option(help="Nesterov momentum of sgd. Default 0.9.")]
 Optimiser = Annotated[str, Option(help="adamw, adam, sgd or adadelta.")]
 Precision = Annotated[str, Option(help="32, bf16 or 16 (mixed).")]
 Pretrained = Annotated[bool, Option("--pretrained", help="Load the network's own pretrained weights.")]
 Quiet = Annotated[bool, Option("--quiet", help="Say nothing but errors.")]
+Region = Annotated[
+    str | None, Option(help="Where pixels may change: mask (of the set), tissue, or the file of a mask.")
+]
 Restarts = Annotated[int | None, Option(help="Runs from fresh starts for images not yet flipped.")]
 ResultsJson = Annotated[bool, Option("--json", help="Print results.json on stdout.")]
 RunBatchSize = Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")]

@@ -14,8 +14,10 @@ from percuss.core.errors import UsageError, nearest
 LEARNING_RATES = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.05, "adadelta": 1.0}
 #: What changes where and how fast a training runs, not what it is asked for.
 _PLACE = {"device", "devices", "threads", "keep_weights"}
-#: Settings that only some optimisers have; left alone they are no part of a training's identity.
+#: Settings that only some optimisers have.
 _OWN = {"epsilon": ("adamw", "adam"), "momentum": ("sgd",)}
+#: Settings that are no part of a training's identity while they are left alone.
+_UNSET = (*_OWN, "lr_decay", "balance", "epoch_share", "min_delta")
 
 
 class TrainSettings(BaseModel):
@@ -33,9 +35,17 @@ class TrainSettings(BaseModel):
         warmup: epochs over which the learning rate rises from 0; at most half of all epochs.
         class_weights: weigh classes against their frequency in the training images.
         patience: stop after so many epochs without a lower validation loss; None never stops early.
+        min_delta: by how much the validation loss must fall below the best to count as lower.
         precision: ``32``, ``bf16`` or ``16`` (mixed; 16 needs a GPU).
         device: ``auto``, ``cpu`` or ``cuda``; ``devices``: how many of them (DDP above 1).
-        augment: ``none``, or ``flips``: mirror images and quarter turns (not square: left-right only).
+        lr_decay: the learning rate is divided by ``1 + lr_decay * steps done``, as Keras' decay; on top of the
+            schedule. None for no decay.
+        augment: ``none``; ``flips``: mirror images and quarter turns (not square: left-right only); ``rotate20``:
+            mirror images both ways and turns within 20 degrees; ``rotate20shift``: the same, moved by up to a tenth
+            of each side; ``rotate180zoom``: any angle, moved, and a tenth larger or smaller (``defend.turning``).
+        balance: fill up rarer classes with augmented copies until each has so many images; the copies are the same
+            in every epoch. None takes the images as they are. Needs an augmentation.
+        epoch_share: share of the images (with their copies) that an epoch takes, above 0 to 1, drawn anew each time.
         seed: decides order, augmentation and dropout.
         threads: of the processor; None leaves them.
         keep_weights: write the weights of every epoch into ``trajectory`` (``defend.keeping``).
@@ -54,10 +64,14 @@ class TrainSettings(BaseModel):
     warmup: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     class_weights: bool = False
     patience: int | None = Field(default=None, ge=1)
+    min_delta: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     precision: Literal["32", "bf16", "16"] = "32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(default=1, ge=1)
-    augment: Literal["none", "flips"] = "none"
+    lr_decay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    augment: Literal["none", "flips", "rotate20", "rotate20shift", "rotate180zoom"] = "none"
+    balance: int | None = Field(default=None, ge=1)
+    epoch_share: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     threads: int | None = Field(default=None, ge=1)
     keep_weights: bool = False
@@ -70,14 +84,25 @@ class TrainSettings(BaseModel):
             raise ValueError(f"only with --optimiser {' or '.join(owners)}")
         return value
 
+    @field_validator("balance")
+    @classmethod
+    def _augmented(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("augment") == "none":
+            raise ValueError("only with --augment, so that copies differ")
+        return value
+
     @property
     def rate(self) -> float:
         """The learning rate at its highest."""
         return LEARNING_RATES[self.optimiser] if self.lr is None else self.lr
 
+    def _left_alone(self) -> set[str]:
+        fields = type(self).model_fields
+        return {name for name in _UNSET if getattr(self, name) == fields[name].default}
+
     def identity(self) -> str:
         """SHA-256 (hex) of what decides the weights; device, devices, threads and what is kept do not count."""
-        told = self.model_dump(mode="json", exclude=_PLACE | {name for name in _OWN if getattr(self, name) is None})
+        told = self.model_dump(mode="json", exclude=_PLACE | self._left_alone())
         told |= {"lr": self.rate}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

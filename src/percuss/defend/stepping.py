@@ -61,3 +61,8 @@ def rate_factor(settings: TrainSettings, passed: float) -> float:
     elif settings.schedule == "step":
         factor = 0.01 if share > 0.85 else 0.1 if share > 0.6 else 1.0
     return factor * passed / warm if passed < warm else factor
+
+
+def decay_factor(settings: TrainSettings, steps: int) -> float:
+    """Share of the learning rate that Keras' decay leaves after so many steps, above 0 to 1."""
+    return 1 / (1 + (settings.lr_decay or 0.0) * steps)

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from percuss.core.errors import ModelError
 from percuss.core.model import Model, is_right
 from percuss.core.seeds import seed_of
-from percuss.defend.flips import flips
 from percuss.defend.keeping import keep_weights
+from percuss.defend.pool import Pool
 from percuss.defend.preparing import check_data, fingerprint, make_fabric, torch_threads
 from percuss.defend.recipe import Plain, Turn, to_device
 from percuss.defend.records import Epoch, Teller, TrainData, TrainResult
 from percuss.defend.resume import read_last, write_last
 from percuss.defend.settings import TrainSettings
-from percuss.defend.stepping import make_loss, make_optimiser, rate_factor
+from percuss.defend.stepping import decay_factor, make_loss, make_optimiser, rate_factor
 
 __all__ = ["Epoch", "TrainData", "TrainResult", "fit", "scores"]
 
@@ -50,6 +50,7 @@ class _Loop:
     optimiser: Any
     loss: nn.Module
     data: TrainData
+    pool: Pool
     settings: TrainSettings
     say: Teller
 
@@ -123,8 +124,9 @@ def _begin(model: Model, data: TrainData, settings: TrainSettings, *, say: Telle
     model.to(memory_format=torch.channels_last)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     wrapped, optimiser = fabric.setup(model, make_optimiser(weights, settings))
-    loss = make_loss(model, data.train.targets, weighted=settings.class_weights).to(fabric.device)
-    return _Loop(recipe, fabric, model, wrapped, optimiser, loss, data, settings, say)
+    pool = Pool.of(data.train.targets, settings)
+    loss = make_loss(model, data.train.targets[pool.rows], weighted=settings.class_weights).to(fabric.device)
+    return _Loop(recipe, fabric, model, wrapped, optimiser, loss, data, pool, settings, say)
 
 
 def _restore(loop: _Loop, found: dict[str, Any]) -> _State:
@@ -164,7 +166,7 @@ def _run(loop: _Loop, state: _State, out: Path, identity: dict[str, str]) -> Non
         row = replace(_judged(loop, learnt), seconds=time.monotonic() - begun)
         state.history.append(row)
         score = loop.recipe.score(row)
-        if score < state.best_loss:
+        if score < state.best_loss - loop.settings.min_delta:
             state.best_epoch, state.best_loss = number + 1, score
             state.best = {name: value.detach().cpu().clone() for name, value in loop.model.state_dict().items()}
         _keep(loop, out, number + 1)
@@ -210,11 +212,11 @@ def _told(loop: _Loop, state: _State) -> str:
 
 
 def _epoch(loop: _Loop, number: int) -> Epoch:
-    """One pass over the training images; its row without what validation finds."""
+    """One pass over the training images or their share; its row without what validation finds."""
     settings, fabric = loop.settings, loop.fabric
     # Everything random in an epoch follows from seed and epoch, so that a resumed training draws the same.
     generator = torch.Generator().manual_seed(seed_of(settings.seed, "epoch", number))
-    order = torch.randperm(len(loop.data.train.ids), generator=generator)
+    order = loop.pool.order(settings, generator)
     batches = _batches(order, settings.batch_size, fabric.world_size)
     loop.wrapped.train()
     # Loss, clean images, attacked images.
@@ -225,8 +227,9 @@ def _epoch(loop: _Loop, number: int) -> Epoch:
         with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []):
             torch.manual_seed(seed_of(settings.seed, "dropout", number, fabric.global_rank))
             for step, batch in enumerate(batches):
+                rate = settings.rate * rate_factor(settings, number + (step + 1) / len(batches))
                 for group in loop.optimiser.param_groups:
-                    group["lr"] = settings.rate * rate_factor(settings, number + (step + 1) / len(batches))
+                    group["lr"] = rate * decay_factor(settings, number * len(batches) + step)
                 turn = _turn(loop, batch, generator, number=number, seen=step * len(batches[0]))
                 done = loop.recipe.turn(turn)
                 total += torch.stack([done.loss.double(), *total.new_tensor([done.clean, done.adversarial])])
@@ -243,8 +246,8 @@ def _epoch(loop: _Loop, number: int) -> Epoch:
     summed: Any = fabric.all_reduce(total, reduce_op="sum")
     loss, clean, attacked = summed.tolist()
     counts = {"clean_images": int(clean), "adversarial_images": int(attacked)} if loop.recipe.hardens else {}
-    rate = float(loop.optimiser.param_groups[0]["lr"])
-    return Epoch(number + 1, rate, loss / len(batches) / fabric.world_size, 0.0, 0.0, 0.0, **counts)
+    last = float(loop.optimiser.param_groups[0]["lr"])
+    return Epoch(number + 1, last, loss / len(batches) / fabric.world_size, 0.0, 0.0, 0.0, **counts)
 
 
 def _batches(order: Tensor, size: int, world: int) -> list[Tensor]:
@@ -258,9 +261,9 @@ def _batches(order: Tensor, size: int, world: int) -> list[Tensor]:
 
 def _turn(loop: _Loop, batch: Tensor, generator: torch.Generator, *, number: int, seen: int) -> Turn:
     fabric, train, settings = loop.fabric, loop.data.train, loop.settings
-    images = train.images[batch]
-    if settings.augment == "flips":
-        images = flips(images, generator)
+    rows = loop.pool.rows[batch]
+    ids = [train.ids[row] for row in rows.tolist()]
+    images = loop.pool.augmented(train.images[rows], batch, ids=ids, settings=settings, generator=generator)
     mine = slice(fabric.global_rank, None, fabric.world_size)
     return Turn(
         fabric=fabric,
@@ -269,8 +272,8 @@ def _turn(loop: _Loop, batch: Tensor, generator: torch.Generator, *, number: int
         optimiser=loop.optimiser,
         loss=loop.loss,
         images=to_device(images[mine], fabric.device),
-        targets=train.targets[batch][mine].to(fabric.device),
-        ids=[train.ids[row] for row in batch[mine].tolist()],
+        targets=train.targets[rows[mine]].to(fabric.device),
+        ids=ids[mine],
         epoch=number,
         seen=seen // fabric.world_size,
         seed=settings.seed,

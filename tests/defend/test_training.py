@@ -83,6 +83,19 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path, optimiser):
     assert [row.train_loss for row in result.history] == [row.train_loss for row in straight.history]
 
 
+def test_the_rate_falls_by_steps_and_a_resume_goes_on_with_it(tmp_path):
+    plain = {"schedule": "none", "warmup": 0, "lr": 0.01, "lr_decay": 0.1, "augment": "rotate20shift"}
+    whole, straight = run(tmp_path / "whole", **plain)
+    # 41 images in eights are five steps an epoch (the last image alone is left out): the last of epoch k is 5 k - 1.
+    rates = [row.lr for row in straight.history]
+    assert rates == pytest.approx([0.01 / (1 + 0.1 * (5 * k - 1)) for k in range(1, 6)])
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", progress=Stop(), **plain)
+    resumed, result = run(tmp_path / "cut", **plain)
+    assert [row.lr for row in result.history] == rates
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
 def test_training_learns_and_keeps_the_best_epoch(tmp_path):
     made, result = run(tmp_path, epochs=12, lr=0.01)
     losses = [row.val_loss for row in result.history]

@@ -27,6 +27,7 @@ _HOMES = {
     "curve": "percuss.pipeline.curves",
     "load_data": "percuss.data.spec",
     "load_model": "percuss.models.spec",
+    "pack": "percuss.pipeline.pack",
     "reproduce": "percuss.pipeline.reproduce",
     "Run": "percuss.pipeline.run",
     "smallest": "percuss.attacks.smallest:smallest_change",

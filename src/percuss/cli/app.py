@@ -13,6 +13,7 @@ from percuss.cli.exits import guarded
 from percuss.cli.explain import explain
 from percuss.cli.harden import harden
 from percuss.cli.list import list_
+from percuss.cli.pack import pack
 from percuss.cli.report import report
 from percuss.cli.reproduce import reproduce
 from percuss.cli.survive import survive
@@ -57,6 +58,7 @@ app.command("compare")(guarded(compare))
 app.command("transfer")(guarded(transfer))
 app.command("triage")(guarded(triage))
 app.command("universal")(guarded(universal))
+app.command("pack")(guarded(pack))
 app.command("reproduce")(guarded(reproduce))
 app.command("report")(guarded(report))
 app.command("list")(guarded(list_))

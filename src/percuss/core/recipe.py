@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 #: Building blocks that a step may call.
-Kind = Literal["train", "audit", "universal", "transfer", "compare", "triage", "survive", "explain"]
+Kind = Literal["train", "audit", "universal", "transfer", "compare", "triage", "survive", "explain", "pack"]
 Protocol = Literal["corrected", "paper"]
 #: A cell of a table: text, a number, or None where nothing was measured.
 Cell = str | float | int | None
@@ -24,7 +24,7 @@ class Step(_Part):
         id: name of the step and of its folder; ``{name}`` stands for a name of ``each``.
         kind: the block.
         on: earlier steps that it works on: the model of audit, universal, transfer and of a hardening; the audit of
-            triage, survive and explain; the audits of compare.
+            triage, survive, explain and pack; the audits of compare.
         about: what it is for, in words.
         options: keyword arguments of the block; ``$name`` stands for a value, ``default`` leaves an option out.
         each: the step is made once for each combination of these values.

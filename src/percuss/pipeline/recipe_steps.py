@@ -26,6 +26,7 @@ FILES: dict[Kind, tuple[str, str]] = {
     "triage": ("triage.json", "triage.html"),
     "survive": ("results.json", "report.html"),
     "explain": ("explain.json", "explain.html"),
+    "pack": ("pack.json", ""),
 }
 #: Blocks that add to the folder of the audit they work on.
 INSIDE: tuple[Kind, ...] = ("triage", "survive", "explain")
@@ -100,6 +101,12 @@ def _compare(options: dict[str, Any], scene: Scene) -> None:
     compare(scene.on, out=scene.folder, seed=scene.shared["seed"], **options)
 
 
+def _pack(options: dict[str, Any], scene: Scene) -> None:
+    from percuss.pipeline.pack import pack
+
+    pack(scene.on[0], out=scene.folder, progress=scene.say, **{"seed": scene.shared["seed"], **options})
+
+
 def _within(module: str, name: str) -> Callable[[dict[str, Any], Scene], None]:
     def inside(options: dict[str, Any], scene: Scene) -> None:
         try:
@@ -117,6 +124,7 @@ _RUNNERS: dict[Kind, Callable[[dict[str, Any], Scene], None]] = {
     "universal": _universal,
     "transfer": _transfer,
     "compare": _compare,
+    "pack": _pack,
     "triage": _within("triage", "triage"),
     "survive": _within("survive", "survive"),
     "explain": _within("explain", "explain_run"),

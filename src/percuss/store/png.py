@@ -45,6 +45,39 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+def uncompressed(png: bytes) -> bytes:
+    """The same picture with its pixels stored, not compressed: the length depends on size and depth alone.
+
+    A compressed file of an attacked image is longer, since noise does not compress; this one is not. RunError where
+    the bytes are no PNG that ``encode`` wrote.
+    """
+    parts = chunks(png)
+    try:
+        pixels = zlib.decompress(b"".join(content for kind, content in parts if kind == b"IDAT"))
+    except zlib.error as error:
+        raise _foreign(error) from error
+    header = next((content for kind, content in parts if kind == b"IHDR"), b"")
+    made = [(b"IHDR", header), (b"IDAT", zlib.compress(pixels, 0)), (b"IEND", b"")]
+    return png[:8] + b"".join(_chunk(kind, content) for kind, content in made)
+
+
+def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
+    """Kind and content of every chunk of a PNG, in order; RunError where the bytes are none."""
+    place, found = 8, []
+    try:
+        while place < len(png):
+            size, kind = struct.unpack(">I4s", png[place : place + 8])
+            found.append((kind, png[place + 8 : place + 8 + size]))
+            place += size + 12
+    except struct.error as error:
+        raise _foreign(error) from error
+    return found
+
+
+def _foreign(error: Exception) -> RunError:
+    return RunError("a stored image is not a PNG of Percuss", value=error, next_step="run percuss audit again")
+
+
 def slug(case_id: str) -> str:
     """The file name (without ending) of an image id: slashes become two underscores."""
     return case_id.replace("\\", "__").replace("/", "__")
@@ -56,17 +89,12 @@ def pixel_hash(png: bytes) -> str:
     Equal images give equal text, also where another version of the compressing library wrote them. RunError where
     the bytes are no such PNG.
     """
-    digest, place, packed = hashlib.sha256(), 8, b""
+    digest, packed = hashlib.sha256(), b""
+    for kind, content in chunks(png):
+        packed += content if kind == b"IDAT" else b""
+        digest.update(content if kind == b"IHDR" else b"")
     try:
-        while place < len(png):
-            size, kind = struct.unpack(">I4s", png[place : place + 8])
-            content = png[place + 8 : place + 8 + size]
-            packed += content if kind == b"IDAT" else b""
-            digest.update(content if kind == b"IHDR" else b"")
-            place += size + 12
         digest.update(zlib.decompress(packed))
-    except (struct.error, zlib.error) as error:
-        raise RunError(
-            "a stored image is not a PNG of Percuss", value=error, next_step="run percuss audit again"
-        ) from error
+    except zlib.error as error:
+        raise _foreign(error) from error
     return digest.hexdigest()

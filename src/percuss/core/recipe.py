@@ -80,6 +80,67 @@ class TableSpec(_Part):
     rows: tuple[Rows, ...]
 
 
+#: What a figure shows: success or accuracy over sizes, risk over coverage, attacked images, maps before and after, the
+#: plane of features, the landscape of the loss, one change for all images.
+FigureKind = Literal["curve", "risk", "pictures", "maps", "plane", "landscape", "change"]
+#: The block whose step a figure is drawn from.
+DRAWN_FROM: dict[FigureKind, Kind] = {
+    "curve": "audit",
+    "risk": "triage",
+    "pictures": "audit",
+    "maps": "explain",
+    "plane": "explain",
+    "landscape": "explain",
+    "change": "universal",
+}
+
+
+class PublishedLine(_Part):
+    """Published points of a curve.
+
+    Attributes:
+        name: what the figure calls them.
+        points: pairs of a size (absolute, as the axis has it) and a share in [0, 1].
+        data: parts of names of data sets beside which they are drawn; every one where empty.
+        attack: only in the panel of this attack (``panels = "attack"``).
+        norm: only in panels of this norm.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    data: tuple[str, ...] = ()
+    attack: str = ""
+    norm: str = ""
+
+
+class FigureSpec(_Part):
+    """A figure of the paper and what ours is drawn from.
+
+    Attributes:
+        of: steps, one line or part each; ``{name}`` stands for a name of ``each``; ``label``: what each is called.
+        each: the steps are taken once for each combination of these values.
+        attacks: of a curve: its lines, beside each step; ``noise`` is drawn dashed.
+        measure: of a curve: accuracy under attack, or share flipped of what was right.
+        panels: of a curve: one for each norm, or one for each attack.
+        cases: images of each step, where pictures are shown.
+        caption: what ours shows; ``paper``: what the paper's figure shows.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9_-]+$")
+    title: str
+    kind: FigureKind
+    of: tuple[str, ...] = Field(min_length=1)
+    label: tuple[str, ...] = ()
+    each: dict[str, Any] = {}
+    attacks: tuple[str, ...] = ("worst",)
+    measure: Literal["accuracy", "success"] = "accuracy"
+    panels: Literal["norm", "attack"] = "norm"
+    cases: int = Field(default=2, ge=1, le=12)
+    caption: str = ""
+    paper: str = ""
+    published: tuple[PublishedLine, ...] = ()
+
+
 class Recipe(_Part):
     """A study.
 
@@ -88,7 +149,7 @@ class Recipe(_Part):
         about: paragraphs at the head of the report; ``not_covered``: what of the study is left out, and why.
         values: what ``$name`` in options stands for; ``quick`` and ``paper`` replace some, under --quick and under
             --protocol paper (paper first, then quick).
-        steps, tables: in order.
+        steps, tables, figures: in order.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
@@ -101,6 +162,7 @@ class Recipe(_Part):
     paper_values: dict[str, Any] = {}
     steps: tuple[Step, ...] = Field(min_length=1)
     tables: tuple[TableSpec, ...] = ()
+    figures: tuple[FigureSpec, ...] = ()
 
 
 class Published(_Part):
@@ -129,6 +191,18 @@ class FilledTable(_Part):
     text: tuple[tuple[str, ...], ...]
     published: Published | None
     notes: tuple[str, ...] = ()
+
+
+class FigureRecord(_Part):
+    """A figure as drawn: its files within the run, and why it is missing, by name of the data set."""
+
+    id: str
+    title: str
+    kind: FigureKind
+    caption: str
+    paper: str
+    files: tuple[str, ...]
+    missing: dict[str, str] = {}
 
 
 class StepRecord(_Part):
@@ -174,4 +248,5 @@ class StudyResults(_Part):
     steps: tuple[StepRecord, ...]
     findings: tuple[StudyFinding, ...]
     tables: tuple[FilledTable, ...]
+    figures: tuple[FigureRecord, ...] = ()
     not_covered: tuple[str, ...]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from percuss.core.results import Interval
 
@@ -72,3 +74,17 @@ class Triage:
     def rules(self) -> tuple[Rule, Rule]:
         """Sensitivity, then confidence."""
         return self.sensitivity, self.confidence
+
+
+def triage_from(record: Mapping[str, Any]) -> Triage:
+    """The triage that ``triage.json`` holds as plain values; KeyError or ValueError where it does not fit."""
+    return Triage(**{item.name: _read(record[item.name]) for item in fields(Triage)})
+
+
+def _read(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if "curve" not in value:
+        return Interval.model_validate(value)
+    own = {name: _read(item) for name, item in value.items() if name != "curve"}
+    return Rule(**own, curve=tuple((float(one), float(two)) for one, two in value["curve"]))

@@ -6,14 +6,13 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from percuss.core.errors import AttackError, RunError, UsageError
-from percuss.core.explained import Dots, Landscape
+from percuss.core.explained import Landscape
 from percuss.core.outcome import Finding
 from percuss.explain.embedding import LEAST, fit_embedding
 from percuss.explain.features import features
@@ -28,16 +27,10 @@ from percuss.pipeline.inputs import read_chunk
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import CHUNK
 from percuss.pipeline.progress import Progress
+from percuss.report.plane import groups_of
 
 #: Clean images at most in the plane of features.
 MOST = 2000
-_Shape = Literal["disc", "ring", "cross"]
-#: Kind, whether right without attack, words, shape.
-_KINDS: tuple[tuple[str, bool, str, _Shape], ...] = (
-    ("clean", True, "clean", "disc"),
-    ("clean", False, "clean, wrong", "cross"),
-    ("attacked", True, "attacked", "ring"),
-)
 
 
 def maps_part(work: Work, found: Found, kind: str, *, wanted: ExplainOptions, say: Progress) -> pd.DataFrame:
@@ -86,7 +79,9 @@ def plane_part(work: Work, flips: pd.DataFrame, *, wanted: ExplainOptions, say: 
         [_points(names, fitted.clean, "clean"), _points(moved, fitted.place(others), "attacked")], ignore_index=True
     )
     name = layer or f"input of {classifier_layer(work.model, read_chunk(work.chosen, ids[:1]).images[0])}"
-    plane = Plane(_groups(work, table), table, int(values.shape[1]), name)
+    classes = work.model.classes if work.model.task == "classify" else None
+    groups = groups_of(table, work.folder.read_table("clean.parquet"), classes)
+    plane = Plane(groups, table, int(values.shape[1]), name)
     _add_way(work, plane, flips, lambda way: fitted.place(features(work.model, way, layer=layer).numpy()))
     return plane
 
@@ -94,25 +89,6 @@ def plane_part(work: Work, flips: pd.DataFrame, *, wanted: ExplainOptions, say: 
 def _points(names: np.ndarray[tuple[int], np.dtype[np.str_]], places: object, kind: str) -> pd.DataFrame:
     both = np.asarray(places, dtype=float)
     return pd.DataFrame({"id": names.astype(str), "kind": kind, "x": both[:, 0], "y": both[:, 1]})
-
-
-def _groups(work: Work, table: pd.DataFrame) -> list[Dots]:
-    """Clean images by true class (of several labels: as one kind), wrong ones apart, then attacked ones."""
-    clean = work.folder.read_table("clean.parquet").set_index("id")
-    classes = list(work.model.classes) if work.model.task == "classify" else [""]
-    found = []
-    label = clean["label"].astype(int) if work.model.task == "classify" else pd.Series(0, index=clean.index)
-    for kind, right, words, shape in _KINDS:
-        for number, name in enumerate(classes):
-            part = table[(table["kind"] == kind) & (table["id"].map(label) == number)]
-            if kind == "clean":
-                part = part[part["id"].map(clean["correct"].astype(bool)) == right]
-            style = ("a4", "a0", "a1", "a2", "a3", "a5")[number % 6]
-            tips = tuple(f"{case}, {words}{', ' if name else ''}{name}" for case in part["id"])
-            if len(part):
-                title = f"{name}, {words}" if name else words
-                found.append(Dots(title, style, part[["x", "y"]].to_numpy(float), tips, shape))
-    return found
 
 
 def _add_way(work: Work, plane: Plane, flips: pd.DataFrame, place: Callable[[Tensor], object]) -> None:

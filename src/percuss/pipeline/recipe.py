@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from percuss.core.errors import UsageError, nearest
-from percuss.core.recipe import Protocol, Recipe, Rows, Step
+from percuss.core.recipe import DRAWN_FROM, FigureSpec, Protocol, Recipe, Rows, Step
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 #: Options with this value are left out, so that the block's own default holds.
@@ -75,6 +75,18 @@ def _check(recipe: Recipe, path: Path) -> None:
     for number, table in enumerate(recipe.tables):
         for place, rows in enumerate(table.rows):
             _check_rows(rows, f"tables.{number}.rows.{place}", (path, known, len(table.columns)))
+    for number, figure in enumerate(recipe.figures):
+        _check_figure(figure, f"figures.{number}", path, recipe.steps)
+
+
+def _check_figure(figure: FigureSpec, key: str, path: Path, steps: Sequence[Step]) -> None:
+    kind = DRAWN_FROM[figure.kind]
+    known = [step.id for step in steps if step.kind == kind]
+    for name in figure.of:
+        if not _matches(name, known):
+            raise _wrong(path, f"{key}.of", name, f"a step of the kind {kind} ({', '.join(known) or 'none'})")
+    if figure.label and len(figure.label) != len(figure.of):
+        raise _wrong(path, f"{key}.label", len(figure.label), f"{len(figure.of)} texts, one for each step")
 
 
 def _check_rows(rows: Rows, key: str, within: tuple[Path, list[str], int]) -> None:

@@ -13,6 +13,7 @@ from percuss.core.errors import RunError
 from percuss.core.recipe import StepRecord, StudyFinding, StudyResults
 from percuss.pipeline import environment
 from percuss.pipeline.recipe_cells import Source, fill
+from percuss.pipeline.recipe_figures import draw_figures
 from percuss.pipeline.recipe_steps import FILES
 from percuss.pipeline.recipe_study import Study
 from percuss.report.recipe import Shown, sections
@@ -31,6 +32,7 @@ def write_study(study: Study, records: Sequence[StepRecord]) -> StudyResults:
         )
         for name in study.data
     }
+    figures = draw_figures(study, records)
     found = StudyResults(
         percuss_version=environment.version(),
         recipe=study.recipe.name,
@@ -47,13 +49,14 @@ def write_study(study: Study, records: Sequence[StepRecord]) -> StudyResults:
         steps=tuple(records),
         findings=tuple(_findings(root, records)),
         tables=tuple(fill(table, sources, protocol=study.protocol) for table in study.recipe.tables),
+        figures=tuple(figure.record for figure in figures),
         not_covered=study.recipe.not_covered,
     )
     folder.write(RESULTS, found.model_dump_json(indent=2) + "\n")
     read_study(root)
     write_sections(
         root / "report.html",
-        sections(found, study.recipe.about, Shown(root)),
+        sections(found, study.recipe.about, Shown(root, tuple(figures))),
         title=study.recipe.title,
         meta=f"{found.started[:10]} · {study.protocol} protocol · run {found.run_id[:12]}",
         version=environment.version(),

@@ -26,12 +26,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart; ``style`` is a class of the style sheet (worst, stored, noise, a0 to a5)."""
+    """One line of a chart; ``style`` is a class of the style sheet (worst, stored, noise, said, a0 to a5).
+
+    ``bars`` draws the interval of each point as a thin line, ``shift`` moves the points aside (in units of the picture,
+    so that bars of several lines can be told apart), and the style ``said`` draws open squares without a line.
+    """
 
     name: str
     style: str
     points: tuple[Point, ...]
     step: bool = False
+    bars: bool = False
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,8 @@ def chart(
         parts.append(
             f'<text class="levelname" x="{EDGE - 4}" y="{y - 5:.1f}" text-anchor="end">{escape(level[0])}</text>'
         )
-    parts += [_band(line, axis) for line in lines]
-    parts += [_stroke(line, axis) for line in lines]
+    parts += [_bars(line, axis) if line.bars else _band(line, axis) for line in lines]
+    parts += [_squares(line, axis) if line.style == "said" else _stroke(line, axis) for line in lines]
     parts.append(_names(lines, axis))
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
@@ -127,8 +133,27 @@ def _band(line: Line, axis: Axis) -> str:
     return f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
 
 
+def _bars(line: Line, axis: Axis) -> str:
+    ends = [(axis.place(p.eps) + line.shift, p.low, p.high) for p in line.points]
+    drawn = [
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{height(low):.1f}" y2="{height(high):.1f}" stroke="currentColor"/>'
+        for x, low, high in ends
+        if low is not None and high is not None
+    ]
+    return f'<g class="line bars {line.style}">{"".join(drawn)}</g>'
+
+
+def _squares(line: Line, axis: Axis) -> str:
+    spots = [(axis.place(p.eps) + line.shift, height(p.value), p.tip) for p in line.points]
+    drawn = [
+        f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"><title>{escape(tip)}</title></rect>'
+        for x, y, tip in spots
+    ]
+    return f'<g class="line said">{"".join(drawn)}</g>'
+
+
 def _stroke(line: Line, axis: Axis) -> str:
-    spots = [(axis.place(p.eps), height(p.value)) for p in line.points]
+    spots = [(axis.place(p.eps) + line.shift, height(p.value)) for p in line.points]
     path: list[str] = []
     for number, (x, y) in enumerate(spots):
         if line.step and number:

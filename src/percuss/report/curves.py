@@ -57,7 +57,7 @@ def _part(norm: str, results: Results, flips: list[float], stored: list[float]) 
     worst = points_of(results, norm, WORST)
     names = list(dict.fromkeys(p.attack for p in results.curves if p.norm == norm and p.attack != WORST))
     lines = {name: points_of(results, norm, name) for name in names}
-    axis = _axis(norm, worst or next(iter(lines.values()), []), results)
+    axis = axis_of(norm, worst or next(iter(lines.values()), []), results)
     every = [_attack_row(point, results) for name in names for point in lines[name]]
     return NormPart(
         norm=norm,
@@ -74,7 +74,8 @@ def _part(norm: str, results: Results, flips: list[float], stored: list[float]) 
     )
 
 
-def _axis(norm: str, points: Sequence[CurvePoint], results: Results) -> Axis | None:
+def axis_of(norm: str, points: Sequence[CurvePoint], results: Results) -> Axis | None:
+    """The axis of sizes of some points; None where none has a size."""
     sized = [point for point in points if point.eps is not None]
     if not sized:
         return None

@@ -106,7 +106,7 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
     attacked, attacked_bytes = _read(after)
     if clean.shape != attacked.shape:
         raise ValueError(f"original {clean.shape} and attacked {attacked.shape} differ in size")
-    factor, difference = _difference(clean, attacked, data)
+    factor, changed_by = difference(clean, attacked, data)
     high, wide = clean.shape[:2]
     changed = float(np.abs(clean.astype(np.int64) - attacked.astype(np.int64)).max())
     unit = "grey levels" if data.unit == "grey level" else data.unit
@@ -116,7 +116,7 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
     pictures = (
         _picture(clean, clean_bytes, before.relative_to(folder).as_posix(), "original", data),
         _picture(attacked, attacked_bytes, str(row["image"]), "attacked, as stored", data),
-        Picture(_uri(difference), f"difference ×{factor}", "", "", f"grey: no change; {largest}"),
+        Picture(_uri(changed_by), f"difference ×{factor}", "", "", f"grey: no change; {largest}"),
     )
     return Shot(
         why=shown.why,
@@ -165,7 +165,7 @@ def _picture(pixels: _Array, content: bytes, file: str, caption: str, data: Data
     )
 
 
-def _difference(clean: _Array, attacked: _Array, data: DataRecord) -> tuple[int, _Array]:
+def difference(clean: _Array, attacked: _Array, data: DataRecord) -> tuple[int, _Array]:
     """Signed difference around mid-grey, times the power of two that makes the largest change plainly visible."""
     deep = clean.dtype != np.uint8
     scale = 255 / max(data.levels, 1) if deep else 1.0

@@ -29,23 +29,38 @@ def coloured(values: Array) -> Array:
 
 def heat(values: Array, *, peak: float) -> str:
     """A map ``[H, W]`` as a PNG's data address; ``peak`` is drawn brightest, what lies above it too."""
-    return _source(coloured(values / peak if peak > 0 else np.zeros_like(values)))
+    return _source(heat_pixels(values, peak=peak))
+
+
+def heat_pixels(values: Array, *, peak: float) -> Array:
+    """The same as 8-bit pixels ``[H, W, 3]``."""
+    return _eight(coloured(values / peak if peak > 0 else np.zeros_like(values)))
 
 
 def overlay(image: Array, values: Array, *, peak: float) -> str:
     """A map ``[H, W]`` over an image ``[C, H, W]`` in [0, 1] drawn in grey: the more important, the more colour."""
+    return _source(overlay_pixels(image, values, peak=peak))
+
+
+def overlay_pixels(image: Array, values: Array, *, peak: float) -> Array:
+    """The same as 8-bit pixels ``[H, W, 3]``."""
     grey = np.repeat(image.mean(0)[..., None] * 255, 3, axis=2)
     part = np.clip(values / peak, 0, 1) if peak > 0 else np.zeros_like(values)
     weight = 0.75 * part[..., None]
-    return _source(grey * (1 - weight) + coloured(0.3 + 0.4 * part) * weight)
+    return _eight(grey * (1 - weight) + coloured(0.3 + 0.4 * part) * weight)
 
 
 def plain(image: Array) -> str:
     """An image ``[C, H, W]`` in [0, 1], grey or colour, 8 bits for the browser."""
-    return _source((image if len(image) == 3 else np.repeat(image[:1], 3, axis=0)).transpose(1, 2, 0) * 255)
+    return _source(_eight((image if len(image) == 3 else np.repeat(image[:1], 3, axis=0)).transpose(1, 2, 0) * 255))
+
+
+def _eight(pixels: Array) -> Array:
+    found: Array = np.round(np.clip(pixels, 0, 255)).astype(np.uint8)
+    return found
 
 
 def _source(pixels: Array) -> str:
     file = io.BytesIO()
-    Image.fromarray(np.round(np.clip(pixels, 0, 255)).astype(np.uint8)).save(file, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(file, format="PNG", optimize=True)
     return as_source(file.getvalue())

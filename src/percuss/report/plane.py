@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup, escape
 
 from percuss.core.explained import Dots, Floats
 
 WIDTH, HEIGHT, EDGE, PAD = 760, 460, 560, 14
+_Shape = Literal["disc", "ring", "cross"]
+#: Kind, whether right without attack, words, shape.
+_KINDS: tuple[tuple[str, bool, str, _Shape], ...] = (
+    ("clean", True, "clean", "disc"),
+    ("clean", False, "clean, wrong", "cross"),
+    ("attacked", True, "attacked", "ring"),
+)
+
+
+def groups_of(table: pd.DataFrame, clean: pd.DataFrame, classes: Sequence[str] | None) -> list[Dots]:
+    """Clean images by true class, wrong ones apart, then attacked ones.
+
+    Args:
+        table: points with id, kind (clean, attacked), x and y.
+        clean: the run's clean rows, with id, label and correct.
+        classes: names; None for images of several labels, which are one kind.
+    """
+    known = clean.set_index("id")
+    label = known["label"].astype(int) if classes is not None else pd.Series(0, index=known.index)
+    found = []
+    for kind, right, words, shape in _KINDS:
+        for number, name in enumerate(classes or ("",)):
+            part = table[(table["kind"] == kind) & (table["id"].map(label) == number)]
+            if kind == "clean":
+                part = part[part["id"].map(known["correct"].astype(bool)) == right]
+            style = ("a4", "a0", "a1", "a2", "a3", "a5")[number % 6]
+            tips = tuple(f"{case}, {words}{', ' if name else ''}{name}" for case in part["id"])
+            if len(part):
+                title = f"{name}, {words}" if name else words
+                found.append(Dots(title, style, part[["x", "y"]].to_numpy(float), tips, shape))
+    return found
 
 
 def plane_chart(groups: Sequence[Dots], *, way: Floats | None = None, label: str) -> Markup:

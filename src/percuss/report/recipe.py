@@ -15,22 +15,29 @@ from percuss.core.recipe import FilledTable, StepRecord, StudyResults
 from percuss.report.curves import norm_parts
 from percuss.report.schema import read_results
 from percuss.report.sections import Section, Table, as_source
+from percuss.report.study_figures import Figure, figure_sections
 
 _GRAVE = {"severe": 0, "warning": 1, "info": 2}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Where the run lies, whose pictures are taken into the page."""
+    """Where the run lies, whose pictures are taken into the page, and the figures of the recipe."""
 
     root: Path
+    figures: tuple[Figure, ...] = ()
 
 
 def sections(found: StudyResults, about: Sequence[str], shown: Shown) -> list[Section]:
-    """The parts of the page: what it is, tables, curves and pictures, steps, what is not covered."""
+    """The parts of the page: what it is, tables, figures, steps, what is not covered.
+
+    A recipe without figures shows the curves of its audits and the picture of each universal change.
+    """
     made = [_opening(found, about)]
     made += [_table(table) for table in found.tables]
-    made += [part for step in found.steps for part in _pictures(step, shown, several=len(found.data) > 1)]
+    made += figure_sections(shown.figures)
+    if not shown.figures:
+        made += [part for step in found.steps for part in _pictures(step, shown, several=len(found.data) > 1)]
     made.append(_steps(found))
     if found.not_covered:
         made.append(Section("What of the study is not here", found.not_covered))

@@ -39,6 +39,19 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """Part of a figure: a title, and a chart or pictures in a row, each a pair of its caption and the bytes of a PNG.
+
+    ``lines`` say more about the pictures.
+    """
+
+    title: str
+    chart: Markup | None = None
+    pictures: tuple[tuple[str, bytes], ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Section:
     """One part of a page; pictures are pairs of a text for screen readers and a data address."""
 
@@ -48,6 +61,7 @@ class Section:
     charts: tuple[Markup, ...] = ()
     pictures: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
+    panels: tuple[Panel, ...] = ()
 
 
 def write_sections(path: Path, sections: Sequence[Section], *, title: str, meta: str, version: str) -> Path:
@@ -61,6 +75,7 @@ def write_sections(path: Path, sections: Sequence[Section], *, title: str, meta:
         keep_trailing_newline=True,
     )
     css = Markup((HERE / "page.css").read_text(encoding="utf-8"))
+    environment.filters["source"] = as_source
     template = environment.get_template("sections.html.jinja")
     write_text(path, template.render(sections=sections, title=title, meta=meta, version=version, css=css))
     return path

@@ -194,9 +194,11 @@ METHODS: dict[str, Callable[[Setting], Method | None]] = {
 }
 
 
-def measure(setting: Setting, rounds: int, once: list[str]) -> dict[str, list[tuple[float, Found]]]:
+def measure(
+    setting: Setting, rounds: int, *, once: list[str], without: list[str]
+) -> dict[str, list[tuple[float, Found]]]:
     """CPU seconds and what was found, per method and round."""
-    made = {name: make(setting) for name, make in METHODS.items()}
+    made = {name: make(setting) for name, make in METHODS.items() if name not in without}
     ready = {name: method for name, method in made.items() if method is not None}
     found: dict[str, list[tuple[float, Found]]] = {name: [] for name in ready}
     for turn in range(rounds):
@@ -247,6 +249,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--once", action="append", default=[], help="a method that runs in the first round only")
+    parser.add_argument("--without", action="append", default=[], help="a method to leave out")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--norm", choices=list(SIZES), action="append")
@@ -260,7 +263,7 @@ def main() -> None:
         setting = Setting(options, norm)
         accuracy = setting.right(setting.images).mean()
         print(f"{norm}: {len(setting.images)} images, accuracy {accuracy:.1%}, {options.rounds} rounds", flush=True)
-        show(setting, measure(setting, options.rounds, options.once))
+        show(setting, measure(setting, options.rounds, once=options.once, without=options.without))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Broken defences set the alarms off; honest models, adversarially trained ones too, do not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from percuss.attacks.alarms.probe import Probe, means_of
 from percuss.attacks.alarms.run import IDS, alarm_findings, run_alarms
 from percuss.attacks.alarms.stored import stored_images_hold
 from percuss.core.errors import AttackError, RunError
@@ -177,3 +179,36 @@ def test_flat_parts_of_images_are_no_wrong_gradient():
     given.targets = model(given.images).argmax(1)
     found = {item["id"]: item for item in run_alarms(model, given, effort="quick")}
     assert not found["gradient-disagrees"]["flagged"] and found["gradient-disagrees"]["evidence"]["images"] == 8
+
+
+def test_a_region_bounds_the_attacks_that_are_compared_and_sets_no_alarm_off_by_itself(network):
+    given, seen = batch(count=16), []
+    region = torch.zeros(16, SIDE, SIDE, dtype=torch.bool)
+    region[:, 4:12, 4:12] = True
+
+    class Watched(nn.Module):
+        """Notes where the images it is shown differ from the clean ones."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = network
+
+        def forward(self, images):
+            if len(images) == len(given.images):
+                seen.append((images.detach() != given.images).any(1))
+            return self.inner(images)
+
+    free = {r["id"]: r for r in run_alarms(judged(network), given, effort="quick")}
+    limited = {r["id"]: r for r in run_alarms(judged(network), replace(given, region=region), effort="quick")}
+    assert not [r for r in limited.values() if r["flagged"]]
+    flips = [found["curve-not-falling"]["evidence"]["flipped"] for found in (limited, free)]
+    assert all(a <= b for a, b in zip(*flips, strict=True)) and sum(flips[0]) < sum(flips[1])
+    # A region that the model does not look at is no sign of masked gradients.
+    corner = torch.zeros_like(region)
+    corner[:, :1, :1] = True
+    for record in run_alarms(judged(network), replace(given, region=corner), effort="quick"):
+        assert not record["flagged"], record["message"]
+    probe = Probe(judged(Watched()).eval(), replace(given, region=region), 0, 32, means_of("quick"))
+    probe.flips("pgd", "linf=8/255", steps=3)
+    assert seen and not any(bool((moved & ~region).any()) for moved in seen)
+    assert any(bool(moved.any()) for moved in seen)

@@ -1,18 +1,21 @@
 """Attacks limited to a region: nothing changes outside, and inside nothing is lost."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from percuss import attack, curve
+from percuss import attack, curve, smallest
 from percuss.attacks.engine import run_attack
 from percuss.attacks.target import Attempt
 from percuss.core.budget import Norm, parse_budget
 from percuss.core.errors import DataError
 from percuss.core.images import PixelRange
+from percuss.core.model import Model
 from percuss.core.norms import Room, distance, random_start
 from percuss.core.seeds import ImageRandom
-from percuss.testing.exact import examples, linear_model
+from percuss.testing.exact import examples, linear_model, smallest_step
 
 BUDGETS = ("linf=0.02", "l2=0.3", "l1=2", "l0=10%", "none")
 
@@ -102,3 +105,54 @@ def test_regions_that_do_not_fit_are_refused(case, region):
     model, data, _ = case
     with pytest.raises(DataError, match="region"):
         attack("fgsm", model, data.images, data.targets, "linf=0.1", region=region, pixels=PixelRange())
+
+
+@pytest.mark.parametrize(("name", "settings"), [("apgd", {"steps": 60}), ("square", {"queries": 60})])
+def test_the_size_is_used_inside(case, name, settings):
+    model, data, region = case
+    found = attack(name, model, data.images, data.targets, "l2=1", region=region, early_stop=False, **settings)
+    assert bool(((found - data.images).flatten(1).norm(dim=1) > 0.8).all())
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
+def test_the_smallest_change_inside_is_that_of_a_model_that_sees_only_the_region(case, norm):
+    model, data, region = case
+    found = smallest(model, data.images, data.targets, norm, region=region)
+    change = found.images - data.images
+    assert bool((change[:, :, ~region] == 0).all()) and bool(found.success.any())
+    hidden = torch.nn.Linear(3 * 6 * 6, 3)
+    # Outside the region the model is blind: its weights there go into a bias of each image, so one image at a time.
+    first = int(found.success.nonzero()[0])
+    weight = model.network[1].weight.detach().view(3, 3, 6, 6)
+    with torch.no_grad():
+        hidden.weight.copy_((weight * region).flatten(1))
+        rest = (weight * ~region * data.images[first]).flatten(1).sum(1)
+        hidden.bias.copy_(model.network[1].bias + rest)
+    seen = Model(nn.Sequential(nn.Flatten(), hidden), model.info)
+    alone = replace(data, ids=["one"], images=data.images[first : first + 1], targets=data.targets[first : first + 1])
+    wanted = float(smallest_step(seen, alone, Norm(norm))[0])
+    assert wanted * (1 - 1e-4) <= float(found.sizes[first]) <= wanted * 1.01
+    free = smallest(model, data.images, data.targets, norm)
+    assert bool((free.sizes <= found.sizes * 1.001).all())
+
+
+@pytest.mark.parametrize("effort", ["quick", "thorough"])
+@pytest.mark.parametrize("norm", ["linf", "l0"])
+def test_curves_stay_inside(case, effort, norm):
+    model, data, region = case
+    own = torch.stack([region if i % 2 else ~region for i in range(len(data.images))])
+    sizes = [0.02, 0.1] if norm == "linf" else ["3%", "10%"]
+    limited = curve(model, data.images, data.targets, norm, sizes, effort=effort, region=own)
+    for images in limited.images:
+        assert bool(((images - data.images)[~own.unsqueeze(1).expand_as(images)] == 0).all())
+        assert bool((images != data.images).any())
+    free = curve(model, data.images, data.targets, norm, sizes, effort=effort)
+    assert bool((free.smallest <= limited.smallest).all())
+
+
+@pytest.mark.parametrize("function", [curve, smallest])
+def test_a_region_that_does_not_fit_is_refused_everywhere(case, function):
+    model, data, _ = case
+    more = ([0.1],) if function is curve else ()
+    with pytest.raises(DataError, match="region"):
+        function(model, data.images, data.targets, "linf", *more, region=torch.ones(3, 3, dtype=torch.bool))

@@ -5,13 +5,11 @@ import torch
 from torch import nn
 
 from percuss.attacks.engine import run_attack
-from percuss.attacks.square import covered, square
-from percuss.attacks.target import Batch, Goal, Target
+from percuss.attacks.square import covered
 from percuss.core.budget import Norm, parse_budget
 from percuss.core.errors import AttackError
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo
-from percuss.core.seeds import ImageRandom
 from percuss.testing.exact import budget_of, examples, linear_model, smallest_step
 
 
@@ -109,19 +107,3 @@ def test_images_of_any_shape():
     for text in ("linf=0.1", "l2=0.5", "l1=2", "l0=10%"):
         swept = run_attack("square", model, data, [parse_budget(text)], settings={"queries": 20})
         assert torch.isfinite(swept.images[text]).all()
-
-
-@pytest.mark.parametrize("text", ["linf=0.2", "l2=1", "l1=4", "l0=10%", "none"])
-def test_pixels_outside_a_region_stay_and_the_size_is_used_inside(text):
-    model = linear_model("two")
-    data = examples(model, 4)
-    region = torch.zeros(4, 6, 6, dtype=torch.bool)
-    region[:, 2:5, 1:4] = True
-    batch, budget = Batch(data.images, data.targets, region), parse_budget(text)
-    target = Target(model, batch, Goal(early_stop=False), pixels=PixelRange())
-    found = square(target, batch, budget, rng=ImageRandom(0, data.ids, "test"), queries=60).images
-    moved = found != data.images
-    assert not bool((moved & ~region.unsqueeze(1)).any())
-    assert bool((moved & region.unsqueeze(1)).flatten(1).any(1).all())
-    if text == "l2=1":
-        assert bool(((found - data.images).flatten(1).norm(dim=1) > 0.8).all())

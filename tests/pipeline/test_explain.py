@@ -12,10 +12,12 @@ from torch import nn
 
 from percuss.core.errors import NoGradientError, RunError, UsageError
 from percuss.core.model import Model
+from percuss.data.region import tissue as stained
 from percuss.explain.drift import drift
 from percuss.explain.saliency import saliency
 from percuss.pipeline import explain_parts, explain_units
 from percuss.pipeline.explain import explain_run
+from percuss.pipeline.interface import audit
 from percuss.pipeline.run import Run
 from percuss.store.folder import RunFolder
 
@@ -40,8 +42,6 @@ def mapped(judged):
 
 @pytest.fixture(scope="module")
 def audited(tissue, mapped, tmp_path_factory):
-    from percuss.pipeline.interface import audit
-
     out = tmp_path_factory.mktemp("explained") / "run"
     given = {"attacks": "pgd", "budgets": ["linf=8/255"], "split": "all", "steps": 4, "limit": 24}
     return audit(data=tissue, model=mapped, out=out, **given)
@@ -177,3 +177,27 @@ def test_models_cut_off_or_other_are_refused(audited, tissue, mapped, tmp_path, 
     monkeypatch.setattr(Model, "forward", lambda self, images: forward(self, images).detach())
     with pytest.raises(NoGradientError, match="no gradient"):
         explain_run(run, data=tissue, model=mapped, what=("saliency",))
+
+
+def test_a_run_in_a_region(tissue, mapped, tmp_path, monkeypatch):
+    """The way of the attack and the noise beside it stay inside, as the run's own images do."""
+    given = {"attacks": "pgd", "budgets": ["linf=16/255"], "split": "all", "steps": 4, "limit": 24}
+    run = audit(data=tissue, model=mapped, out=tmp_path / "run", region="tissue", **given)
+    ways, shown = [], []
+    way_of, noise_of = explain_units.attack_way, explain_units.same_size_noise
+
+    def watched_way(work, row, **more):
+        ways.append(way_of(work, row, **more)[0])
+        return way_of(work, row, **more)
+
+    def watched_noise(clean, attacked, *more):
+        shown.extend((clean, changed) for changed in (attacked, noise_of(clean, attacked, *more)))
+        return shown[-1][1]
+
+    monkeypatch.setattr(explain_parts, "attack_way", watched_way)
+    monkeypatch.setattr(explain_units, "same_size_noise", watched_noise)
+    found = explain_run(run.path, data=tissue, model=mapped, images=6, what=("saliency", "umap"))
+    assert len(found.record["images"]) == 6 and len(shown) >= 2 and ways
+    for clean, changed in [*shown, *((way[:1].expand_as(way), way) for way in ways)]:
+        moved = (clean != changed).any(1)
+        assert bool(moved.any()) and not bool((moved & ~stained(clean)).any())

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from percuss.attacks.tensors import attack
@@ -133,3 +134,32 @@ def test_what_cannot_be_compared_is_refused(tissue, judged, pair, tmp_path):
         transfer(pair, data=tissue, out=out, **{**SMALL, "attacks": "noise", "steps": None})
     with pytest.raises(UsageError, match="2 models"):
         transfer(pair, data=tissue, out=out, weights=["a", "b", "c"], **SMALL)
+
+
+def test_inside_a_region_nothing_changes_elsewhere(done, tissue, pair, tmp_path):
+    """Judged by hand: what flips the other model is an attack limited to the middle."""
+    plane = torch.zeros(48, 48, dtype=torch.bool)
+    plane[12:36, 12:36] = True
+    Image.fromarray(plane.numpy().astype("uint8") * 255).save(tmp_path / "middle.png")
+    found = transfer(pair, data=tissue, out=tmp_path / "run", region=str(tmp_path / "middle.png"), **SMALL)
+    batch, (one, two) = tissue.collect(tissue.spread(40)), pair
+    images = attack("pgd", one, batch.images, batch.targets, "linf=4/255", steps=3, early_stop=False, region=plane)
+    assert not bool((images != batch.images)[:, :, ~plane].any())
+    with torch.no_grad():
+        both = is_right(one(batch.images), batch.targets, "classify") & is_right(
+            two(batch.images), batch.targets, "classify"
+        )
+        after = is_right(two(images), batch.targets, "classify")
+    limited, free = cell(found, "plain", "scaled").both, cell(done, "plain", "scaled").both
+    assert round(limited.value * limited.n) == int((both & ~after).sum()) and limited.value < free.value
+    assert found.record["region"] == str(tmp_path / "middle.png")
+    assert "inside the region" in (found.path / "transfer.html").read_text()
+    with pytest.raises(RunError, match="another run"):
+        transfer(pair, data=tissue, out=tmp_path / "run", **SMALL)
+
+
+@pytest.mark.parametrize("name", ["curve", "fmn", "ddn", "sigma_zero"])
+def test_attacks_that_stop_at_the_border_are_refused(name, tissue, pair, tmp_path):
+    budget = {"ddn": "l2=1", "sigma_zero": "l0=5%"}.get(name, "linf=4/255")
+    with pytest.raises(UsageError, match="does not suit"):
+        transfer(pair, data=tissue, out=tmp_path / "run", attacks=name, budgets=[budget])

@@ -12,7 +12,9 @@ from torch import nn
 from percuss.core.budget import parse_budget
 from percuss.core.errors import DataError, RunError, UsageError
 from percuss.core.model import is_right
+from percuss.core.seeds import ImageRandom
 from percuss.core.stored import as_stored
+from percuss.data.region import tissue as stained
 from percuss.data.spec import load_data
 from percuss.models.spec import load_model
 from percuss.pipeline import universal_units as units
@@ -190,3 +192,52 @@ def test_several_labels(tmp_path):
     ]
     compared = compare(runs)
     assert compared.n_images == 30 and {c.p_value for c in compared.contrasts} == {1.0}
+
+
+@pytest.mark.parametrize("method", ["batched", "sgd"])
+@pytest.mark.parametrize("budget", ["linf=10/255", "l0=5%"])
+def test_inside_one_region_for_all_images(tissue, judged, tmp_path, method, budget):
+    plane = torch.zeros(48, 48, dtype=torch.bool)
+    plane[12:36, 10:30] = True
+    Image.fromarray(plane.numpy().astype("uint8") * 255).save(tmp_path / "middle.png")
+    where = str(tmp_path / "middle.png")
+    options = SMALL | {"budget": budget, "method": method, "epochs": 2}
+    found = universal(judged, data=tissue, out=tmp_path / "run", region=where, **options)
+    change = found.change
+    assert not bool(change[:, ~plane].any()) and bool(change[:, plane].any())
+    assert (
+        found.record["options"]["region"] == where
+        and "inside the region" in (found.path / "universal.html").read_text()
+    )
+    with pytest.raises(RunError, match="another run"):
+        universal(judged, data=tissue, out=tmp_path / "run", **options)
+
+
+def test_each_image_keeps_what_is_outside_its_own_region(tissue, judged, tmp_path, monkeypatch):
+    """Counts are those of the change put into the tissue of each image, however the training images are held."""
+    found = universal(judged, data=tissue, out=tmp_path / "run", region="tissue", **SMALL)
+    test = tissue.subset(split="test")
+    batch = test.collect(test.ids)
+    region = stained(batch.images)
+    assert not bool(region.all()) and bool(region.any())
+    attacked = torch.where(region.unsqueeze(1), (batch.images + found.change).clamp(0, 1), batch.images)
+    with torch.no_grad():
+        right, after = (is_right(judged(x), batch.targets, "classify") for x in (batch.images, attacked))
+    item = tally(found, "test")
+    assert round(item.success.value * item.success.n) == int((right & ~after).sum())
+    monkeypatch.setattr(units, "HELD_BYTES", 0)
+    other = universal(judged, data=tissue, out=tmp_path / "read", region="tissue", **SMALL)
+    assert other.change.equal(found.change)
+
+
+def test_noise_in_a_region_has_the_values_inside(done):
+    region = torch.rand(2, 48, 48, generator=torch.Generator().manual_seed(0)) < 0.4
+    change = done.change.unsqueeze(0)
+    drawn = units.shuffled(change, ImageRandom(0, ["a", "b"], "x"), region)
+    assert not bool(drawn.permute(0, 2, 3, 1)[~region].any())
+    for i in range(2):
+        kept = [values.abs().sum(0)[region[i]].sort().values for values in (drawn[i], change[0])]
+        assert torch.allclose(*kept)
+    assert units.shuffled(change, ImageRandom(0, ["a"], "x"), torch.ones(1, 48, 48, dtype=torch.bool)).equal(
+        units.shuffled(change, ImageRandom(0, ["a"], "x"))
+    )

@@ -104,6 +104,18 @@ def remembers(target, batch, budget, *, rng, state=[0]):  # noqa: B006
     return within(batch, budget, torch.full_like(batch.images, 0.001 * state[0]))
 
 
+def ignores_the_region(target, batch, budget, *, rng):
+    """Changes every pixel."""
+    return within(batch, budget, torch.full_like(batch.images, 0.001))
+
+
+def gives_up_in_a_region(target, batch, budget, *, rng):
+    """Does nothing where not everything may change."""
+    if batch.region is not None:
+        return Attempt(batch.images.clone())
+    return within(batch, budget, torch.full_like(batch.images, 0.001))
+
+
 def takes_no_rng(target, batch, budget):
     """Has no randomness handed in."""
     return Attempt(batch.images.clone())
@@ -132,6 +144,8 @@ def returns_a_tensor(target, batch, budget, *, rng):
         (leaves_gradients, "left gradients"),
         (changes_the_model, "changed the model's parameters"),
         (remembers, "two runs with one seed differ"),
+        (ignores_the_region, "changed pixels outside the region"),
+        (gives_up_in_a_region, "changed nothing inside the region of 8 of 8"),
         (takes_no_rng, "takes no rng"),
         (needs_a_setting, "settings have no default"),
         (undocumented, "no docstring"),

@@ -64,6 +64,7 @@ def smallest_change(  # noqa: PLR0913
     seed: int = 0,
     steps: int = 100,
     batch_size: int = 32,
+    region: Tensor | None = None,
     **settings: Any,
 ) -> Smallest:
     """Search the smallest change of each rightly decided image (``docs/attacks/smallest.md``).
@@ -77,6 +78,7 @@ def smallest_change(  # noqa: PLR0913
         seed: decides all randomness, with the position of each image.
         steps: gradient evaluations of each image, at most.
         batch_size: images at once; results do not depend on it.
+        region: bool ``[H, W]`` or ``[N, H, W]``, where pixels may change; everywhere where None.
         settings: of the attack and of every attack (``target``, ``confidence``, ...); with ``early_stop=False``
             images go through all steps, although nothing smaller has been found for long.
 
@@ -88,7 +90,7 @@ def smallest_change(  # noqa: PLR0913
         raise AttackError("unknown attack for smallest changes", value=attack, allowed=nearest(attack, ATTACKS))
     if attack == "auto":
         name = AUTO[one]
-    judged, batch = ready(model, images, targets, pixels=settings.pop("pixels", PixelRange()))
+    judged, batch = ready(model, images, targets, pixels=settings.pop("pixels", PixelRange()), region=region)
     function = catalogue.function("attacks", name)
     goal, own = split_settings(name, function, {"steps": steps, **settings})
     budget = Budget(one, math.inf, "share" if one is Norm.L0 else "unit", f"smallest {one}")
@@ -127,11 +129,12 @@ def _search(job: Job) -> Callable[[Sequence[int]], tuple[Tensor, Tensor, tuple[T
 
     def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         given = given_rows(job, rows)
-        target = job.target(Batch(given.images.clone(), given.targets))
+        target = job.target(Batch(given.images.clone(), given.targets, given.region))
         ids = [job.batch.ids[i] for i in rows]
         rng = ImageRandom(job.seed, ids, f"{job.name}|{job.budgets[0].text}")
-        attacked = job.attack(target, Batch(given.images, given.targets), job.budgets[0], rng=rng, **job.own).images
-        attacked = attacked.detach().clamp(0, 1)
+        limits = Batch(given.images, given.targets, given.region)
+        attacked = job.attack(target, limits, job.budgets[0], rng=rng, **job.own).images
+        attacked = given_rows(job, rows).within(attacked.detach().clamp(0, 1))
         with torch.no_grad():
             wrong = ~is_right(job.model(attacked), given.targets, job.model.task)
         job.heed(ids, target)

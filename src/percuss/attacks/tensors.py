@@ -53,8 +53,7 @@ def attack(
     pixels = settings.pop("pixels", PixelRange())
     size, allowed = settings.pop("batch_size", 32), settings.pop("allow_code", False)
     region = settings.pop("region", None)
-    judged, batch = ready(model, images, targets, pixels=pixels)
-    batch.region = None if region is None else _region(region, images)
+    judged, batch = ready(model, images, targets, pixels=pixels, region=region)
     found = catalogue.function("attacks", name, allow_code=allowed) if isinstance(name, str) else adopt(name)
     swept = run_attack(found, judged, batch, [one], seed=seed, batch_size=size, settings=settings)
     for note in swept.notes if isinstance(found, Foreign) else ():
@@ -69,13 +68,19 @@ def ready(
     *,
     pixels: PixelRange,
     groups: Sequence[str | None] | None = None,
+    region: Tensor | None = None,
 ) -> tuple[Model, Tensors]:
-    """What the engine takes, from what a user has: DataError or ModelError where something cannot be used."""
+    """What the engine takes, from what a user has: DataError or ModelError where something cannot be used.
+
+    ``region``, bool ``[H, W]`` or ``[N, H, W]``, is where pixels may change; everywhere where None.
+    """
     _check_images(images, targets)
     judged = as_model(model, images, targets)
     _check_targets(targets, judged)
     ids, kept = [str(i) for i in range(len(images))], list(groups or [None] * len(images))
-    return judged, Tensors(ids, images.detach().cpu().float(), targets.cpu(), kept, pixels)
+    batch = Tensors(ids, images.detach().cpu().float(), targets.cpu(), kept, pixels)
+    batch.region = None if region is None else _region(region, images)
+    return judged, batch
 
 
 def _check_images(images: Tensor, targets: Tensor) -> None:

@@ -77,9 +77,12 @@ class UniversalState:
         return cls(zero, zero.clone(), zero.clone())
 
 
-def apply_change(images: Tensor, change: Tensor) -> Tensor:
-    """Images ``[N, C, H, W]`` with the change ``[1, C, H, W]``, cut to [0, 1]: never larger than the change."""
-    return (images + change.to(images)).clamp(0, 1)
+def apply_change(images: Tensor, change: Tensor, region: Tensor | None = None) -> Tensor:
+    """Images ``[N, C, H, W]`` with the change ``[1, C, H, W]``, cut to [0, 1]: never larger than the change.
+
+    With a region, bool ``[N, H, W]``, images stay as they are outside.
+    """
+    return Batch(images, images, region).within((images + change.to(images)).clamp(0, 1))
 
 
 def calibrate(model: Model, batch: Batch, setup: Setup) -> Setup:
@@ -141,7 +144,8 @@ def _gradients(model: Model, batch: Batch, change: Tensor, setup: Setup) -> tupl
         targets = batch.targets[start : start + PORTION].to(device)
         rows = torch.arange(len(images), device=device)
         moved = images + change.to(device)
-        target = Target(model, Batch(images, targets), Goal(), pixels=None)
+        region = None if batch.region is None else batch.region[start : start + PORTION].to(device)
+        target = Target(model, Batch(images, targets, region), Goal(), pixels=None)
         logits, slope = target.gradient(moved.clamp(0, 1), rows, raw=setup.method == "sgd")
         if setup.norm is not Norm.L0:  # a value that the range holds back does not follow; under l0 size costs nothing
             slope = slope.masked_fill((moved < 0) | (moved > 1), 0)

@@ -20,6 +20,7 @@ from percuss.cli.options import (
     Limit,
     Pretrained,
     Quiet,
+    Region,
     Restarts,
     ResultsJson,
     RunFolderOut,
@@ -84,9 +85,7 @@ def audit(  # noqa: PLR0913
     rounding: Annotated[
         str | None, Option(help="native: attacks search among images as they can be stored. Default none.")
     ] = None,
-    region: Annotated[
-        str | None, Option(help="Where pixels may change: mask (of the set), tissue, or the file of a mask.")
-    ] = None,
+    region: Region = None,
     weights: Weights = None,
     pretrained: Pretrained = False,
     allow_code: AllowCode = False,

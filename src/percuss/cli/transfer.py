@@ -15,6 +15,7 @@ from percuss.cli.options import (
     ImagesSpec,
     Limit,
     Quiet,
+    Region,
     Restarts,
     ResultsJson,
     RunFolderOut,
@@ -42,6 +43,7 @@ def transfer(  # noqa: PLR0913
     batch_size: BatchSize = 32,
     steps: Steps = None,
     restarts: Restarts = None,
+    region: Region = None,
     weights: Annotated[
         list[str] | None, Option(help="Weights files in the order of the models, or one for all.")
     ] = None,
@@ -72,6 +74,7 @@ def transfer(  # noqa: PLR0913
         "batch_size": batch_size,
         "steps": steps,
         "restarts": restarts,
+        "region": region,
         "allow_code": allow_code,
         "grey_inside": grey_inside,
         "device": device,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from percuss.core.errors import DataError
 from percuss.core.seeds import ImageRandom
+from percuss.core.shuffle import shuffle_pixels
 
 Floats = NDArray[np.float64]
 #: What is measured, in the order of the tables, in words.
@@ -83,20 +84,19 @@ def _centre(values: Floats) -> Floats:
     return np.array([(rows * values).sum() / mass, (columns * values).sum() / mass])
 
 
-def same_size_noise(clean: Tensor, attacked: Tensor, rng: ImageRandom) -> Tensor:
+def same_size_noise(clean: Tensor, attacked: Tensor, rng: ImageRandom, region: Tensor | None = None) -> Tensor:
     """Clean images with the very values of the attack's change, at shuffled pixels and with random signs.
 
     Args:
         clean, attacked: float ``[N, C, H, W]`` in [0, 1].
         rng: one generator per image; a row does not depend on the others.
+        region: bool ``[N, H, W]``, where the attack could change pixels; the noise stays there too.
 
     The change has the same linf, l2, l1 and l0 size as the attack's, unless values are cut to [0, 1]: a sign that
     would leave the range is turned, so this happens only to values that fit neither way.
     """
-    change = (attacked - clean).flatten(2)
-    order = rng.uniform((change.shape[2],)).argsort(1)
-    moved = change.gather(2, order[:, None].expand_as(change).to(change.device))
-    signs = (rng.uniform(tuple(change.shape[1:])) < 0.5).to(change.device)
-    moved = torch.where(signs, moved, -moved).view_as(clean)
+    moved = shuffle_pixels(attacked - clean, rng, region)
+    signs = (rng.uniform((moved.shape[1], moved[0, 0].numel())) < 0.5).to(moved.device).view_as(moved)
+    moved = torch.where(signs, moved, -moved)
     leaves = (clean + moved < 0) | (clean + moved > 1)
     return (clean + torch.where(leaves, -moved, moved)).clamp(0, 1)

@@ -56,6 +56,7 @@ def curve(  # noqa: PLR0913
     batch_size: int = 32,
     pixels: PixelRange | None = None,
     groups: Sequence[str | None] | None = None,
+    region: Tensor | None = None,
 ) -> Curve:
     """Attack at all sizes of a norm in one search (``docs/attacks/curve.md``).
 
@@ -70,6 +71,7 @@ def curve(  # noqa: PLR0913
         batch_size: images at once; results do not depend on it.
         pixels: native range, 8 bit by default.
         groups: the patient of each image, so that intervals are over patients.
+        region: bool ``[H, W]`` or ``[N, H, W]``, where pixels may change; everywhere where None.
 
     Raises:
         PercussError: images, targets, norm, sizes or effort that cannot be used; a model that cannot be judged.
@@ -81,7 +83,7 @@ def curve(  # noqa: PLR0913
     name = norm.value if isinstance(norm, Norm) else norm
     texts = [sizes] if isinstance(sizes, str) else [size if isinstance(size, str) else repr(size) for size in sizes]
     budgets = {budget.text: budget for text in texts for budget in parse_budgets(f"{name}={text}")}
-    judged, batch = ready(model, images, targets, pixels=pixels or PixelRange(), groups=groups)
+    judged, batch = ready(model, images, targets, pixels=pixels or PixelRange(), groups=groups, region=region)
     swept = run_attack(
         "curve", judged, batch, list(budgets.values()), seed=seed, batch_size=batch_size, settings={"effort": effort}
     )

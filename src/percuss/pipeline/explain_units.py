@@ -67,7 +67,7 @@ def map_rows(work: Work, part: pd.DataFrame, wanted: MapOptions) -> pd.DataFrame
     batch, attacked = pair_of(work, part)
     classes = explained_classes(work, batch, attacked)
     rng = ImageRandom(work.plan.seed, ids, "explain noise")
-    noisy = [same_size_noise(batch.images, attacked, rng) for _ in range(DRAWS)]
+    noisy = [same_size_noise(batch.images, attacked, rng, batch.region) for _ in range(DRAWS)]
     before, *after = (_maps(work, images, classes, wanted) for images in (batch.images, attacked, *noisy))
     tables = []
     for draw, maps in enumerate(after):
@@ -136,7 +136,8 @@ def attack_way(work: Work, row: pd.Series[Any], steps: int = 20) -> tuple[Tensor
     """
     batch = read_chunk(work.chosen, [str(row["id"])])
     device, seen = work.device, []
-    inputs = Batch(batch.images.to(device), batch.targets.to(device))
+    region = None if batch.region is None else batch.region.to(device)
+    inputs = Batch(batch.images.to(device), batch.targets.to(device), region)
     with frozen(work.model):
         target = Target(work.model, inputs, Goal(early_stop=False, keep="last"), pixels=None)
         handle = work.model.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().cpu()))

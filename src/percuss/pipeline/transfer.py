@@ -30,7 +30,7 @@ from percuss.store.folder import RunFolder, check_free, now
 
 NAME = "percuss-transfer-1"
 #: Attacks that look for the smallest change waste the budget that a transfer needs.
-_UNFIT = frozenset({"curve"})
+_UNFIT = frozenset({"curve", "fmn", "ddn", "sigma_zero"})
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def transfer(
         out: run folder; one of the same run is continued, a finished one is read.
         weights: files for the models, in order, or one for all.
         progress: told what happens.
-        options: of ``percuss.pipeline.plan.make_plan``: ``budgets``, ``attacks`` (``pgd``), ``split``, ``limit``, ...
+        options: of ``percuss.pipeline.plan.make_plan``: ``budgets``, ``attacks`` (``pgd``), ``split``, ``limit``,
+            ``region`` (``mask``, ``tissue`` or the file of a mask: only there pixels may change), ...
 
     Raises:
         PercussError: wrong input or options, models that do not fit the images or each other, a folder of another run.
@@ -141,6 +142,7 @@ def _finish(work: Crossing, tables: tuple[pd.DataFrame, pd.DataFrame], findings:
     described = [_describe(name, model) for name, model in work.models.items()]
     _write_numbers(work, (cells, found), described, len(clean))
     head = ("name", "model", "weights", "parameters", "mean", "std", "right, clean", "sha256")
+    where = f" · changes inside the region {work.plan.region} only" if work.plan.region else ""
     right = [int(clean[f"correct_{i}"].sum()) for i in range(len(work.models))]
     body = tuple(
         (
@@ -159,7 +161,7 @@ def _finish(work: Crossing, tables: tuple[pd.DataFrame, pd.DataFrame], findings:
         folder.path / "transfer.html",
         sections(cells, findings=found, models=Table((*head, "right, clean"), body, words=3), n=len(clean)),
         title="transfer of attacks between models",
-        meta=f"{now()[:10]} · run {folder.run_id[:12]}",
+        meta=f"{now()[:10]} · run {folder.run_id[:12]}{where}",
         version=environment.version(),
     )
     folder.finish()
@@ -181,6 +183,7 @@ def _write_numbers(
         "models": models,
         "attacks": [{"name": name, **work.plan.attack_settings(name)} for name in work.plan.attacks],
         "seed": work.plan.seed,
+        **({"region": work.plan.region} if work.plan.region else {}),
         "findings": [vars(item) for item in found[1]],
         "cells": plain,
     }

@@ -77,7 +77,8 @@ def universal(
         out: run folder; one of the same run is continued after its last epoch, a finished one is read.
         progress: told what happens.
         options: of ``UniversalOptions``, and ``seed``, ``batch_size``, ``weights``, ``device``, ``threads``,
-            ``allow_code``, ``grey_inside``.
+            ``allow_code``, ``grey_inside``, ``region`` (``mask``, ``tissue`` or the file of a mask: no image changes
+            outside its region).
 
     Raises:
         PercussError: wrong input or options, splits that are missing or the same, a folder of another run.

@@ -127,6 +127,7 @@ def write_files(
 def _record(work: Search, wanted: UniversalOptions) -> dict[str, Any]:
     """What was done, to what, as plain values."""
     folder, data, model = work.folder, work.train.images, work.model
+    region = {"region": work.train.region.text} if work.train.region else {}
     return {
         "kind": NAME,
         "percuss_version": environment.version(),
@@ -134,7 +135,7 @@ def _record(work: Search, wanted: UniversalOptions) -> dict[str, Any]:
         "started": folder.manifest["started"],
         "data": {"spec": data.spec, "task": data.task, "classes": list(data.classes), "shape": list(work.train.shape)},
         "model": {"spec": model.info.spec, "weights": model.info.weights, "sha256": model.fingerprint()},
-        "options": vars(wanted) | {"rate": work.setup.rate, "seed": work.seed},
+        "options": vars(wanted) | {"rate": work.setup.rate, "seed": work.seed} | region,
     }
 
 
@@ -161,8 +162,9 @@ def _opening(work: Search, wanted: UniversalOptions, found: list[Tally]) -> list
     unseen = next(item for item in found if (item.split, item.name) == (wanted.split, ALL))
     seen = next(item for item in found if (item.split, item.name) == (wanted.train_split, ALL))
     who = "all classes" if wanted.only is None else f"the class {wanted.only}"
+    where = f" inside the region {work.train.region.text}" if work.train.region else ""
     return [
-        f"One change within {work.budget.text}, made by {wanted.method} in {wanted.epochs} epochs on "
+        f"One change within {work.budget.text}{where}, made by {wanted.method} in {wanted.epochs} epochs on "
         f"{len(work.train.ids)} images ({who}) of the split {wanted.train_split} for {work.model.info.spec}.",
         f"Added to unseen images ({wanted.split}) it flips {counted_share(unseen.success)} of those that were right; "
         f"as stored {counted_share(unseen.success_stored)}; on the split it was made on {counted_share(seen.success)}. "
@@ -177,7 +179,7 @@ def _pictures(work: Search, split: str, change: Tensor, picture: bytes) -> list[
     shown = [(f"the change, amplified: black and white are {most:.3g} in steps of one {unit}", as_source(picture))]
     chosen = work.sets[split]
     batch = read_chunk(chosen, chosen.ids[:SHOWN])
-    attacked = as_stored(batch.images, apply_change(batch.images, change), work.budget, batch.range)
+    attacked = as_stored(batch.images, apply_change(batch.images, change, batch.region), work.budget, batch.range)
     for name, clean, after in zip(batch.ids, batch.images, attacked, strict=True):
         shown.append((f"{name}, as it is", as_source(encode(clean, batch.range))))
         shown.append((f"{name}, with the change, as stored", as_source(encode(after, batch.range))))

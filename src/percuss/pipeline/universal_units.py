@@ -24,6 +24,7 @@ from percuss.core.images import Tensors
 from percuss.core.losses import margin
 from percuss.core.model import Model, decide, is_right
 from percuss.core.seeds import ImageRandom, seed_of
+from percuss.core.shuffle import shuffle_pixels
 from percuss.core.stored import as_stored
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.parts import texts
@@ -50,7 +51,7 @@ class Search:
     seed: int
     batch_size: int
     folder: RunFolder
-    held: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    held: dict[str, tuple[Tensor, Tensor, Tensor | None]] = field(default_factory=dict)
 
     def part(self, kind: str, *what: object) -> str:
         """Name of a part: a hash of the run's identity and of what the part computes."""
@@ -62,13 +63,15 @@ class Search:
         if not self.held and len(self.train.ids) * math.prod(self.train.shape) * 4 <= HELD_BYTES:
             for chunk in self.train.chunks:
                 batch = read_chunk(self.train, chunk)
-                rows = zip(batch.ids, batch.images, batch.targets, strict=True)
-                self.held |= {name: (image, target) for name, image, target in rows}
+                regions = [None] * len(batch.ids) if batch.region is None else list(batch.region)
+                rows = zip(batch.images, batch.targets, regions, strict=True)
+                self.held |= dict(zip(batch.ids, rows, strict=True))
         if self.held:
-            pairs = [self.held[name] for name in ids]
-            return Batch(torch.stack([image for image, _ in pairs]), torch.stack([target for _, target in pairs]))
+            images, targets, found = zip(*(self.held[name] for name in ids), strict=True)
+            limits = [region for region in found if region is not None]
+            return Batch(torch.stack(images), torch.stack(targets), torch.stack(limits) if limits else None)
         batch = read_chunk(self.train, ids)
-        return Batch(batch.images, batch.targets)
+        return Batch(batch.images, batch.targets, batch.region)
 
 
 def clean_part(work: Search, split: str, ids: tuple[str, ...]) -> pd.DataFrame:
@@ -145,7 +148,7 @@ def _score(work: Search, names: Sequence[str], change: Tensor) -> tuple[int, flo
     # In fixed portions: the lead decides between epochs, and must not depend on the batch size.
     for start in range(0, len(names), CHUNK):
         batch = work.images(names[start : start + CHUNK])
-        logits = _logits(work, apply_change(batch.images, change), CHUNK)
+        logits = _logits(work, apply_change(batch.images, change, batch.region), CHUNK)
         wrong += int((~is_right(logits, batch.targets, work.model.task)).sum())
         lead += float(torch.tanh(margin(logits, batch.targets, work.model.task)).sum())
     return wrong, lead / max(len(names), 1)
@@ -191,8 +194,9 @@ def judge_part(work: Search, split: str, clean: pd.DataFrame, *, change: Tensor)
         return found
     batch = read_chunk(work.sets[split], ids)
     right = clean["correct"].to_numpy(dtype=bool)
-    attacked = apply_change(batch.images, change)
-    noisy = apply_change(batch.images, shuffled(change, ImageRandom(work.seed, ids, "universal noise")))
+    attacked = apply_change(batch.images, change, batch.region)
+    noise = shuffled(change, ImageRandom(work.seed, ids, "universal noise"), batch.region)
+    noisy = apply_change(batch.images, noise, batch.region)
     after, wrong = _decided(work, batch, attacked)
     rows = {
         "split": split,
@@ -217,12 +221,11 @@ def _decided(work: Search, batch: Tensors, images: Tensor) -> tuple[Tensor, Any]
     return decide(logits, work.model.task), (~is_right(logits, batch.targets, work.model.task)).numpy()
 
 
-def shuffled(change: Tensor, rng: ImageRandom) -> Tensor:
+def shuffled(change: Tensor, rng: ImageRandom, region: Tensor | None = None) -> Tensor:
     """The values of a change ``[1, C, H, W]`` at shuffled places with random signs, one draw per image.
 
-    Every norm of the change stays as it was; channels of a pixel stay together.
+    Every norm of the change stays as it was; channels of a pixel stay together. With a region, bool ``[N, H, W]``,
+    that holds of the values inside, and there is no change outside.
     """
-    channels, high, wide = change.shape[1:]
-    order = rng.uniform((high * wide,)).argsort(dim=1, stable=True).unsqueeze(1).expand(-1, channels, -1)
-    values = change.flatten(2).expand(len(order), -1, -1).gather(2, order).view(-1, channels, high, wide)
-    return values * torch.where(rng.uniform((channels, high, wide)) < 0.5, -1.0, 1.0)
+    moved = shuffle_pixels(change, rng, region)
+    return moved * torch.where(rng.uniform(tuple(change.shape[1:])) < 0.5, -1.0, 1.0)

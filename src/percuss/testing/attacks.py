@@ -48,6 +48,7 @@ def check_attack(
             check_within(function, kind, parse_budget(text))
         check_repeats(function, parse_budget(text))
         check_alone(function, parse_budget(text))
+        check_region(function, parse_budget(text))
     check_honest(function, budgets[0])
 
 
@@ -102,6 +103,22 @@ def check_alone(attack: Attack, budget: Budget) -> None:
     order = list(range(len(data.ids)))[::-1]
     turned = Tensors([data.ids[i] for i in order], data.images[order], data.targets[order], data.groups, data.range)
     _near(whole[order], _run(attack, model, turned, budget).images[budget.text], "another order")
+
+
+def check_region(attack: Attack, budget: Budget) -> None:
+    """Changes no pixel outside the region of an image, and inside it some of each image that holds it out."""
+    model = linear_model("three")
+    data = examples(model)
+    region = torch.zeros(len(data.ids), *data.images.shape[2:], dtype=torch.bool)
+    for i in range(len(region)):  # a place of its own for each image, so that rows cannot be mixed up
+        region[i, i % 3 : i % 3 + 3, 1:4] = True
+    batch = Batch(data.images, data.targets, region)
+    target = Target(model, batch, Goal(early_stop=False), pixels=PixelRange())
+    found = attack(target, batch, budget, rng=ImageRandom(0, data.ids, "region")).images
+    moved = (found != data.images).any(1)
+    _hold(not bool((moved & ~region).any()), "the attack changed pixels outside the region (batch.region)")
+    still = int((~moved.flatten(1).any(1)).sum())
+    _hold(not still, f"the attack changed nothing inside the region of {still} of {len(moved)} images")
 
 
 def check_honest(attack: Attack, text: str = "linf=0.1") -> None:

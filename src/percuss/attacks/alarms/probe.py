@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -66,7 +66,7 @@ class Probe:
 
     Attributes:
         model: in eval mode with frozen parameters.
-        batch: images, all decided rightly, on the CPU.
+        batch: images, all decided rightly, on the CPU; with a region, attacks change pixels there alone.
         seed: decides all randomness.
         batch_size: images at a time.
         means: how much is spent.
@@ -86,7 +86,8 @@ class Probe:
     def given(self, most: int | None = None) -> Batch:
         """The first images and targets, on the model's device."""
         device = device_of(self.model)
-        return Batch(self.batch.images[:most].to(device), self.batch.targets[:most].to(device))
+        region = None if self.batch.region is None else self.batch.region[:most].to(device)
+        return Batch(self.batch.images[:most].to(device), self.batch.targets[:most].to(device), region)
 
     def target(self, given: Batch) -> Target:
         """The model as attacks see it."""
@@ -95,6 +96,10 @@ class Probe:
     def rows(self, chosen: Tensor) -> Probe:
         """The same for some of the images (bool ``[N]``)."""
         return Probe(self.model, part(self.batch, chosen), self.seed, self.batch_size, self.means)
+
+    def everywhere(self) -> Probe:
+        """The same without a region: for what is asked of the model, whatever part of the image may change."""
+        return Probe(self.model, replace(self.batch, region=None), self.seed, self.batch_size, self.means)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits of any number of images, in batches, on the CPU."""
@@ -134,6 +139,7 @@ def part(batch: Tensors, chosen: Tensor) -> Tensors:
         batch.targets[index],
         [batch.groups[i] for i in index],
         batch.range,
+        region=None if batch.region is None else batch.region[index],
     )
 
 

@@ -49,7 +49,8 @@ def run_alarms(
 
     Args:
         model: attacked in eval mode with frozen parameters; both are put back afterwards.
-        batch: images with targets, 16 to 64 of them will do.
+        batch: images with targets, 16 to 64 of them will do. With a region, the attacks that are compared change
+            pixels there alone; outputs, gradients and the attack without limit are looked at on the whole image.
         seed: decides all randomness.
         batch_size: images at a time.
         effort: ``quick``, ``standard`` or ``thorough``: steps, restarts, queries and draws per image.
@@ -68,7 +69,8 @@ def run_alarms(
         if not chosen.ids:
             return []
         probe = Probe(model, chosen, seed, batch_size, means)
-        found = _of_outputs(probe) + _of_gradients(probe)
+        whole = probe.everywhere()
+        found = _of_outputs(whole) + _of_gradients(whole)
         if not any(item.flagged and item.id == "gradient-missing" for item in found):
             found += _of_strength(probe)
     return [asdict(item) for item in found]

@@ -15,7 +15,6 @@ from percuss.attacks.noise import noise
 from percuss.attacks.pgd import pgd
 from percuss.attacks.square import square
 from percuss.core.budget import Norm
-from percuss.core.norms import Room
 from percuss.core.outcome import Severity
 
 #: Sizes (linf, grey levels of 255) at which the probing attack runs, each by itself.
@@ -64,10 +63,10 @@ def curve_falls(probe: Probe, curve: Curve) -> Alarm:
 
 def unbounded_reaches_zero(probe: Probe, curve: Curve) -> Alarm:
     """With all room no image may stay right; severe where more than one in a hundred does."""
-    left = torch.ones(probe.count, dtype=torch.bool)
+    left, whole = torch.ones(probe.count, dtype=torch.bool), probe.everywhere()  # a region may hold nothing that counts
     for budget, steps in (("linf=64/255", 1), ("linf=0.5", 2), ("linf=1", 2), ("none", 5)):
         # Larger and larger, as on the way to a far corner gradients may die that lead over the border nearby.
-        flips = probe.rows(left).flips(pgd, budget, steps=steps * probe.means.steps)
+        flips = whole.rows(left).flips(pgd, budget, steps=steps * probe.means.steps)
         left[left.nonzero().flatten()[flips]] = False
         if not bool(left.any()):
             break
@@ -131,7 +130,7 @@ def _late_gain(held: Probe, curve: Curve) -> Tensor:
     for rows in torch.split(torch.arange(held.count, device=given.images.device), held.batch_size):
         images = given.images[rows]
         best: list[Tensor] = []
-        place = Place.at(torch.zeros_like(images), Room.of(images), Norm.LINF)
+        place = Place.at(torch.zeros_like(images), given.room(rows), Norm.LINF)
         for step in range(steps + 1):
             logits, slope = target.gradient((images + place.change).clamp(0, 1), rows)
             margin = target.margin(logits, rows)

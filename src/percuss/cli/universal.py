@@ -44,6 +44,10 @@ def universal(  # noqa: PLR0913
     limit: Annotated[int | None, Option(help="At most so many judged images, each class with its share.")] = None,
     train_limit: Annotated[int | None, Option(help="At most so many training images.")] = None,
     region: Region = None,
+    judge: Annotated[
+        list[str] | None, Option(help="Another model that the change is added for too; repeat for several.")
+    ] = None,
+    seeds: Annotated[int, Option(help="So many changes, each with a seed of its own, and their spread.")] = 1,
     seed: Seed = 0,
     batch_size: Annotated[int, Option(help="Images judged at once; results do not depend on it.")] = 32,
     weights: Weights = None,
@@ -63,6 +67,7 @@ def universal(  # noqa: PLR0913
     """
     from percuss.cli.console import talk
     from percuss.pipeline.universal import universal as run
+    from percuss.report.universal import judges_table
 
     if pretrained and weights:
         raise UsageError("--weights and --pretrained exclude each other", value=weights)
@@ -77,6 +82,8 @@ def universal(  # noqa: PLR0913
         "limit": limit,
         "train_limit": train_limit,
         "region": region,
+        "judges": tuple(judge or ()),
+        "seeds": seeds,
         "seed": seed,
         "batch_size": batch_size,
         "weights": "pretrained" if pretrained else weights,
@@ -92,4 +99,6 @@ def universal(  # noqa: PLR0913
         for finding in found.findings:
             print(f"{finding.severity}: {finding.message} [{finding.id}]")
         print(found.table.text())
+        if found.transfer:
+            print(f"\n{judges_table(found.transfer).text()}")
         print(f"\npage: {out / 'universal.html'}; the change: {out / 'perturbation.npz'}")

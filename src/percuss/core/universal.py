@@ -26,3 +26,20 @@ class Tally:
     noise: Interval
     noise_stored: Interval
     robust: Interval | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the shares of a tally differ between changes made with different seeds.
+
+    Attributes:
+        split, name: as of the tallies.
+        success, success_stored, noise: ``mean``, ``sd`` (over seeds, None for one), ``least``, ``most`` and ``seeds``,
+            the number of seeds with a share; all None where there is none.
+    """
+
+    split: str
+    name: str
+    success: dict[str, float | None]
+    success_stored: dict[str, float | None]
+    noise: dict[str, float | None]

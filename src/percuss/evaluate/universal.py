@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from percuss.core.images import Task
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
-from percuss.core.universal import Tally
+from percuss.core.universal import Spread, Tally
 from percuss.evaluate.clean import labels
 from percuss.evaluate.intervals import Clusters, Floats, proportion, statistic
 from percuss.evaluate.paired import paired_difference
@@ -36,6 +36,25 @@ def tallies(rows: pd.DataFrame, classes: Sequence[str], task: Task, *, seed: int
         found += [_tally(part, (str(split), name), clusters, member[:, i]) for i, name in enumerate(classes)]
         found.append(_mean_tally(part, str(split), member, clusters))
     return found
+
+
+def spreads(runs: Sequence[Sequence[Tally]]) -> list[Spread]:
+    """Mean, standard deviation and range over runs of the same splits and classes, in the order of the first."""
+    found = []
+    for item in runs[0]:
+        same = [other for run in runs for other in run if (other.split, other.name) == (item.split, item.name)]
+        kinds = ([getattr(other, kind).value for other in same] for kind in ("success", "success_stored", "noise"))
+        found.append(Spread(item.split, item.name, *(_over(values) for values in kinds)))
+    return found
+
+
+def _over(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = np.array([value for value in values if value is not None])
+    if not len(known):
+        return {"mean": None, "sd": None, "least": None, "most": None, "seeds": 0}
+    sd = float(known.std(ddof=1)) if len(known) > 1 else None
+    ends = {"least": float(known.min()), "most": float(known.max())}
+    return {"mean": float(known.mean()), "sd": sd, **ends, "seeds": len(known)}
 
 
 def destinations(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, list[list[int]]]:

@@ -84,6 +84,7 @@ def _universal(options: dict[str, Any], scene: Scene) -> None:
 
     given = {**scene.place(*_PLACE), "seed": scene.shared["seed"], **options}
     model = str(scene.on[0]) if scene.on else given.pop("model")
+    given |= {"judges": tuple(str(path) for path in scene.on[1:])}
     universal(model, data=scene.data, out=scene.folder, progress=scene.say, **given)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_
 from percuss.pipeline.plan import AuditPlan, make_plan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.universal_files import UniversalOptions, same_images, write_files
+from percuss.pipeline.universal_judges import Beside, check_judges, judge_others, open_judges
 from percuss.pipeline.universal_units import Search, clean_part, judge_part, search
 from percuss.report.sections import Table
 from percuss.report.universal import table
@@ -54,6 +56,15 @@ class Universal:
             return torch.from_numpy(found["perturbation"])
 
     @property
+    def transfer(self) -> dict[str, tuple[Tally, ...]]:
+        """What the change does to each of the other models (``judges``), by name."""
+        found: dict[str, tuple[Tally, ...]] = {}
+        for item in self.record["transfer"]:
+            name, rest = item["judge"], {key: value for key, value in item.items() if key != "judge"}
+            found[name] = (*found.get(name, ()), Tally(**_records(rest)))
+        return found
+
+    @property
     def table(self) -> Table:
         """Every count as text cells."""
         return table(self.tallies)
@@ -76,18 +87,24 @@ def universal(
         budget: one norm and size, ``linf=8/255``.
         out: run folder; one of the same run is continued after its last epoch, a finished one is read.
         progress: told what happens.
-        options: of ``UniversalOptions``, and ``seed``, ``batch_size``, ``weights``, ``device``, ``threads``,
+        options: of ``UniversalOptions``; ``judges``, other models (specs, models or modules) that judge the change
+            too, to see whether it carries over; and ``seed``, ``batch_size``, ``weights``, ``device``, ``threads``,
             ``allow_code``, ``grey_inside``, ``region`` (``mask``, ``tissue`` or the file of a mask: no image changes
             outside its region).
 
     Raises:
         PercussError: wrong input or options, splits that are missing or the same, a folder of another run.
     """
-    say, path = progress or Progress(), Path(out)
-    check_free(path)
+    check_free(path := Path(out))
+    say = progress or Progress()
+
+    def again(seeds: Sequence[int]) -> dict[int, tuple[Tally, ...]]:
+        rest = {**given, "data": images, "budget": budget, "progress": progress, "seeds": 1, "judges": ()}
+        return {n: universal(model, **(rest | {"out": path / f"seed-{n}", "seed": n})).tallies for n in seeds}
+
+    given, others = dict(options), options.pop("judges", ())
     own = {name: options.pop(name) for name in UniversalOptions.__dataclass_fields__ if name in options}
-    wanted = UniversalOptions(budget, **own)
-    _check(wanted)
+    _check(wanted := UniversalOptions(budget, **own))
     images = load_data(data) if isinstance(data, str) else data
     named = model if isinstance(model, str) else model.info.spec if isinstance(model, Model) else "module"
     plan = make_plan(data=images.spec, model=named, attacks="noise", budgets=[budget], **options)
@@ -97,14 +114,15 @@ def universal(
         check_sizes({size.norm: [size]}, train)
         device = environment.pick_device(plan.device)
         ready = open_model(plan, None if isinstance(model, str) else model, train).to(device)
-        folder = RunFolder.start(path, _identity(plan, wanted, sets, model=ready, device=device))
+        judges = open_judges(others, model=ready, plan=plan, chosen=train)
+        folder = RunFolder.start(path, _identity(plan, wanted, sets, model=ready, device=device) | _named(judges))
         try:
             if folder.finished and folder.damaged():
                 folder.reopen()
             if not folder.finished:
-                setup = _setup(wanted, size, train)
                 numbers = wanted.epochs, plan.seed, plan.batch_size
-                _compute(Search(sets, train, ready, device, size, setup, *numbers, folder), wanted, say)
+                work = Search(sets, train, ready, device, size, _setup(wanted, size, train), *numbers, folder)
+                _compute(work, wanted, Beside(judges, seeds=again(range(plan.seed + 1, plan.seed + wanted.seeds))), say)
             else:
                 say.line("the search was finished before; nothing to compute")
         finally:
@@ -129,7 +147,12 @@ def _records(item: dict[str, Any]) -> dict[str, Any]:
 def _check(wanted: UniversalOptions) -> None:
     if wanted.method not in METHODS:
         raise UsageError("unknown method", value=wanted.method, allowed=", ".join(METHODS))
-    for name, number in (("epochs", wanted.epochs), ("group", wanted.group), ("train_limit", wanted.train_limit)):
+    for name, number in (
+        ("epochs", wanted.epochs),
+        ("group", wanted.group),
+        ("train_limit", wanted.train_limit),
+        ("seeds", wanted.seeds),
+    ):
         if number is not None and number < 1:
             raise UsageError(f"the option {name} is too small", value=number, allowed="1 or more")
     if wanted.rate is not None and not 0 < wanted.rate <= 10:
@@ -221,10 +244,15 @@ def _identity(
     }
 
 
-def _compute(work: Search, wanted: UniversalOptions, say: Progress) -> None:
+def _named(judges: dict[str, Model]) -> dict[str, str]:
+    return {"judges (--judge)": " ".join(f"{name}={judge.fingerprint()}" for name, judge in judges.items())}
+
+
+def _compute(work: Search, wanted: UniversalOptions, beside: Beside, say: Progress) -> None:
     """Check, clean passes, search, judging, files."""
     first = read_chunk(work.train, work.train.ids[:8])
     findings = [*check_model(work.model, first.images, first.targets), *same_images(work.sets)]
+    findings += check_judges(beside.judges, work.train, work.device)
     if work.model.info.weights == "random":
         text = "The model has random weights: it was never trained, so nothing about it means anything."
         findings.append(Finding("random-weights", "severe", text, {"weights": "random"}))
@@ -245,7 +273,9 @@ def _compute(work: Search, wanted: UniversalOptions, say: Progress) -> None:
         judged.append(judge_part(work, split, part, change=change))
         say.advance()
     say.stop()
-    write_files(work, wanted, change=change, rows=pd.concat(judged, ignore_index=True), told=(history, findings))
+    beside = replace(beside, tallies=judge_others(work, beside.judges, change=change, say=say))
+    rows = pd.concat(judged, ignore_index=True)
+    write_files(work, wanted, change=change, rows=rows, told=(history, findings), beside=beside)
     work.folder.finish()
     work.folder.drop("parts")
 

@@ -23,10 +23,11 @@ from percuss.core.universal import Tally
 from percuss.evaluate.universal import ALL, destinations, tallies, universal_findings
 from percuss.pipeline import environment
 from percuss.pipeline.inputs import Chosen, read_chunk
+from percuss.pipeline.universal_judges import Beside, plain
 from percuss.pipeline.universal_units import Search
 from percuss.report.numbers import counted_share
 from percuss.report.sections import Table, as_source, write_sections
-from percuss.report.universal import moves_table, sections
+from percuss.report.universal import judges_table, moves_table, sections, seeds_table
 from percuss.store.folder import now
 from percuss.store.png import encode
 
@@ -49,6 +50,7 @@ class UniversalOptions:
         group: images per step of ``batched``.
         only: a class; the change is made on its images alone.
         limit, train_limit: at most so many judged and training images, each class with its share.
+        seeds: so many changes in all, each made with a seed of its own; the others are counted beside this one.
     """
 
     budget: str
@@ -61,6 +63,7 @@ class UniversalOptions:
     only: str | None = None
     limit: int | None = None
     train_limit: int | None = None
+    seeds: int = 1
 
 
 def same_images(sets: dict[str, Chosen]) -> list[Finding]:
@@ -88,6 +91,7 @@ def write_files(
     change: Tensor,
     rows: pd.DataFrame,
     told: tuple[pd.DataFrame, list[Finding]],
+    beside: Beside,
 ) -> None:
     """perturbation.npz and .png, rows.parquet, per_image.csv, results.json and universal.html."""
     folder, data = work.folder, work.train.images
@@ -103,16 +107,14 @@ def write_files(
     folder.write("per_image.csv", rows.to_csv(index=False))
     moves = destinations(rows, data.classes) if data.task == "classify" else {}
     said = {"sizes": sizes(change), "sha256": hashes, "history": history.to_dict("records"), "destinations": moves}
-    record = (
-        _record(work, wanted)
-        | said
-        | {
-            "tallies": [_plain(item) for item in found],
-            "findings": [vars(item) for item in doubts],
-        }
-    )
+    counted = {"tallies": [_plain(item) for item in found], **plain(beside, found, _plain)}
+    record = _record(work, wanted) | said | counted | {"findings": [vars(item) for item in doubts]}
     folder.write("results.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    told_more = [*(moves_table(split, m, data.classes) for split, m in moves.items()), _history(history)]
+    told_more = [
+        *_beside(beside, found),
+        *(moves_table(split, m, data.classes) for split, m in moves.items()),
+        _history(history),
+    ]
     parts = sections(
         found,
         opening=_opening(work, wanted, found),
@@ -122,6 +124,12 @@ def write_files(
     )
     meta, path = f"{now()[:10]} · run {folder.run_id[:12]}", folder.path / "universal.html"
     write_sections(path, parts, title="one change for all images", meta=meta, version=environment.version())
+
+
+def _beside(beside: Beside, found: list[Tally]) -> list[Table]:
+    spread = beside.spread(found)
+    judged = [judges_table(beside.tallies)] if beside.tallies else []
+    return [*judged, *([seeds_table(spread)] if spread else [])]
 
 
 def _record(work: Search, wanted: UniversalOptions) -> dict[str, Any]:

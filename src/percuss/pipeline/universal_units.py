@@ -39,7 +39,10 @@ HISTORY = "parts/history.parquet"
 
 @dataclass
 class Search:
-    """A search at work: images by split, the model on its device, what decides it, the run folder."""
+    """A search at work: images by split, the model on its device, what decides it, the run folder.
+
+    ``judge`` names the model where it is another than the one the change is made on.
+    """
 
     sets: dict[str, Chosen]
     train: Chosen
@@ -51,11 +54,12 @@ class Search:
     seed: int
     batch_size: int
     folder: RunFolder
+    judge: str = ""
     held: dict[str, tuple[Tensor, Tensor, Tensor | None]] = field(default_factory=dict)
 
     def part(self, kind: str, *what: object) -> str:
         """Name of a part: a hash of the run's identity and of what the part computes."""
-        text = json.dumps([self.folder.manifest["identity"], kind, what])
+        text = json.dumps([self.folder.manifest["identity"], kind, what, *([self.judge] if self.judge else [])])
         return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
     def images(self, ids: Sequence[str]) -> Batch:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from percuss.core.outcome import Finding
-from percuss.core.universal import Tally
-from percuss.report.numbers import counted, share
+from percuss.core.universal import Spread, Tally
+from percuss.report.numbers import counted, percent, share
 from percuss.report.sections import Section, Table
 
 HEAD = ("split", "images", "flipped", "as float", "as stored", "noise", "noise, stored", "still right, of all")
@@ -49,3 +49,28 @@ def moves_table(split: str, matrix: Sequence[Sequence[int]], classes: Sequence[s
     """Where the images that were right go."""
     body = tuple((name, *map(str, row)) for name, row in zip(classes, matrix, strict=True))
     return Table(("true class", *classes), body, caption=f"{split}: decision with the change, of images right before")
+
+
+def judges_table(found: Mapping[str, Sequence[Tally]]) -> Table:
+    """What the change does to other models, each counted on the images that it has right itself."""
+    body = tuple((name, *row) for name, items in found.items() for row in table(items).body)
+    caption = "the same change, judged by models that it was not made on"
+    return Table(("judged by", *HEAD), body, words=3, caption=caption)
+
+
+def seeds_table(found: Sequence[Spread]) -> Table:
+    """Shares flipped over changes made with different seeds."""
+    body = tuple(
+        (item.split, item.name, *(_spread(cell) for cell in (item.success, item.success_stored, item.noise)))
+        for item in found
+    )
+    count = max((int(item.success["seeds"] or 0) for item in found), default=0)
+    caption = f"flipped: mean ± standard deviation (range) over {count} changes, each made with a seed of its own"
+    return Table(("split", "images", "as float", "as stored", "noise"), body, words=2, caption=caption)
+
+
+def _spread(cell: Mapping[str, float | None]) -> str:
+    if cell["mean"] is None:
+        return "–"
+    mean, sd, least, most = (percent(cell[name], sign=False) for name in ("mean", "sd", "least", "most"))
+    return f"{mean}{'' if cell['sd'] is None else f' ± {sd}'} % ({least} to {most})"

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from test_summary import clean_table, rows_of
 
+from percuss.evaluate.masking import suite_questions
 from percuss.evaluate.summary import summarise
 
 AT = ("linf=1/255", 1 / 255)
@@ -26,6 +27,23 @@ def test_questions_that_beat_gradients(clean):
     assert found.severity == "severe" and found.evidence["images"] == 7 and found.evidence["p"] < 1e-3
     assert "query-beats-gradient" not in findings(clean, pgd=slice(5), square=slice(6))
     assert "query-beats-gradient" not in findings(clean, pgd=slice(12), apgd=slice(8, 30), square=slice(4, 30))
+
+
+def test_questions_of_the_suite_are_judged_by_the_same_rule(clean):
+    right = list(clean[clean["correct"]]["id"])
+    part = rows_of(clean, "standard", {AT: (set(right[:12]), set(right[:12]))})
+    part.attrs["queried"] = right[5:12]
+    (found,) = suite_questions([part])
+    assert found.id == "query-beats-gradient" and found.severity == "severe"
+    assert found.evidence["flipped"] == 7 and found.evidence["images"] == len(right)
+    # The very numbers of the line above, where square ran by itself: 7 of those that 5 flips by gradients leave.
+    assert (
+        found.evidence["p"] == findings(clean, pgd=slice(5), square=slice(5, 12))["query-beats-gradient"].evidence["p"]
+    )
+    for few in (right[5:6], []):
+        part.attrs["queried"] = few
+        assert suite_questions([part]) == []
+    assert suite_questions([]) == []
 
 
 def test_noise_that_beats_the_attack(clean):

@@ -10,7 +10,6 @@ from PIL import Image
 from percuss.core.errors import RunError
 from percuss.core.outcome import COLUMNS
 from percuss.pipeline.audit import rebuild
-from percuss.pipeline.context import _questions
 from percuss.store.folder import RunFolder
 from percuss.store.safe import sha256_of
 
@@ -179,12 +178,3 @@ def test_checks_of_a_finished_run_can_be_asked_for_later(small, tmp_path):
     assert small(tmp_path / "run", checks="off", limit=16).results.checks == []
     noise = small(tmp_path / "noise", attacks="noise", steps=None, limit=16)
     assert noise.results.checks == []
-
-
-def test_images_that_only_questions_flip_become_a_finding():
-    part = pd.DataFrame({"id": [f"i{n}" for n in range(10)], "attack": "standard", "correct": True})
-    part.attrs["queried"] = ["i1", "i2"]
-    (found,) = _questions([part])
-    assert found.id == "query-beats-gradient" and found.evidence["flipped"] == 2
-    part.attrs["queried"] = ["i1"]
-    assert _questions([part]) == []

@@ -137,3 +137,14 @@ def test_png_refuses_what_it_cannot_hold():
     with pytest.raises(RunError, match="cannot be stored as PNG"):
         encode(torch.zeros(2, 4, 4), PixelRange())
     assert slug("a/b\\c.png") == "a__b__c.png"
+
+
+@pytest.mark.parametrize(
+    ("identity", "command"),
+    [({"attacks": "{}"}, "audit"), ({"command": "transfer"}, "transfer"), ({"recipe": "foote"}, "reproduce")],
+)
+def test_what_to_do_next_names_the_command_of_the_folder(tmp_path, identity, command):
+    folder = RunFolder.start(tmp_path / "run", identity)
+    with pytest.raises(RunError, match=f"the same percuss {command} command again"):
+        folder.read_table("rows.parquet")
+    folder.close()

@@ -9,8 +9,7 @@ from pathlib import Path
 from percuss.core.errors import DataError
 from percuss.core.images import Task
 from percuss.data import csv as tables
-from percuss.data.folder import class_folders
-from percuss.data.labels import check_classes, class_order
+from percuss.data.class_folders import classed_files
 
 #: Options of the table, where there is one.
 TABLE_OPTIONS = ("task", *(f"{name}_column" for name in ("path", "label", "name", "group", "split", "mask")))
@@ -41,25 +40,14 @@ def labelled_files(
     unused = [name for name in options if name in TABLE_OPTIONS]
     if unused:
         raise DataError("the option speaks of a table, and the data are a folder", value=unused[0])
-    if not root.is_dir():
-        raise DataError("the image folder does not exist", value=location, next_step=f"check the path behind {scheme}:")
-    homes = class_folders(root, is_image)
-    found = [(home, split, path) for home, split in homes for path in sorted(home.rglob("*")) if is_image(path)]
-    if not found:
-        raise DataError(
-            "the folder holds no images",
-            value=location,
-            allowed=f"PATH/CLASS/... with files that {scheme} reads",
-            next_step="put the files of each class into a folder of its own, or give a table with path and label",
-        )
-    classes = class_order(home.name for home, _ in homes)
-    for name in classes:
-        if not any(home.name == name for home, _, _ in found):
-            raise DataError("a class folder holds no images", value=name, next_step="fill it or remove it")
-    check_classes(classes, "classify", f"the folder {location}")
-    files = [
-        Source(path.relative_to(root).as_posix(), path, classes.index(home.name), split) for home, split, path in found
-    ]
+    classes, found = classed_files(
+        location,
+        scheme=scheme,
+        is_image=is_image,
+        files=f"PATH/CLASS/... with files that {scheme} reads",
+        otherwise="give a table with path and label",
+    )
+    files = [Source(item.path.relative_to(root).as_posix(), item.path, item.target, item.split) for item in found]
     return "classify", classes, files
 
 

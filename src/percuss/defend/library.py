@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
-
 from percuss.core.budget import Norm
 from percuss.core.catalogue import entries
+from percuss.core.checked import checked
 from percuss.core.errors import BudgetError, UsageError, nearest
 from percuss.defend.hardening import Ground, Hardening
 
@@ -46,13 +45,5 @@ def make_defence(name: str, ground: Ground, given: Mapping[str, Any]) -> Hardeni
             raise UsageError(
                 f"the defence {name} has no setting of this name", value=key, allowed=", ".join(kind.model_fields)
             )
-    try:
-        settings = kind.model_validate(chosen)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"the setting {place} cannot be used", value=first.get("input"), allowed=first["msg"]
-        ) from error
-    found: Hardening = known[name].Defence(settings, ground)
+    found: Hardening = known[name].Defence(checked(kind, chosen, word="setting"), ground)
     return found

@@ -6,8 +6,9 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from percuss.core.checked import checked
 from percuss.core.errors import UsageError, nearest
 
 #: Learning rates that usually work, by optimiser.
@@ -112,11 +113,4 @@ def make_settings(**options: Any) -> TrainSettings:
     for name in options:
         if name not in TrainSettings.model_fields:
             raise UsageError("unknown option", value=name, allowed=nearest(name, TrainSettings.model_fields))
-    try:
-        return TrainSettings.model_validate({name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"the option {place} cannot be used", value=first.get("input"), allowed=first["msg"]
-        ) from error
+    return checked(TrainSettings, {name: value for name, value in options.items() if value is not None})

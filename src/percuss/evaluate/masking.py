@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
+from percuss.core.luck import beats_luck
 from percuss.core.outcome import Finding, Severity
 from percuss.evaluate.curves import CONTROLS, WORST, Point
 
 #: Attacks of a single gradient, and those that ask for logits only.
 SINGLE = frozenset({"fgsm"})
 QUERIES = frozenset({"square"})
-#: Share of images that a search without gradients may flip by luck where gradients fail.
-_LUCK = 0.02
 
 
 def masking(found: list[Point], clean: pd.DataFrame) -> list[Finding]:
@@ -32,6 +32,27 @@ def masking(found: list[Point], clean: pd.DataFrame) -> list[Finding]:
             listed += _chance([p for p in points if p.attack in CONTROLS], {p.budget: [p] for p in worst}, right)
             listed += _floor(worst, clean, right)
     return listed
+
+
+def suite_questions(parts: Sequence[pd.DataFrame]) -> list[Finding]:
+    """Images that only the questions of the standard suite flipped at some size, where there are more than luck gives.
+
+    Args:
+        parts: rows of the suite, whose ``attrs["queried"]`` names those images.
+    """
+    rows = [part[part["correct"].astype(bool)] for part in parts]
+    flipped = {str(name) for part in parts for name in part.attrs.get("queried", ())}
+    attacked = {str(name) for part in rows for name in part["id"]}
+    taken = {str(name) for part in rows for name in part.loc[part["success"].astype(bool), "id"]} - flipped
+    flagged, chance = beats_luck(len(flipped), len(attacked - taken))
+    if not flagged:
+        return []
+    text = (
+        f"Questions alone flipped {len(flipped)} of {len(attacked)} images at a size where no gradient attack of the "
+        f"suite had (p = {chance:.2g} by luck): gradients are probably masked."
+    )
+    evidence = {"flipped": len(flipped), "images": len(attacked), "p": chance, "ids": sorted(flipped)[:20]}
+    return [Finding("query-beats-gradient", "severe", text, evidence)]
 
 
 def _union(points: list[Point]) -> dict[str, list[Point]]:
@@ -62,10 +83,10 @@ def _single_step(line: list[Point], many: dict[str, list[Point]], right: int) ->
 
 
 def _questions(line: list[Point], many: dict[str, list[Point]], right: int) -> list[Finding]:
-    """Exact binomial test: more flips by questions alone than luck gives where gradients fail."""
+    """More flips by questions alone than luck gives where gradients fail."""
     missed, taken, budget = _most_missed(line, many)
-    chance = float(binom.sf(missed - 1, right - taken, _LUCK)) if missed else 1.0
-    if missed < 2 or chance >= 0.05:
+    flagged, chance = beats_luck(missed, right - taken)
+    if not flagged:
         return []
     text = (
         f"At {budget} a search without gradients flips {missed} of {right} images that attacks with gradients do not "

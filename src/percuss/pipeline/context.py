@@ -11,6 +11,7 @@ from percuss.core.budget import Norm
 from percuss.core.images import BadImage
 from percuss.core.outcome import Finding
 from percuss.evaluate.curves import CONTROLS
+from percuss.evaluate.masking import suite_questions
 from percuss.pipeline import environment
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
@@ -40,7 +41,7 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
                 {"weights": work.model.info.weights},
             )
         )
-    found += _silence(work, parts) + _questions(parts)
+    found += _silence(work, parts) + suite_questions([part for part in parts if _is_suite(part)])
     every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
     found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
     notes = [note for note in every if "out of memory" in note]
@@ -88,22 +89,8 @@ def _silence(work: Work, parts: list[pd.DataFrame]) -> list[Finding]:
     ]
 
 
-def _questions(parts: list[pd.DataFrame]) -> list[Finding]:
-    """Images of the standard suite that only questions flipped, where there are more than luck explains."""
-    suites = [part for part in parts if part["attack"].iloc[0] == "standard"] if parts else []
-    flipped = {str(name) for part in suites for name in part.attrs.get("queried", ())}
-    attacked = {str(name) for part in suites for name in part.loc[part["correct"], "id"]}
-    if len(flipped) <= max(1, 0.02 * len(attacked)):
-        return []
-    return [
-        Finding(
-            "query-beats-gradient",
-            "severe",
-            f"Questions alone flipped {len(flipped)} of {len(attacked)} images at a size where no gradient attack of "
-            "the suite had: gradients are probably masked.",
-            {"flipped": len(flipped), "images": len(attacked), "ids": sorted(flipped)[:20]},
-        )
-    ]
+def _is_suite(part: pd.DataFrame) -> bool:
+    return bool(part["attack"].iloc[0] == "standard")
 
 
 def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: str) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from percuss.attacks.engine import split_settings
 from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm, parse_budgets
+from percuss.core.checked import checked
 from percuss.core.errors import UsageError, nearest
 from percuss.pipeline.requirements import parse_requirement
 
@@ -130,14 +131,7 @@ def make_plan(**options: Any) -> AuditPlan:
         given.setdefault("checks", "standard")
     given["budgets"] = _budgets((*_list(given.get("budgets", () if curves else DEFAULT_BUDGETS)), *curves))
     given["require"] = _list(given.get("require", ()))
-    try:
-        plan = AuditPlan.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"the option {place} cannot be used", value=first.get("input"), allowed=first["msg"]
-        ) from error
+    plan = checked(AuditPlan, given)
     _check(plan)
     return plan
 

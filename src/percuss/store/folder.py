@@ -59,6 +59,12 @@ class RunFolder:
         return bool(self.manifest["state"] == "finished")
 
     @property
+    def command(self) -> str:
+        """The command that made the folder, for what to do next."""
+        identity = self.manifest["identity"]
+        return f"percuss {identity.get('command', 'reproduce' if 'recipe' in identity else 'audit')}"
+
+    @property
     def run_id(self) -> str:
         """Name of the run: the start of its identity's hash."""
         return str(self.manifest["run_id"])
@@ -86,7 +92,7 @@ class RunFolder:
             raise RunError(
                 "a table of the run is missing or damaged",
                 value=self.path / name,
-                next_step="give the same percuss audit command again, or start anew in another folder",
+                next_step=f"give the same {self.command} command again, or start anew in another folder",
             ) from error
 
     def read_part(self, key: str) -> pd.DataFrame | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binom
 from torch import Tensor
 
 from percuss.attacks.alarms.probe import Alarm, Probe
@@ -15,6 +14,7 @@ from percuss.attacks.noise import noise
 from percuss.attacks.pgd import pgd
 from percuss.attacks.square import square
 from percuss.core.budget import Norm
+from percuss.core.luck import beats_luck
 from percuss.core.outcome import Severity
 
 #: Sizes (linf, grey levels of 255) at which the probing attack runs, each by itself.
@@ -89,11 +89,10 @@ def many_steps_beat_one(probe: Probe, curve: Curve) -> Alarm:
 
 
 def questions_do_not_beat_gradients(probe: Probe, curve: Curve) -> Alarm:
-    """A search without gradients must not flip what PGD does not, beyond a chance of 2 % per image (p < 0.05)."""
+    """A search without gradients must not flip what PGD does not, beyond luck (``core.luck``)."""
     held = probe.rows(~curve.flipped)
     found = int(held.flips(square, curve.budget, queries=probe.means.queries).sum())
-    chance = float(binom.sf(found - 1, max(held.count, 1), 0.02)) if found else 1.0
-    flagged = found > 1 and chance < 0.05
+    flagged, chance = beats_luck(found, held.count)
     text = f"At {curve.budget} questions alone flip {found} of {held.count} images that gradients do not."
     evidence = {"budget": curve.budget, "flipped": found, "of": held.count, "p": chance, "gradients": _sum(curve)}
     severity: Severity = "severe" if flagged else "info"

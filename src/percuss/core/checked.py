@@ -1,0 +1,24 @@
+"""Options by name as a typed record, with errors in the words of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from percuss.core.errors import UsageError
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def checked(kind: type[T], values: Mapping[str, Any], *, word: str = "option") -> T:
+    """The values as a record of this kind; UsageError naming the first that cannot be used."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"the {word} {place} cannot be used", value=first.get("input"), allowed=first["msg"]
+        ) from error

@@ -22,12 +22,13 @@ from percuss.data.splits import split_name
 from percuss.evaluate.triage import Scored, threshold_for, triage_findings
 from percuss.evaluate.triage import triage as judge
 from percuss.pipeline import environment
+from percuss.pipeline.again import made_before, mark_of
 from percuss.pipeline.inputs import Chosen, data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
-from percuss.pipeline.triage_files import TABLE, Setup, Triaged, write_files
+from percuss.pipeline.triage_files import TABLE, Setup, Triaged, read_triaged, write_files
 from percuss.pipeline.triage_search import COLUMNS, Probe, SearchOptions, make_probe, sensitivity_rows
 from percuss.store.folder import RunFolder, identity_hash
 
@@ -45,6 +46,16 @@ class _Sets:
     @property
     def same(self) -> bool:
         return self.judged is self.calibration
+
+    @property
+    def told(self) -> str:
+        """What the thresholds are chosen on, in words."""
+        return "the judged images" if self.same else f"split {self.calibration.split or 'all'}"
+
+    @property
+    def roles(self) -> dict[str, Chosen]:
+        """The sets by what they are for, each once."""
+        return {"judged": self.judged} if self.same else {"judged": self.judged, "calibration": self.calibration}
 
 
 def triage(
@@ -93,12 +104,15 @@ def triage(
         probe = make_probe(plan, sets.judged, wanted)
         folder = RunFolder.start(path, folder.manifest["identity"])
         try:
+            mark = mark_of(folder, _search(probe) | _prints_of(sets) | {"share": share, "calibrate": _named(calibrate)})
+            if made_before(folder, mark, record="triage.json", needs=(TABLE, "refer.csv", "triage.html")):
+                say.line(f"triaged before; nothing to compute: {path / 'triage.html'}")
+                return read_triaged(path)
             work = Work(plan, sets.judged, ready, device_of(ready), folder)
             rows = _rows(work, sets, probe, say)
             found, findings = _judged(rows, sets, share, plan.seed)
-            name = sets.calibration.split or "all"
-            setup = Setup(probe, "the judged images" if sets.same else f"split {name}", sets.same, share)
-            record = write_files(work, setup, rows=rows, found=found, findings=findings)
+            setup = Setup(probe, sets.told, sets.same, share)
+            record = write_files(work, setup, rows=rows, found=found, told=(findings, mark))
             folder.finish()
             folder.drop("parts")
         finally:
@@ -170,15 +184,27 @@ def _prints(chosen: Chosen) -> list[tuple[str, str]]:
     return found
 
 
-def _rows(work: Work, sets: _Sets, probe: Probe, say: Progress) -> pd.DataFrame:
-    """Sensitivities of both sets (column ``role``), computed, gone on with, or read back from an earlier triage."""
-    roles = {"judged": sets.judged} if sets.same else {"judged": sets.judged, "calibration": sets.calibration}
-    what = {
+def _search(probe: Probe) -> dict[str, str]:
+    """What decides the search, as texts."""
+    return {
         "attack": probe.attack,
         "settings": repr(sorted(probe.settings.items())),
         "sizes": " ".join(budget.text for budget in probe.sizes),
     }
-    prints = {role: data_fingerprint(chosen) for role, chosen in roles.items()}
+
+
+def _prints_of(sets: _Sets) -> dict[str, str]:
+    return {role: data_fingerprint(chosen) for role, chosen in sets.roles.items()}
+
+
+def _named(calibrate: str | ImageSet) -> str:
+    return calibrate if isinstance(calibrate, str) else ""
+
+
+def _rows(work: Work, sets: _Sets, probe: Probe, say: Progress) -> pd.DataFrame:
+    """Sensitivities of both sets (column ``role``), computed, gone on with, or read back from an earlier triage."""
+    roles = sets.roles
+    what, prints = _search(probe), _prints_of(sets)
     key = identity_hash(work.folder.manifest["identity"] | what | prints)
     found = _earlier(work.folder, key)
     if found is not None:

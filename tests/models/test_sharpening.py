@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from percuss.core.sharpening import blur_matrix, sharpen
+from percuss.core.sharpening import blur_matrix, sharpen, stretch
 from percuss.data.decode import Reading, shape
 from percuss.models.checkpoint import save_model
 from percuss.models.sharpening import Sharpened
@@ -101,3 +101,31 @@ def test_a_model_trained_on_sharpened_images_can_be_attacked_before_the_sharpeni
     again = load_model(save_model(load_model(f"sharpened:{folder}"), tmp_path / "sharp"))
     assert again.info.spec == "sharpened:timm:resnet10t" and again.info.weights == "trained"
     assert torch.equal(again(images), load_model(f"sharpened:{folder}")(images))
+
+
+def test_stretch_takes_each_image_to_the_whole_range():
+    drawn = 0.3 + 0.2 * torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    found = stretch(drawn)
+    assert found.amin((1, 2, 3)).tolist() == [0, 0] and found.amax((1, 2, 3)).tolist() == [1, 1]
+    assert torch.allclose(found[0], stretch(drawn[:1])[0]), "an image does not depend on the others"
+    low, high = float(drawn[0].min()), float(drawn[0].max())
+    assert torch.allclose(found[0], (drawn[0] - low) / (high - low))
+    assert torch.equal(stretch(torch.full((1, 1, 3, 3), 0.4)), torch.zeros(1, 1, 3, 3))
+    image = torch.rand(1, 1, 4, 4, dtype=torch.float64).requires_grad_(True)
+    assert torch.autograd.gradcheck(stretch, (image,))
+
+
+def test_stretch_and_sharpening_before_the_network_are_those_of_the_data(tmp_path):
+    stored = torch.randint(60, 140, (1, 40, 40), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    prepared, _ = shape(stored.numpy(), "x", Reading(stretch=True, sharpen=True))
+    inside = sharpen(stretch(stored[None] / 255)) * 255
+    # The data is rounded to levels twice; the sharpening takes the first rounding four times.
+    assert float((torch.from_numpy(prepared) - inside[0]).abs().max()) <= 0.5 + 4 * 0.5 + 1e-3
+    plain = load_model("timm:resnet10t", classes=["a", "b"], channels=1)
+    folder = save_model(plain, tmp_path / "plain", weights="trained")
+    model = load_model(f"stretched:sharpened:{folder}")
+    images = stored[None] / 255
+    assert torch.allclose(model(images), plain(sharpen(stretch(images))), atol=1e-4)
+    assert model.info.spec == "stretched:sharpened:timm:resnet10t"
+    check_gradient(model, images)
+    check_folder(model, images, tmp_path / "model")

@@ -118,3 +118,25 @@ def test_folders_that_are_no_sound_audit(finished, tmp_path):
     with pytest.raises(RunError, match="holds no audit"):
         compare([finished.path, tmp_path / "out"])
     assert read_results(finished.path / "results.json").data.n_images == 64
+
+
+def test_seeds_are_pooled_in_pairs(finished, weaker, small, judged, tmp_path):
+    again = shutil.copytree(finished.path, tmp_path / "again")
+    third = shutil.copytree(weaker.path, tmp_path / "third")
+    found = compare([finished.path, again, weaker.path, third], out=tmp_path / "out", pooled=True)
+    assert {(item.first, item.second) for item in found.contrasts} == {("run", "other"), ("again", "third")}
+    for budget in ("linf=1/255", "l2=0.5"):
+        one, two = right(finished, budget), right(weaker, budget)
+        item = next(c for c in found.pooled if (c.attack, c.budget, c.stored) == ("pgd", budget, False))
+        assert item.difference.value == pytest.approx(one.mean() - two.mean()) and item.seeds == 2
+        assert (item.first, item.second) == pytest.approx((one.mean(), two.mean()))
+        assert item.each == pytest.approx([one.mean() - two.mean()] * 2)
+        assert item.p_value is None or (0 <= item.p_value <= item.p_holm <= 1 and "patients" in item.difference.method)
+    clean = next(c for c in found.pooled if c.attack == "no attack")
+    assert clean.difference.value == pytest.approx(finished.clean["correct"].mean() - weaker.clean["correct"].mean())
+    record = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert record == json.loads(json.dumps(found.record())) and len(record["pooled"]) == len(found.pooled)
+    assert "Over all training seeds" in (tmp_path / "out" / "compare.html").read_text()
+    assert "Over 2 seeds" in found.sentences[1] and "first kind minus second" in found.table.caption
+    with pytest.raises(UsageError, match="pairs of runs"):
+        compare([finished.path, again, weaker.path], pooled=True)

@@ -20,6 +20,10 @@ def compare(  # noqa: PLR0913
     shared: Annotated[
         bool, Option("--shared", help="Leave out images and budgets that not all runs have, instead of an error.")
     ] = False,
+    pooled: Annotated[
+        bool,
+        Option("--pooled", help="Two kinds of models over training seeds: all of the first, then all of the second."),
+    ] = False,
     seed: Annotated[int, Option(help="Of the bootstrap over patients.")] = 0,
     as_json: ResultsJson = False,
     quiet: Quiet = False,
@@ -31,7 +35,7 @@ def compare(  # noqa: PLR0913
     """
     from percuss.pipeline.compare import compare as run
 
-    found = run(runs, out=out, shared=shared, seed=seed)
+    found = run(runs, out=out, shared=shared, pooled=pooled, seed=seed)
     if as_json:
         print(json.dumps(found.record(), allow_nan=False))
     elif not quiet:

@@ -18,6 +18,8 @@ MODELS = {
     "torchvision:NAME": "a network of torchvision, for instance torchvision:densenet121",
     "percuss:NAME": "a network of ours: percuss:vgg16_joel, percuss:soft_attention?network=resnet50&form=fixed",
     "sharpened:SPEC": "one of the others behind the sharpening of X-rays, for instance sharpened:timm:resnet50",
+    "stretched:SPEC": "one of the others behind a stretch of each image to its whole range, stretched:sharpened:SPEC",
+    "caffe:SPEC": "a new network with the normalisation of Keras' caffe mode, for instance caffe:timm:resnet50",
     "factory:MODULE:FUNCTION": "your own code that returns a network; needs --allow-code",
 }
 

@@ -52,3 +52,30 @@ class Contrast:
     second_only: int
     p_value: float | None
     p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Two ways to train, each from several seeds, at one attack and size; each seed's two models on the same images.
+
+    Attributes:
+        attack, norm, budget, eps, stored: where, as in ``Contrast``.
+        first, second: share of images still right, mean over the seeds.
+        difference: first minus second, with an interval over seeds and images (or patients).
+        seeds: how many; ``each``: the difference of each.
+        p_value: of no difference, by the same variances; None where they say nothing.
+        p_holm: corrected for all sizes of this attack and way of storing.
+    """
+
+    attack: str
+    norm: str
+    budget: str
+    eps: float | None
+    stored: bool
+    first: float
+    second: float
+    difference: Interval
+    seeds: int
+    each: tuple[float, ...]
+    p_value: float | None
+    p_holm: float | None = None

@@ -1,4 +1,4 @@
-"""Sharpening of X-rays as Wasserman's study has it: four times the difference from a wide blur, around mid-grey."""
+"""X-rays as Wasserman's study has them: stretched to the whole range, then sharpened by a wide blur around mid-grey."""
 
 from __future__ import annotations
 
@@ -27,6 +27,17 @@ def sharpen(images: Tensor, *, sigma: float = SIGMA, reach: float = REACH) -> Te
     )
     blurred = rows @ images @ columns.T
     return (4 * (images - blurred) + MIDDLE).clamp(0, 1)
+
+
+def stretch(images: Tensor) -> Tensor:
+    """Each image's own smallest value to 0 and largest to 1, over all its channels; a flat image becomes 0.
+
+    Args:
+        images: ``[..., C, H, W]``; differentiable where not flat, the extremes included.
+    """
+    low, high = images.amin((-3, -2, -1), keepdim=True), images.amax((-3, -2, -1), keepdim=True)
+    span = high - low
+    return torch.where(span > 0, (images - low) / torch.where(span > 0, span, torch.ones_like(span)), 0.0)
 
 
 def blur_matrix(side: int, *, sigma: float = SIGMA, reach: float = REACH) -> Tensor:

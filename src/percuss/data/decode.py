@@ -14,13 +14,13 @@ from PIL import Image, UnidentifiedImageError
 
 from percuss.core.errors import DataError
 from percuss.core.images import PixelRange
-from percuss.core.sharpening import sharpen
+from percuss.core.sharpening import sharpen, stretch
 from percuss.data.options import choice, whole
 
 Pixels = np.ndarray[Any, Any]
 
 #: Names of the options that every reader of images understands.
-READING_OPTIONS = ("size", "channels", "bits", "alpha", "sharpen")
+READING_OPTIONS = ("size", "channels", "bits", "alpha", "stretch", "sharpen")
 #: Endings of files taken for images, in lower case.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -47,13 +47,15 @@ class Reading:
         channels: ``rgb`` (grey is copied), ``grey`` (colour becomes Rec. 601 luma); None keeps them.
         bits: declared depth, 1 to 16; None takes the depth of the storage (8 or 16).
         alpha: ``white`` (laid on white) or ``drop``; None refuses an image that is not fully opaque.
-        sharpen: sharpen as X-rays (``percuss.core.sharpening``) at the final size, rounded to native levels.
+        stretch, sharpen: each image's range to the whole one, then the sharpening of X-rays
+            (``percuss.core.sharpening``), both at the final size and rounded to native levels.
     """
 
     size: int | None = None
     channels: str | None = None
     bits: int | None = None
     alpha: str | None = None
+    stretch: bool = False
     sharpen: bool = False
 
 
@@ -64,6 +66,7 @@ def reading(options: Mapping[str, str]) -> Reading:
         channels=choice(options, "channels", ("rgb", "grey")),
         bits=whole(options, "bits", low=1, high=16),
         alpha=choice(options, "alpha", ("white", "drop")),
+        stretch=choice(options, "stretch", ("yes",)) is not None,
         sharpen=choice(options, "sharpen", ("yes",)) is not None,
     )
 
@@ -112,9 +115,8 @@ def shape(stored: Pixels, name: str, how: Reading) -> tuple[Pixels, PixelRange]:
         stored = np.rint(luma).clip(0, top).astype(stored.dtype)
     if how.size is not None and stored.shape[1:] != (how.size, how.size):
         stored = _resized(stored, how.size, top)
-    if how.sharpen:
-        sharp = sharpen(torch.from_numpy(stored / top)).mul(top)
-        stored = sharp.round().numpy().astype(stored.dtype)
+    for step in [step for step, wanted in ((stretch, how.stretch), (sharpen, how.sharpen)) if wanted]:
+        stored = step(torch.from_numpy(stored / top)).mul(top).round().numpy().astype(stored.dtype)
     return np.ascontiguousarray(stored), PixelRange(0, top)
 
 

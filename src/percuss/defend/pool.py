@@ -39,7 +39,7 @@ class Pool:
                 next_step="leave --balance, or give --class-weights",
             )
         rows, copies = [], []
-        for name in targets.unique().tolist():
+        for name in sorted(set(targets.tolist())):
             members = torch.nonzero(targets == name).flatten()
             generator = torch.Generator().manual_seed(seed_of(settings.seed, "balance", name))
             members = members[torch.randperm(len(members), generator=generator)]

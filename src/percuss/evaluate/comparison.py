@@ -47,7 +47,7 @@ def compare_sides(sides: Sequence[Side], groups: Sequence[str], *, seed: int) ->
         seed: of the bootstrap over patients.
     """
     clusters = Clusters.of(groups, seed)
-    flags = [_flags(side) for side in sides]
+    flags = [flags_of(side) for side in sides]
     shared = [cell for cell in flags[0] if all(cell in other for other in flags)]
     standing = [
         _standing(side.name, cell, found[cell], clusters)
@@ -65,31 +65,35 @@ def compare_sides(sides: Sequence[Side], groups: Sequence[str], *, seed: int) ->
 
 
 @dataclass(frozen=True)
-class _Flags:
+class Flags:
+    """Images still right at one cell, ``[N]``, in full precision and as stored; the budget as it was given."""
+
     budget: str
     float_right: NDArray[np.bool_]
     stored_right: NDArray[np.bool_]
 
     def right(self, stored: bool) -> NDArray[np.bool_]:
+        """The flags of one of the two ways to judge."""
         return self.stored_right if stored else self.float_right
 
 
-def _flags(side: Side) -> dict[Cell, _Flags]:
+def flags_of(side: Side) -> dict[Cell, Flags]:
+    """Which images of a side are right at each of its cells, in the order of its clean table."""
     right = side.clean["correct"].to_numpy(dtype=bool)
-    found = {(CLEAN, "", 0.0): _Flags("", right, right)}
+    found = {(CLEAN, "", 0.0): Flags("", right, right)}
     listed: list[Point] = points(side.rows, side.clean)
     for point in listed:
         key = cell_of(point.attack, point.norm, point.eps)
-        found[key] = _Flags(point.budget, right & ~point.flipped, right & ~point.stored)
+        found[key] = Flags(point.budget, right & ~point.flipped, right & ~point.stored)
     return found
 
 
-def _where(flags: _Flags, cell: Cell) -> tuple[str, str, str, float | None]:
+def _where(flags: Flags, cell: Cell) -> tuple[str, str, str, float | None]:
     attack, norm, eps = cell
     return attack, norm, flags.budget, eps if np.isfinite(eps) else None
 
 
-def _standing(name: str, cell: Cell, flags: _Flags, clusters: Clusters) -> Standing:
+def _standing(name: str, cell: Cell, flags: Flags, clusters: Clusters) -> Standing:
     shares = proportion(flags.float_right, clusters), proportion(flags.stored_right, clusters)
     return Standing(name, *_where(flags, cell), *shares)
 

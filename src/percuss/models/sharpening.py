@@ -1,4 +1,4 @@
-"""sharpened:SPEC, any model behind the sharpening of X-rays: attacks act before the sharpening."""
+"""sharpened:SPEC and stretched:SPEC, any model behind the X-rays' preparation: attacks act before it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from percuss.core.model import ModelInfo
-from percuss.core.sharpening import sharpen
+from percuss.core.sharpening import sharpen, stretch
 
 
 class Sharpened(nn.Module):
@@ -31,14 +31,31 @@ class Sharpened(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
+    def prepared(self, images: Tensor) -> Tensor:
+        """What the network is shown instead of images in [0, 1], before normalisation."""
+        return sharpen(images)
+
     def forward(self, images: Tensor) -> Tensor:
-        """What the network gives on the sharpened images; ``[N, C, H, W]``, normalised."""
+        """What the network gives on the prepared images; ``[N, C, H, W]``, normalised."""
         # Normalising and undoing it may leave [0, 1] by a rounding error.
         plain = (images * self.std + self.mean).clamp(0, 1)
-        found: Tensor = self.network((sharpen(plain) - self.mean) / self.std)
+        found: Tensor = self.network((self.prepared(plain) - self.mean) / self.std)
         return found
+
+
+class Stretched(Sharpened):
+    """The stretch of each image to its whole range in front of a network, as ``Sharpened`` has the sharpening."""
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """The stretched images."""
+        return stretch(images)
 
 
 def sharpened(network: nn.Module, info: ModelInfo) -> tuple[nn.Module, ModelInfo]:
     """A network and its record, with the sharpening in front; the spec says so."""
     return Sharpened(network, mean=info.mean, std=info.std), replace(info, spec=f"sharpened:{info.spec}")
+
+
+def stretched(network: nn.Module, info: ModelInfo) -> tuple[nn.Module, ModelInfo]:
+    """A network and its record, with the stretch in front; the spec says so."""
+    return Stretched(network, mean=info.mean, std=info.std), replace(info, spec=f"stretched:{info.spec}")

@@ -13,10 +13,11 @@ from torch import nn
 from percuss.core.errors import ModelError, nearest
 from percuss.core.model import Model, ModelInfo
 from percuss.models import from_factory, from_percuss, from_timm, from_torchvision
+from percuss.models.caffe import caffe
 from percuss.models.checkpoint import read_record
 from percuss.models.from_module import describe
 from percuss.models.options import Options
-from percuss.models.sharpening import sharpened
+from percuss.models.sharpening import sharpened, stretched
 from percuss.models.weights import fill, read_weights
 
 Build = Callable[[str, Options], tuple[nn.Module, ModelInfo]]
@@ -26,8 +27,9 @@ SOURCES: dict[str, Build] = {
     "percuss": from_percuss.build,
     "factory": from_factory.build,
 }
-#: Before any other spec: the network stands behind the sharpening of X-rays.
-SHARPENED = "sharpened"
+Front = Callable[[nn.Module, ModelInfo], tuple[nn.Module, ModelInfo]]
+#: Before any other spec: what happens to images between the attack and the network.
+FRONTS: dict[str, Front] = {"sharpened": sharpened, "stretched": stretched, "caffe": caffe}
 
 
 def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = None, **options: Any) -> Model:
@@ -35,7 +37,8 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
 
     Args:
         spec: ``timm:NAME``, ``torchvision:NAME``, ``percuss:NAME``, ``factory:MODULE:FUNCTION``, a folder that
-            ``percuss train`` wrote, ``sharpened:`` and one of these, or a ``torch.nn.Module`` that returns logits.
+            ``percuss train`` wrote, ``sharpened:``, ``stretched:`` or ``caffe:`` and one of these, or a
+            ``torch.nn.Module`` that returns logits.
         classes: class names in output order; a folder knows its own.
         task: ``classify`` (default) or ``multilabel``.
         channels: channels of the images (3 by default).
@@ -55,10 +58,15 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
         if key not in known:
             raise ModelError(f"load_model has no option {key}", allowed=nearest(key, known))
     given = Options(classes=None if classes is None else tuple(classes), **options)
-    if isinstance(spec, str) and spec.startswith(f"{SHARPENED}:"):
+    front, _, behind = str(spec).partition(":") if isinstance(spec, str) else ("", "", "")
+    if front in FRONTS:
         # Weights are those of the model behind: trained on sharpened images, it can be attacked before that step.
-        inner = load_model(spec.removeprefix(f"{SHARPENED}:"), classes=classes, **options)
-        return Model(*sharpened(inner.network, inner.info))
+        inner = load_model(behind, classes=classes, **options)
+        if front == "caffe" and Path(behind).is_dir():
+            raise ModelError(
+                "a trained model keeps its normalisation", value=spec, next_step="train it as caffe:, or leave that out"
+            )
+        return Model(*FRONTS[front](inner.network, inner.info))
     if isinstance(spec, nn.Module):
         network, info = spec, describe(spec, "module", given)
     elif Path(spec).is_dir():
@@ -82,7 +90,8 @@ def names(match: str = "") -> list[str]:
 
 def takes_size(spec: str) -> bool:
     """Whether a new network is built for the size of its images (``size=`` of ``load_model``) where that matters."""
-    return spec.removeprefix(f"{SHARPENED}:").startswith(("timm:", "percuss:"))
+    front, _, behind = spec.partition(":")
+    return takes_size(behind) if front in FRONTS else spec.startswith(("timm:", "percuss:"))
 
 
 def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
@@ -94,13 +103,13 @@ def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
             allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, percuss:NAME, "
             "factory:MODULE:FUNCTION",
         )
-    if source == SHARPENED:
-        return sharpened(*_build(name, options))
+    if source in FRONTS:
+        return FRONTS[source](*_build(name, options))
     if source not in SOURCES:
         raise ModelError(
             "unknown source of models",
             value=source,
-            allowed=nearest(source, [*SOURCES, SHARPENED]),
+            allowed=nearest(source, [*SOURCES, *FRONTS]),
             next_step="percuss list models shows them",
         )
     return SOURCES[source](name, options)

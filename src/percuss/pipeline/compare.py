@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from percuss.core.comparison import Contrast, Standing
+from percuss.core.comparison import Contrast, Pooled, Standing
 from percuss.core.errors import UsageError
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
-from percuss.evaluate.comparison import compare_sides
+from percuss.evaluate.comparison import Side, compare_sides
+from percuss.evaluate.pooled import pool_sides
 from percuss.pipeline import environment
 from percuss.pipeline.finished import (
     Finished,
@@ -24,6 +25,7 @@ from percuss.pipeline.finished import (
     sides,
 )
 from percuss.report.comparison import points, sections, worst_table
+from percuss.report.pooled import pooled_section, pooled_table, pooled_words
 from percuss.report.sections import Table, write_sections
 from percuss.store.folder import RunFolder, now
 
@@ -39,6 +41,7 @@ class Comparison:
         n_images: images that all of them judged, by hash.
         left_out: images of each run that not all of them judged (only with ``shared``).
         standing: each run at each shared attack and size; ``contrasts`` each pair of runs there.
+        pooled: where asked for, the first half of the runs against the second, over their seeds.
         findings: what a reader must know before believing a difference.
     """
 
@@ -49,11 +52,12 @@ class Comparison:
     standing: tuple[Standing, ...]
     contrasts: tuple[Contrast, ...]
     findings: tuple[Finding, ...]
+    pooled: tuple[Pooled, ...] = ()
 
     @property
     def table(self) -> Table:
         """The worst case of every pair at every size, as text cells."""
-        return worst_table(self.contrasts, self.standing)
+        return pooled_table(self.pooled) if self.pooled else worst_table(self.contrasts, self.standing)
 
     @property
     def sentences(self) -> list[str]:
@@ -62,6 +66,8 @@ class Comparison:
             f"{', '.join(self.names[:-1])} and {self.names[-1]} on the same {self.n_images} images (id, pixels and "
             "label agree)."
         ]
+        if self.pooled:
+            return [*said, *pooled_words(self.pooled)]
         sure = [
             item
             for item in self.contrasts
@@ -79,13 +85,18 @@ class Comparison:
     def record(self) -> dict[str, Any]:
         """Plain values, as in results.json."""
         found = asdict(self)
-        for kind in ("standing", "contrasts"):
+        for kind in ("standing", "contrasts", "pooled"):
             found[kind] = [_plain(item) for item in getattr(self, kind)]
         return {"kind": NAME, "percuss_version": environment.version(), **found}
 
 
 def compare(
-    runs: Sequence[Path | str], *, out: Path | str | None = None, shared: bool = False, seed: int = 0
+    runs: Sequence[Path | str],
+    *,
+    out: Path | str | None = None,
+    shared: bool = False,
+    pooled: bool = False,
+    seed: int = 0,
 ) -> Comparison:
     """Set finished audits against each other on the images that all of them judged.
 
@@ -93,6 +104,8 @@ def compare(
         runs: two or more folders of ``percuss audit``; each pair is compared, the difference is first minus second.
         out: folder for compare.html and results.json; nothing is written where None.
         shared: leave out images and budgets that not all runs have, instead of an error.
+        pooled: the runs are models of two kinds from several training seeds, all of the first kind, then all of the
+            second in the same order of seeds; each seed's two are compared, and their difference over all seeds.
         seed: of the bootstrap over patients, where patients are known.
 
     Raises:
@@ -106,7 +119,7 @@ def compare(
     same_kind(opened)
     ids, sizes = shared_images(opened, partly=shared), shared_sizes(opened, partly=shared)
     parts, groups = sides(opened, ids, sizes)
-    standing, contrasts = compare_sides(parts, groups, seed=seed)
+    standing, contrasts, over = _compared(parts, groups, pooled=pooled, seed=seed)
     found = Comparison(
         tuple(run.name for run in opened),
         tuple(str(path) for path in paths),
@@ -115,10 +128,29 @@ def compare(
         tuple(standing),
         tuple(contrasts),
         tuple(_findings(opened, len(ids))),
+        tuple(over),
     )
     if out is not None:
         _write(Path(out), found, opened, seed)
     return found
+
+
+def _compared(
+    parts: Sequence[Side], groups: Sequence[str], *, pooled: bool, seed: int
+) -> tuple[list[Standing], list[Contrast], list[Pooled]]:
+    """Every pair of runs; where pooled the pairs of each seed, and all seeds together."""
+    if not pooled:
+        return *compare_sides(parts, groups, seed=seed), []
+    if len(parts) % 2:
+        raise UsageError(
+            "pooling needs pairs of runs",
+            value=f"{len(parts)} runs",
+            allowed="all runs of the first kind, then as many of the second",
+        )
+    half = len(parts) // 2
+    over = pool_sides(parts[:half], parts[half:], groups)
+    found = [compare_sides(pair, groups, seed=seed) for pair in zip(parts[:half], parts[half:], strict=True)]
+    return [item for own, _ in found for item in own], [item for _, own in found for item in own], over
 
 
 def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
@@ -157,7 +189,7 @@ def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
     return found
 
 
-def _plain(item: Standing | Contrast) -> dict[str, Any]:
+def _plain(item: Standing | Contrast | Pooled) -> dict[str, Any]:
     return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(item).items()}
 
 
@@ -191,6 +223,7 @@ def _write(out: Path, found: Comparison, runs: Sequence[Finished], seed: int) ->
             sections(
                 found.standing,
                 found.contrasts,
+                more=[pooled_section(found.pooled)] if found.pooled else [],
                 findings=found.findings,
                 opening=found.sentences,
                 runs=_runs_table(runs),

@@ -126,7 +126,7 @@ def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: s
             "channels": model.info.channels,
             "sha256": identity["model (--model, --weights)"],
         },
-        "threat_model": threat_model(plan),
+        "threat_model": threat_model(plan, model.info.spec),
         "not_tested": not_tested(plan),
         "attacks": [{"name": name, **plan.attack_settings(name)} for name in plan.attacks],
         "budgets": list(plan.budgets),
@@ -135,8 +135,8 @@ def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: s
     }
 
 
-def threat_model(plan: AuditPlan) -> dict[str, str]:
-    """Who is assumed to attack, with what."""
+def threat_model(plan: AuditPlan, spec: str = "") -> dict[str, str]:
+    """Who is assumed to attack, with what; ``spec`` is the model's own, which says what lies before its network."""
     aim = "any wrong decision (untargeted)" if plan.protocol == "corrected" else "any other decision than its own"
     if any("target" in plan.attack_settings(name) for name in plan.attacks):
         aim = "a chosen wrong decision (targeted)"
@@ -146,10 +146,20 @@ def threat_model(plan: AuditPlan) -> dict[str, str]:
     return {
         "goal": aim + sure,
         "knowledge": "none: changes are random" if set(plan.attacks) <= CONTROLS else WHITE_BOX,
-        "capability": f"changes pixels of the image{where} within {', '.join(plan.budgets)}",
+        "capability": f"changes pixels of the image{where} within {', '.join(plan.budgets)}{_place(plan, spec)}",
         "judged": f"on the image in full precision, and as stored in {depth}",
         "scope": "evasion when the model is used (NIST AI 100-2 evasion; MITRE ATLAS AML.T0043)",
     }
+
+
+def _place(plan: AuditPlan, spec: str) -> str:
+    """Where the change is made, before or after the preparation of X-rays; empty where there is none."""
+    fronts = [name for name in ("stretched", "sharpened") if name in spec.split(":")[:-1]]
+    done = {"stretched": "stretch=yes", "sharpened": "sharpen=yes"}
+    after = [name for name, option in done.items() if option in plan.data.rpartition("?")[2].split("&")]
+    words = [f"before they are {' and '.join(fronts)} inside the model"] if fronts else []
+    words += [f"after they were {' and '.join(after)}"] if after else []
+    return f", {', and '.join(words)}" if words else ""
 
 
 def not_tested(plan: AuditPlan) -> list[str]:

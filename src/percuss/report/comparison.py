@@ -26,8 +26,9 @@ def sections(
     findings: Sequence[Finding],
     opening: Sequence[str],
     runs: Table,
+    more: Sequence[Section] = (),
 ) -> list[Section]:
-    """The parts of the page: opening words and findings, pictures, every difference, what the runs are."""
+    """The parts of the page: opening words and findings, ``more``, pictures, every difference, what the runs are."""
     sides = list(dict.fromkeys(item.side for item in standing))
     present = {item.norm for item in standing if item.attack == WORST}
     charts = [_chart(norm, sides, standing) for norm in NORM_ORDER if norm in present and norm != "none"]
@@ -40,6 +41,7 @@ def sections(
     each = [contrast_table(contrasts, standing, attack=name) for name in others]
     return [
         Section("Do the audits differ?", tuple(opening), tuple(findings)),
+        *more,
         Section(
             "Worst case over attacks",
             ("Images still right under the strongest attack tried; the band is the 95 % interval of the first run.",),

@@ -53,6 +53,32 @@ def test_audit_of_a_module_gives_rows_results_and_report(tmp_path):
     assert opened.rows.equals(run.rows) and "<table>" in opened._repr_html_()
 
 
+def test_training_and_hardening(tmp_path):
+    spec = "synthetic:tissue?n=32&size=32&patients=8&mpp=1.3"
+    options = {"data": spec, "batch_size": 8, "threads": 1, "device": "cpu"}
+    made = percuss.train(model="timm:resnet10t", out=tmp_path / "model", epochs=1, **options)
+    assert (made.path / "training.json").exists() and "defence" not in made.record
+    hard = percuss.harden(
+        model=made.path,
+        defence="pgd",
+        out=tmp_path / "hard",
+        budget="linf=1/255",
+        steps=2,
+        ratio=0.25,
+        epochs=1,
+        **options,
+    )
+    told = hard.record["defence"]
+    assert (told["name"], told["budget"], told["settings"]["steps"]) == ("pgd", "linf=1/255", 2)
+    assert told["ratio_used"] == pytest.approx(0.25, abs=0.03) and set(hard.record["robust"]) == {"val", "test"}
+    with pytest.raises(PercussError, match=r"unknown option: epoch. Allowed: epochs"):
+        percuss.train(model="timm:resnet10t", out=tmp_path / "no", epoch=1, data=spec)
+    with pytest.raises(PercussError, match=r"unknown option: ration. Allowed: ratio"):
+        percuss.harden(model=made.path, defence="pgd", out=tmp_path / "no", ration=1, data=spec)
+    with pytest.raises(PercussError, match=r"unknown defence: pgdd. Allowed: pgd"):
+        percuss.harden(model=made.path, defence="pgdd", out=tmp_path / "no", data=spec)
+
+
 def test_unknown_option_names_the_nearest(tmp_path):
     with pytest.raises(PercussError, match="unknown option: atacks. Allowed: attacks"):
         percuss.audit(data=TISSUE, model=network(), out=tmp_path / "run", atacks="pgd")

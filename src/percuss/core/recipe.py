@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 #: Building blocks that a step may call.
-Kind = Literal["train", "audit", "universal", "transfer", "compare", "triage", "survive", "explain", "pack"]
+Kind = Literal[
+    "train", "audit", "universal", "transfer", "compare", "triage", "survive", "explain", "pack", "fragility"
+]
 Protocol = Literal["corrected", "paper"]
 #: A cell of a table: text, a number, or None where nothing was measured.
 Cell = str | float | int | None
@@ -23,8 +25,9 @@ class Step(_Part):
     Attributes:
         id: name of the step and of its folder; ``{name}`` stands for a name of ``each``.
         kind: the block.
-        on: earlier steps that it works on: the model of audit, universal, transfer and of a hardening; the audit of
-            triage, survive, explain and pack; the audits of compare.
+        on: earlier steps that it works on (``$name`` in one: once for each item of that value): the model of audit,
+            universal (others behind it judge its change too), transfer and of a hardening; the audit of triage,
+            survive, explain, fragility and pack; the audits of compare.
         about: what it is for, in words.
         options: keyword arguments of the block; ``$name`` stands for a value, ``default`` leaves an option out.
         each: the step is made once for each combination of these values.
@@ -78,6 +81,21 @@ class TableSpec(_Part):
     source: str = ""
     notes: tuple[str, ...] = ()
     rows: tuple[Rows, ...]
+
+
+class Beside(_Part):
+    """A table of sets beside controls, by the smallest flips that a step of the kind ``fragility`` found.
+
+    Attributes:
+        step: its id; ``controls``: names of data sets that the others are set against.
+        notes: what the numbers can and cannot say.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9_-]+$")
+    title: str
+    step: str
+    controls: tuple[str, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
 
 
 #: What a figure shows: success or accuracy over sizes, risk over coverage, attacked images, maps before and after, the
@@ -148,8 +166,8 @@ class Recipe(_Part):
         name, title, paper: what it is called, what it does, and the publication.
         about: paragraphs at the head of the report; ``not_covered``: what of the study is left out, and why.
         values: what ``$name`` in options stands for; ``quick`` and ``paper`` replace some, under --quick and under
-            --protocol paper (paper first, then quick).
-        steps, tables, figures: in order.
+            --protocol paper (paper first, then quick); ``sets`` those of one data set, by its name (before quick).
+        steps, tables, figures: in order; ``beside``: the sets against their controls.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
@@ -160,8 +178,10 @@ class Recipe(_Part):
     values: dict[str, Any] = {}
     quick: dict[str, Any] = {}
     paper_values: dict[str, Any] = {}
+    sets: dict[str, dict[str, Any]] = {}
     steps: tuple[Step, ...] = Field(min_length=1)
     tables: tuple[TableSpec, ...] = ()
+    beside: Beside | None = None
     figures: tuple[FigureSpec, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 #: Options with this value are left out, so that the block's own default holds.
 LEAVE = "default"
 _NAME = re.compile(r"\$(\w+)")
-_CELL = re.compile(r"^([^:|]+):\s.+ \| (?:share|count|number|text)$")
+_CELL = re.compile(r"^([^:|]+):\s.+ \| (?:share|count|number|size|text)$")
 
 
 def recipe_names() -> dict[str, str]:
@@ -68,15 +68,27 @@ def _check(recipe: Recipe, path: Path) -> None:
         for name in step.on:
             if not _matches(name, known):
                 raise _wrong(path, f"steps.{number}.on", name, f"an earlier step ({', '.join(known) or 'none'})")
-        for name in _NAME.findall(str((step.options, step.each))):
+        for name in _NAME.findall(str((step.options, step.each, step.on))):
             if name not in names:
                 raise _wrong(path, f"steps.{number}.options", f"${name}", f"a key of values, or {', '.join(BUILT_IN)}")
         known.append(step.id)
+    _check_sets(recipe, path)
     for number, table in enumerate(recipe.tables):
         for place, rows in enumerate(table.rows):
             _check_rows(rows, f"tables.{number}.rows.{place}", (path, known, len(table.columns)))
     for number, figure in enumerate(recipe.figures):
         _check_figure(figure, f"figures.{number}", path, recipe.steps)
+
+
+def _check_sets(recipe: Recipe, path: Path) -> None:
+    for name, some in recipe.sets.items():
+        for key in some:
+            if key not in recipe.values:
+                raise _wrong(path, f"sets.{name}", key, nearest(key, recipe.values))
+    known = [step.id for step in recipe.steps if step.kind == "fragility"]
+    if recipe.beside and recipe.beside.step not in known:
+        allowed = f"a step of the kind fragility ({', '.join(known) or 'none'})"
+        raise _wrong(path, "beside.step", recipe.beside.step, allowed)
 
 
 def _check_figure(figure: FigureSpec, key: str, path: Path, steps: Sequence[Step]) -> None:
@@ -107,18 +119,38 @@ BUILT_IN = ("first_class", "last_class", "seed", "protocol")
 def _matches(name: str, known: list[str]) -> bool:
     """Whether a step name, with ``{...}`` in either, can be one of the known ones."""
     loose = [re.sub(r"\\\{\w+\\\}", ".+", re.escape(item)) for item in known]
-    return name in known or any(re.fullmatch(item, re.sub(r"\{\w+\}", "x", name)) for item in loose)
+    return name in known or any(re.fullmatch(item, re.sub(r"\{\w+\}|\$\w+", "x", name)) for item in loose)
 
 
 def values_of(recipe: Recipe, *, protocol: Protocol, quick: bool, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's values under a protocol; ``given`` (--set) stands above all. UsageError for unknown names."""
+    """The recipe's values under a protocol; ``given`` (--set) stands above all. UsageError for unknown names.
+
+    ``NAME.KEY`` is the value of ``KEY`` on the data set called NAME (``values_of_set``).
+    """
     for name in given:
-        if name not in recipe.values:
-            raise UsageError(f"the recipe {recipe.name} has no value", value=name, allowed=nearest(name, recipe.values))
+        key = name.partition(".")[2] or name
+        if key not in recipe.values:
+            raise UsageError(f"the recipe {recipe.name} has no value", value=name, allowed=nearest(key, recipe.values))
     found = dict(recipe.values)
     found |= recipe.paper_values if protocol == "paper" else {}
     found |= recipe.quick if quick else {}
-    return found | dict(given)
+    # What is said of every set here stands above what the recipe says of one.
+    said = {*(recipe.quick if quick else {}), *given}
+    own = {
+        f"{set_}.{key}": value for set_, some in recipe.sets.items() for key, value in some.items() if key not in said
+    }
+    return found | own | dict(given)
+
+
+def values_of_set(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The values that hold on a data set: ``NAME.KEY`` stands above ``KEY``; those of other sets are left out."""
+    own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
+    return {key: value for key, value in values.items() if "." not in key} | own
+
+
+def values_in_use(values: Mapping[str, Any], sets: Iterable[str]) -> dict[str, Any]:
+    """The values without those of data sets that are not there."""
+    return {key: value for key, value in values.items() if "." not in key or key.partition(".")[0] in sets}
 
 
 def put_in(value: Any, values: Mapping[str, Any]) -> Any:
@@ -151,12 +183,21 @@ def spread(step: Step, values: Mapping[str, Any]) -> list[Step]:
         options = {key: one[key] if item == f"{{{key}}}" else filled(item, one) for key, item in step.options.items()}
         change = {
             "id": step_name(step.id, one),
-            "on": tuple(step_name(name, one) for name in step.on),
+            "on": tuple(step_name(name, one) for ground in step.on for name in _each_of(ground, values)),
             "options": put_in(options, {**values, **one}),
             "each": {},
         }
         found.append(step.model_copy(update=change))
     return found
+
+
+def _each_of(name: str, values: Mapping[str, Any]) -> list[str]:
+    """A name with ``$value`` once for each item of that value, in order."""
+    hit = _NAME.search(name)
+    if hit is None:
+        return [name]
+    items = values[hit[1]] if isinstance(values[hit[1]], list) else [values[hit[1]]]
+    return [name.replace(hit[0], str(item)) for item in items]
 
 
 def filled(value: Any, names: Mapping[str, Any]) -> Any:

@@ -2,7 +2,8 @@
 
 A cell is ``STEP: PATH | FORMAT``. PATH goes into the step's JSON by keys parted with `` > ``; ``[key=value, ...]``
 behind a list picks the first record that has those values, ``[3]`` a place. FORMAT is ``share`` (per cent with its
-interval), ``count`` (619 of 702; 88.2 %), ``number`` (three digits, with spread or interval), or ``text``.
+interval), ``count`` (619 of 702; 88.2 %), ``number`` (three digits, with spread or interval), ``size`` (three
+significant digits), or ``text``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from percuss.core.recipe import Cell, FilledTable, Protocol, Published, Rows, TableSpec
 from percuss.core.results import Interval
 from percuss.pipeline.recipe import combinations, filled, put_in, step_name
-from percuss.report.numbers import counted_share, decimal, percent, plain, share
+from percuss.report.numbers import bracket_plain, counted_share, decimal, percent, plain, share
 
 #: What a cell without value shows.
 NOTHING = "–"
@@ -133,5 +134,5 @@ def _record(value: dict[str, Any], form: str) -> tuple[Cell, str]:
         return None, NOTHING
     if interval.value is None:
         return None, NOTHING
-    writers = {"share": share, "count": counted_share}
+    writers = {"share": share, "count": counted_share, "size": bracket_plain}
     return interval.value, writers.get(form, decimal)(interval)

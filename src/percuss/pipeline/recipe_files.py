@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from percuss.core.errors import RunError
-from percuss.core.recipe import StepRecord, StudyFinding, StudyResults
+from percuss.core.recipe import FilledTable, StepRecord, StudyFinding, StudyResults
 from percuss.pipeline import environment
+from percuss.pipeline.recipe_beside import beside
 from percuss.pipeline.recipe_cells import Source, fill
 from percuss.pipeline.recipe_figures import draw_figures
 from percuss.pipeline.recipe_steps import FILES
@@ -48,7 +49,7 @@ def write_study(study: Study, records: Sequence[StepRecord]) -> StudyResults:
         values=study.values,
         steps=tuple(records),
         findings=tuple(_findings(root, records)),
-        tables=tuple(fill(table, sources, protocol=study.protocol) for table in study.recipe.tables),
+        tables=_tables(study, sources),
         figures=tuple(figure.record for figure in figures),
         not_covered=study.recipe.not_covered,
     )
@@ -62,6 +63,11 @@ def write_study(study: Study, records: Sequence[StepRecord]) -> StudyResults:
         version=environment.version(),
     )
     return found
+
+
+def _tables(study: Study, sources: dict[str, Source]) -> tuple[FilledTable, ...]:
+    filled = (fill(table, sources, protocol=study.protocol) for table in study.recipe.tables)
+    return (*filled, *beside(study, sources))
 
 
 def read_study(path: Path) -> StudyResults:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from percuss.core.errors import UsageError
 from percuss.core.recipe import Kind, Step
+from percuss.data.options import spec_text
+from percuss.data.spec import parse_spec
 from percuss.defend.settings import make_settings
 from percuss.pipeline.hardening import DefencePlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.training import TrainPlan, train
+from percuss.pipeline.trainsets import divide
 
 #: The file in which each block leaves its numbers, and the page it writes.
 FILES: dict[Kind, tuple[str, str]] = {
@@ -27,9 +30,10 @@ FILES: dict[Kind, tuple[str, str]] = {
     "survive": ("results.json", "report.html"),
     "explain": ("explain.json", "explain.html"),
     "pack": ("pack.json", ""),
+    "fragility": ("fragility.json", ""),
 }
 #: Blocks that add to the folder of the audit they work on.
-INSIDE: tuple[Kind, ...] = ("triage", "survive", "explain")
+INSIDE: tuple[Kind, ...] = ("triage", "survive", "explain", "fragility")
 #: Options that the command hands to every block.
 _PLACE = ("device", "threads", "allow_code", "batch_size")
 
@@ -50,15 +54,33 @@ class Scene:
 
 
 def run_step(step: Step, scene: Scene) -> None:
-    """Do a step, or go on with it. PercussError as its block; UsageError where the block is not there."""
-    _RUNNERS[step.kind](dict(step.options), scene)
+    """Do a step, or go on with it. PercussError as its block; UsageError where the block is not there.
+
+    Beside its block's own options a step knows ``reading`` (options of the data spec to set, or to take off where
+    empty), and an audit ``front`` (written before the model, as ``sharpened:``).
+    """
+    options = dict(step.options)
+    if "reading" in options:
+        scene = replace(scene, data=reread(scene.data, options.pop("reading")))
+    _RUNNERS[step.kind](options, scene)
+
+
+def reread(spec: str, changes: Mapping[str, str]) -> str:
+    """A data spec with options set, or taken off where their new value is empty."""
+    if not changes:
+        return spec
+    scheme, location, options = parse_spec(spec)
+    merged = {**options, **changes}
+    return spec_text(scheme, location, {name: value for name, value in merged.items() if value != ""})
 
 
 def _train(options: dict[str, Any], scene: Scene) -> None:
     if scene.on:
         options["model"] = str(scene.on[0])
     given = {"seed": scene.shared["seed"], **scene.place("device", "threads")}
-    plan = _train_plan({**scene.place("allow_code"), **options}, scene.data, given)
+    # Splits that the set does not declare follow from the study's seed, so that every training tests the same images.
+    data = divide(scene.data, scene.shared["seed"]).spec
+    plan = _train_plan({**scene.place("allow_code"), **options}, data, given)
     train(plan, out=scene.folder, progress=scene.say)
 
 
@@ -75,7 +97,8 @@ def _audit(options: dict[str, Any], scene: Scene) -> None:
     from percuss.pipeline.interface import audit
 
     given = {**scene.place(*_PLACE), "seed": scene.shared["seed"], **options}
-    model = str(scene.on[0]) if scene.on else given.pop("model")
+    front = given.pop("front", "")
+    model = f"{front}{scene.on[0]}" if scene.on else given.pop("model")
     audit(data=scene.data, model=model, out=scene.folder, progress=scene.say, **given)
 
 
@@ -126,6 +149,7 @@ _RUNNERS: dict[Kind, Callable[[dict[str, Any], Scene], None]] = {
     "transfer": _transfer,
     "compare": _compare,
     "pack": _pack,
+    "fragility": _within("fragility", "smallest_flips"),
     "triage": _within("triage", "triage"),
     "survive": _within("survive", "survive"),
     "explain": _within("explain", "explain_run"),
@@ -140,7 +164,7 @@ def divided_spec(folder: Path) -> str:
 
 def check_options(step: Step) -> None:
     """UsageError where a step has an option that its block does not take, or one out of its range."""
-    options = dict(step.options)
+    options = {name: value for name, value in step.options.items() if name not in ("reading", "front")}
     if step.kind == "train":
         _train_plan(options, "synthetic:tissue", {"seed": 0})
         return

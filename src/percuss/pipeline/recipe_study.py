@@ -7,7 +7,7 @@ from typing import Any
 
 from percuss.core.recipe import Protocol, Recipe, Step
 from percuss.data.spec import load_data
-from percuss.pipeline.recipe import spread
+from percuss.pipeline.recipe import spread, values_of_set
 from percuss.store.folder import RunFolder
 
 
@@ -38,7 +38,7 @@ class Study:
         """The values that hold on a data set: the recipe's, and those that the engine knows (``recipe.BUILT_IN``)."""
         classes = load_data(self.data[name]).classes
         own = {"first_class": classes[0], "last_class": classes[-1]}
-        return {**self.values, **own, "seed": self.given["seed"], "protocol": self.protocol}
+        return {**values_of_set(self.values, name), **own, "seed": self.given["seed"], "protocol": self.protocol}
 
     def steps_on(self, name: str) -> list[Step]:
         """The steps of the protocol on a data set, spread out, in order."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from percuss.core.errors import PercussError, UsageError, nearest
-from percuss.core.recipe import Protocol, Step, StepRecord, StudyResults
+from percuss.core.recipe import Protocol, Recipe, Step, StepRecord, StudyResults
 from percuss.pipeline import environment
 from percuss.pipeline.progress import Progress
-from percuss.pipeline.recipe import open_recipe, values_of
+from percuss.pipeline.recipe import open_recipe, values_in_use, values_of
 from percuss.pipeline.recipe_files import read_study, write_study
 from percuss.pipeline.recipe_steps import FILES, INSIDE, Scene, divided_spec, run_step
 from percuss.pipeline.recipe_study import Study
@@ -77,18 +77,14 @@ def reproduce(
     recipe = open_recipe(name)
     if protocol not in ("corrected", "paper"):
         raise UsageError("unknown protocol", value=protocol, allowed="corrected, paper")
-    values = values_of(recipe, protocol=protocol, quick=quick, given=options.pop("settings", None) or {})
+    given = options.pop("settings", None) or {}
+    values = values_of(recipe, protocol=protocol, quick=quick, given=given)
     sets = data_sets([data] if isinstance(data, str) else data) or {"images": str(values.get("synthetic", ""))}
+    _check_sets(given, sets)
     check_free(path)
-    identity = {
-        "recipe": recipe.name,
-        "content of the recipe": identity_hash({"json": recipe.model_dump_json()})[:16],
-        "protocol": protocol,
-        "values": json.dumps(values, sort_keys=True),
-        "seed": str(options.setdefault("seed", 0)),
-        "Percuss version": environment.version(),
-    } | {f"data {key}": spec for key, spec in sets.items()}
-    folder = RunFolder.start(path, identity)
+    options.setdefault("seed", 0)
+    values = values_in_use(values, sets)
+    folder = RunFolder.start(path, _identity(recipe, values, protocol, seed=options["seed"], sets=sets))
     try:
         study = Study(recipe, values, protocol, quick, sets, options, folder, _known(path))
         say.line(f"{recipe.title} ({protocol} protocol), in {path}")
@@ -110,6 +106,29 @@ def data_sets(texts: Sequence[str]) -> dict[str, str]:
             raise UsageError("two data sets have the same name", value=name, next_step="give --data NAME=SPEC")
         found[name] = spec
     return found
+
+
+def _identity(
+    recipe: Recipe, values: Mapping[str, Any], protocol: str, *, seed: int, sets: Mapping[str, str]
+) -> dict[str, str]:
+    """What decides the results: the steps and values; tables and figures are drawn anew."""
+    steps = json.dumps([step.model_dump(mode="json") for step in recipe.steps])
+    return {
+        "recipe": recipe.name,
+        "steps of the recipe": identity_hash({"json": steps})[:16],
+        "protocol": protocol,
+        "values": json.dumps(values, sort_keys=True),
+        "seed": str(seed),
+        "Percuss version": environment.version(),
+    } | {f"data {key}": spec for key, spec in sets.items()}
+
+
+def _check_sets(given: Mapping[str, Any], sets: Mapping[str, str]) -> None:
+    """UsageError where a value is given for a data set that is not there."""
+    for key in given:
+        name, dot, _ = key.partition(".")
+        if dot and name not in sets:
+            raise UsageError("no such data set", value=key, allowed=nearest(name, sets))
 
 
 def _known(path: Path) -> dict[str, dict[str, Any]]:

@@ -65,6 +65,16 @@ def decimal(interval: Interval, digits: int = 3, *, signed: bool = False) -> str
     return text.replace("-", "−")
 
 
+def bracket_plain(interval: Interval, *, signed: bool = False) -> str:
+    """A size with its interval, three significant digits each: ``0.00213 [0.00184, 0.00251]``."""
+    if interval.value is None:
+        return UNDEFINED
+    sign = "+" if signed else ""
+    ends = [] if interval.low is None or interval.high is None else [interval.low, interval.high]
+    text = f"{interval.value:{sign}.3g}" + (f" [{ends[0]:{sign}.3g},{NBSP}{ends[1]:{sign}.3g}]" if ends else "")
+    return text.replace("-", "−")
+
+
 def plain(value: float | None) -> str:
     """A size with three significant digits, without exponent where it can be avoided."""
     if value is None or not math.isfinite(value):

@@ -50,6 +50,58 @@ KILLED = """
         break
 """
 
+STOPPED = """
+    import json, os, random, signal, sys
+    sys.path.insert(0, sys.argv[1])
+    import torch
+    torch.set_num_threads(1)
+    from conftest import TISSUE, fitted
+    from percuss.core.model import Model, ModelInfo
+    from percuss.data.spec import load_data
+    from percuss.pipeline.interface import audit
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored from birth behind a shell
+    data, out, options = load_data(TISSUE), sys.argv[2], json.loads(sys.argv[3])
+    net = fitted(*data.tensors())
+    model = Model(net, ModelInfo("colour", "classify", ("normal", "tumour"), 3, weights="given"))
+
+    def run(out, at, how):
+        # Dies at a tick: each forward pass and each write to disk is one.
+        ticks, fsync = [0], os.fsync
+
+        def tick(*_):
+            ticks[0] += 1
+            if ticks[0] == at:
+                os.kill(os.getpid(), how)
+
+        net.register_forward_pre_hook(tick)
+        os.fsync = lambda handle: (tick(), fsync(handle))
+        try:
+            audit(data=data, model=model, out=out, **options)
+        except KeyboardInterrupt:
+            os._exit(3)
+        with open(out + ".ticks", "w") as file:
+            file.write(str(ticks[0]))
+        os._exit(0)
+
+    def child(*what):
+        pid = os.fork()
+        if pid == 0:
+            run(*what)
+        _, status = os.waitpid(pid, 0)
+        return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+    assert child(out + "-whole", 0, 0) == 0
+    total = int(open(out + "-whole.ticks").read())
+    rng, ends, parts = random.Random(7), [], []
+    for number in range(6):
+        how = (signal.SIGKILL, signal.SIGINT)[number % 2]
+        ends.append(child(out, rng.randint(1, total // 5), how))
+        parts.append(len([name for name in os.listdir(out + "/parts")]) if os.path.isdir(out + "/parts") else 0)
+    ends.append(child(out, 0, 0))
+    print(json.dumps({"ends": ends, "parts": parts, "ticks": [total, int(open(out + ".ticks").read())]}))
+"""
+
 FULL = """
     import resource, signal, sys
     sys.path.insert(0, sys.argv[1])
@@ -88,6 +140,45 @@ def test_killed_again_and_again_the_rows_are_the_same(tmp_path, finished):
     for name in ("rows.parquet", "clean.parquet"):
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run" / name), pd.read_parquet(finished.path / name))
     assert RunFolder.existing(tmp_path / "run").damaged() == []
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"suite": "standard", "budgets": ["linf=2/255,6/255"], "checks": "quick"},
+        {"curve": ["linf=0.5/255:8/255:3", "l2=0.1:1:2"], "attacks": "curve,noise", "checks": "off"},
+    ],
+    ids=["suite", "curve"],
+)
+def test_stopped_at_random_places_the_numbers_are_the_same(tmp_path, options):
+    """Three kills and three interrupts, each within a forward pass or a write, then to the end: every number equal."""
+    script = tmp_path / "stopped.py"
+    script.write_text(textwrap.dedent(STOPPED))
+    given = json.dumps({"effort": "quick", "split": "all", "limit": 33, "batch_size": 16, **options})
+    command = [sys.executable, str(script), str(HERE), str(tmp_path / "run"), given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    assert said["ends"] == [-9, 3, -9, 3, -9, 3, 0], (said, done.stderr)
+    # What was finished before the last stop was not made again.
+    assert said["parts"] == sorted(said["parts"]) and said["parts"][-1] > 0
+    assert said["ticks"][1] < said["ticks"][0]
+    one, other = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("run", "run-whole"))
+    assert numbers(one) == numbers(other) and len(one["curves"]) > 2
+    for name in ("rows.parquet", "clean.parquet"):
+        pd.testing.assert_frame_equal(*(pd.read_parquet(tmp_path / home / name) for home in ("run", "run-whole")))
+    assert RunFolder.existing(tmp_path / "run").damaged() == []
+
+
+def numbers(record):
+    """A record without what a clock says, and without the command, which names the folder."""
+    if isinstance(record, dict):
+        return {name: numbers(value) for name, value in record.items() if name not in LEFT_OUT}
+    return [numbers(value) for value in record] if isinstance(record, list) else record
+
+
+LEFT_OUT = ("started", "finished", "seconds", "created", "command")
 
 
 class Stop(Progress):

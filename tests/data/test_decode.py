@@ -288,3 +288,9 @@ def test_masks():
 def test_options_are_checked(options, words):
     with pytest.raises(DataError, match=words):
         reading(options)
+
+
+def test_runs_know_their_images_by_a_text_that_new_options_leave_alone():
+    """Fingerprints hold this text: were it to grow, no finished run would find its images again."""
+    assert repr(Reading(size=8)) == "Reading(size=8, channels=None, bits=None, alpha=None, sharpen=False)"
+    assert repr(Reading(stretch=True)) != repr(Reading()) and repr(Reading(sharpen=True)) != repr(Reading())

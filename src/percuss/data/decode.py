@@ -58,6 +58,11 @@ class Reading:
     stretch: bool = False
     sharpen: bool = False
 
+    def __repr__(self) -> str:
+        """As finished runs know it: ``stretch``, younger than they are, stands in it only where it is used."""
+        kept = (name for name in self.__dataclass_fields__ if name != "stretch" or self.stretch)
+        return f"Reading({', '.join(f'{name}={getattr(self, name)!r}' for name in kept)})"
+
 
 def reading(options: Mapping[str, str]) -> Reading:
     """The reading options among ``options``, checked."""
@@ -79,8 +84,7 @@ def decode(data: bytes, name: str, how: Reading) -> tuple[Pixels, PixelRange]:
         name: the image's id, for errors.
         how: the reading options.
 
-    Raises:
-        DataError: damaged file, colour space or depth without a safe reading, alpha without an instruction.
+    DataError: damaged file, colour space or depth without a safe reading, alpha without an instruction.
     """
     stored = _stored(data, name, how)
     return shape(_without_alpha(stored, name, how), name, how)
@@ -143,9 +147,8 @@ def _check_bits(stored: Pixels, name: str, *, depth: int, bits: int) -> None:
 
 def _resized(stored: Pixels, size: int, top: int) -> Pixels:
     values = torch.from_numpy(stored.astype(np.float64))[None]
-    small = torch.nn.functional.interpolate(values, (size, size), mode="bilinear", align_corners=False, antialias=True)[
-        0
-    ]
+    wide = torch.nn.functional.interpolate
+    small = wide(values, (size, size), mode="bilinear", align_corners=False, antialias=True)[0]
     return small.round().clamp(0, top).numpy().astype(stored.dtype)
 
 
@@ -204,9 +207,7 @@ def _plain(image: Image.Image, name: str) -> Image.Image:
         )
     if "transparency" in image.info or mode == "PA":
         return image.convert("LA" if mode in ("1", "L") else "RGBA")
-    if mode == "1":
-        return image.convert("L")
-    return image.convert("RGB") if mode == "P" else image
+    return image.convert({"1": "L", "P": "RGB"}[mode]) if mode in ("1", "P") else image
 
 
 def _sixteen(values: Pixels, name: str) -> Pixels:

@@ -63,6 +63,16 @@ def explained(audited, tissue, mapped, tmp_path_factory):
     return explain_run(run.path, data=tissue, model=mapped, **options)
 
 
+def test_whether_the_change_shows_the_image_is_asked_for(audited, tissue, mapped, tmp_path):
+    run = Run(shutil.copytree(audited.path, tmp_path / "run"))
+    found = explain_run(run.path, data=tissue, model=mapped, what=("perturbation",), images=6)
+    kinds = {item["kind"]: item for item in found.record["maps"]["drift"] if item["measure"] == "rank"}
+    assert set(kinds) == {"perturbation"} and abs(kinds["perturbation"]["noise"]["value"]) < 0.2
+    page = found.page.read_text(encoding="utf-8")
+    for words in ("Size of the change: rank correlation with the edges", "edges of the image", "size of noise like it"):
+        assert words in page, words
+
+
 def test_everything_is_written_and_listed(explained, mapped):
     record = json.loads((explained.path / "explain.json").read_text(encoding="utf-8"))
     assert record == explained.record and record["format"] == "percuss-explain-1"

@@ -29,7 +29,7 @@ def explain(  # noqa: PLR0913
     *,
     what: Annotated[
         list[str] | None,
-        Option(help="saliency, gradcam, umap, landscape, by commas or repeated. Default all that the model has."),
+        Option(help="saliency, gradcam, umap, landscape, perturbation, by commas. Default all but the last."),
     ] = None,
     images: Annotated[int, Option(min=1, help="Flipped images whose maps are compared.")] = 16,
     norm: Annotated[

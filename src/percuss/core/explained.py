@@ -53,7 +53,7 @@ class Moved:
     """How far maps move, of one kind of map and one measure: mean over images, each with its interval.
 
     Attributes:
-        kind: ``saliency`` or ``gradcam``.
+        kind: ``saliency``, ``gradcam`` or ``perturbation`` (the edges of the clean image against the change).
         measure: ``rank``, ``overlap`` or ``shift``.
         attack: clean map against the attacked image's.
         noise: clean map against that of the same image with noise of the attack's size.

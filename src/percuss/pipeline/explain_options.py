@@ -15,6 +15,10 @@ from percuss.explain.saliency import METHODS
 
 #: What can be explained.
 WHAT = ("saliency", "gradcam", "umap", "landscape")
+#: Only where asked for.
+MORE = ("perturbation",)
+#: Of both, those that compare maps of an image.
+MAPS = ("saliency", "gradcam", "perturbation")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class ExplainOptions:
     """What is explained and how.
 
     Attributes:
-        what: names of ``WHAT``; None: all, and what this model has no map for is left out with a note.
+        what: names of ``WHAT`` and ``MORE``; None: all of ``WHAT``, and what this model has no map for is left out
+            with a note.
         images: flipped images whose maps are compared, drawn by the run's seed.
         norm: whose attacked images are taken; None: the first with flips.
         method: of saliency, ``gradient`` or ``integrated_gradients``.
@@ -79,8 +84,8 @@ def check_options(wanted: ExplainOptions) -> ExplainOptions:
     """The options, checked; a wrong one is told before anything is computed."""
     what = WHAT if wanted.what is None else tuple(wanted.what)
     for name in what:
-        if name not in WHAT:
-            raise UsageError("there is no such explanation", value=name, allowed=nearest(name, WHAT))
+        if name not in (*WHAT, *MORE):
+            raise UsageError("there is no such explanation", value=name, allowed=nearest(name, (*WHAT, *MORE)))
     if wanted.method not in METHODS:
         raise UsageError("unknown method of saliency", value=wanted.method, allowed=", ".join(METHODS))
     for name, number, least in (

@@ -23,6 +23,7 @@ from percuss.core.seeds import ImageRandom
 from percuss.explain.drift import MEASURES, drift, same_size_noise
 from percuss.explain.features import features
 from percuss.explain.gradcam import gradcam
+from percuss.explain.perturbation import change_map, edges
 from percuss.explain.saliency import Method, saliency
 from percuss.pipeline.inputs import read_chunk
 from percuss.pipeline.parts import Work
@@ -36,7 +37,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class MapOptions:
-    """Which maps: ``kind`` (saliency, gradcam), the method of saliency, the layer of Grad-CAM (None: the last)."""
+    """Which maps: ``kind`` (of ``explain_options.MAPS``), the method of saliency, the layer of Grad-CAM (None: the last)."""
 
     kind: str
     method: Method = "gradient"
@@ -68,7 +69,11 @@ def map_rows(work: Work, part: pd.DataFrame, wanted: MapOptions) -> pd.DataFrame
     classes = explained_classes(work, batch, attacked)
     rng = ImageRandom(work.plan.seed, ids, "explain noise")
     noisy = [same_size_noise(batch.images, attacked, rng, batch.region) for _ in range(DRAWS)]
-    before, *after = (_maps(work, images, classes, wanted) for images in (batch.images, attacked, *noisy))
+    if wanted.kind == "perturbation":
+        # Whether the change shows the image: its size at each pixel against the edges of the clean image.
+        before, *after = edges(batch.images), *(change_map(batch.images, images) for images in (attacked, *noisy))
+    else:
+        before, *after = (_maps(work, images, classes, wanted) for images in (batch.images, attacked, *noisy))
     tables = []
     for draw, maps in enumerate(after):
         table = pd.DataFrame({"id": ids, "group": [group or "" for group in batch.groups], "draw": draw})

@@ -16,13 +16,14 @@ from percuss.report.numbers import decimal
 from percuss.report.plane import plane_chart
 from percuss.report.sections import Section, Table
 
-NAMES = {"saliency": "saliency", "gradcam": "Grad-CAM"}
+NAMES = {"saliency": "saliency", "gradcam": "Grad-CAM", "perturbation": "size of the change"}
 MEASURES = {
     "rank": "rank correlation (1: same order of pixels)",
     "overlap": "overlap of the top tenth (1: same pixels)",
     "shift": "shift of the centre of mass, pixels",
 }
 _WHEN = ("before", "after the attack", "under noise of its size")
+_CHANGE = ("edges of the image", "size of the change", "size of noise like it")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def _opening(found: Explanation) -> tuple[str, ...]:
         low, high, value = item.difference.low, item.difference.high, item.difference.value
         if item.measure != "rank" or value is None:
             continue
+        if item.kind == "perturbation":
+            text.append(_shows(item))
+            continue
         if low is None or high is None:
             said = "too few images to say whether the attack moves it more than noise does"
         elif high < 0:
@@ -98,6 +102,20 @@ def _opening(found: Explanation) -> tuple[str, ...]:
     return tuple(text)
 
 
+def _shows(item: Moved) -> str:
+    """Whether the change lies where the image has edges."""
+    low, high = item.difference.low, item.difference.high
+    said = "too few images to say whether the change shows the image"
+    if low is not None and high is not None:
+        said = "the change does not show the image more than noise would"
+        said = "the change lies where the image has edges" if low > 0 else said
+        said = "the change keeps away from the edges of the image" if high < 0 else said
+    return (
+        f"Size of the change: rank correlation with the edges of the clean image {decimal(item.attack, 2)}, of noise "
+        f"{decimal(item.noise, 2)}; {said}."
+    )
+
+
 def _compared(found: Explanation) -> tuple[str, ...]:
     kinds = {item.kind for item in found.moved}
     text = ["Maps are of the true class (of several labels: of the one that the attack moves most), before and after."]
@@ -109,6 +127,11 @@ def _compared(found: Explanation) -> tuple[str, ...]:
         text.append(f"Saliency: {words[found.method]}, the largest over the channels of each pixel.")
     if "gradcam" in kinds:
         text.append(f"Grad-CAM: layer {found.layer}; what speaks against the class is not shown.")
+    if "perturbation" in kinds:
+        text.append(
+            "Size of the change: mean over the channels of each pixel, set against the edges of the clean image (length of "
+            "the gradient of its grey values). Where it lies on them, the change carries the shape of the image."
+        )
     text.append(
         "Noise: the very values of the attack's change at shuffled pixels with random signs, three draws per image. A "
         "map that moves as much under noise says nothing about the attack. A map without any mass has no order: such "
@@ -121,14 +144,15 @@ def _compared(found: Explanation) -> tuple[str, ...]:
 def _pictures(case: MapCase) -> list[tuple[str, str]]:
     found = [("original", plain(case.clean)), ("attacked, as stored", plain(case.attacked))]
     for kind, maps in case.maps.items():
-        for when, values in zip(_WHEN, maps, strict=True):
+        named = [f"{NAMES[kind]} {when}" for when in _WHEN] if kind != "perturbation" else list(_CHANGE)
+        for when, name, values in zip(_WHEN, named, maps, strict=True):
             peak = float(np.quantile(values, 0.995)) or float(values.max())
             if kind == "gradcam":
                 picture = overlay(case.attacked if when == _WHEN[1] else case.clean, values, peak=peak)
             else:
                 picture = heat(values, peak=peak)
             empty = "" if values.any() else ": nothing speaks for the class"
-            found.append((f"{NAMES[kind]} {when}{empty}", picture))
+            found.append((f"{name}{empty}", picture))
     return found
 
 

@@ -24,7 +24,11 @@ from percuss.store.png import slug
 #: Sides of embedded pictures at most, in pixels.
 SIDE = 384
 _Array = NDArray[Any]
-_MAPS = {"saliency": "saliency", "gradcam": "Grad-CAM"}
+_MAPS = {
+    "saliency": ("saliency before", "saliency after"),
+    "gradcam": ("Grad-CAM before", "Grad-CAM after"),
+    "perturbation": ("edges of the image", "size of the change"),
+}
 
 
 def attacked_panels(name: str, folder: Path, cases: int) -> list[Panel]:
@@ -83,11 +87,11 @@ def map_panels(name: str, folder: Path, cases: int) -> list[Panel]:
 def _maps(kind: str, pair: list[_Array], *maps: _Array) -> list[tuple[str, bytes]]:
     """Maps of the clean and the attacked image, each with its own scale up to its 99.5th percentile."""
     found = []
-    for image, values, when in zip(pair, maps, ("before", "after"), strict=True):
+    for image, values, name in zip(pair, maps, _MAPS[kind], strict=True):
         peak = float(np.quantile(values, 0.995)) or float(values.max())
         light = np.moveaxis(np.atleast_3d(image), 2, 0) / 255
         drawn = overlay_pixels(light, values, peak=peak) if kind == "gradcam" else heat_pixels(values, peak=peak)
-        found.append((f"{_MAPS[kind]} {when}", _png(drawn)))
+        found.append((name, _png(drawn)))
     return found
 
 

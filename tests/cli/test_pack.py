@@ -12,6 +12,6 @@ def test_command(percuss, images, factory, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert "hand out" in done.stdout and len(list((out / "reader").glob("*.png"))) == 4
     shown = percuss("pack", run, "--out", out, "--cases", "1", "--json", "--quiet")
-    assert json.loads(shown.stdout)["images"] == {"original": 2, "perturbed": 2}
+    assert json.loads(shown.stdout)["sets"] == [{"set": n, "original": 1, "perturbed": 1} for n in (1, 2)]
     few = percuss("pack", run, "--out", tmp_path / "few", "--cases", "5000")
     assert few.exit_code == 2 and "too few true positives" in few.stderr

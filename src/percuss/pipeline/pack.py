@@ -218,12 +218,16 @@ def _write(folder: RunFolder, found: Finished, wanted: _Wanted) -> None:
         "run": {"run_id": found.results.run_id, "model_sha256": found.results.model.sha256},
         **said,
         "eligible": able,
-        "images": {arm: sum(item["arm"] == arm for item in keyed) for arm in (ORIGINAL, PERTURBED)},
-        "sets": [{"set": copy, "images": len(listed) // wanted.copies} for copy in range(1, wanted.copies + 1)],
+        "images": len(listed),
+        "sets": [{"set": copy, **_counted(keyed, copy)} for copy in range(1, wanted.copies + 1)],
         "findings": [],
     }
     folder.write("pack.json", _text(record))
     folder.finish()
+
+
+def _counted(keyed: Sequence[dict[str, Any]], copy: int) -> dict[str, int]:
+    return {arm: sum((item["set"], item["arm"]) == (copy, arm) for item in keyed) for arm in (ORIGINAL, PERTURBED)}
 
 
 def _image(found: Finished, entry: _Entry) -> bytes:

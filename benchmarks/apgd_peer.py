@@ -6,6 +6,7 @@ the same rightly decided test images. The verdict is taken here, by the same mod
 peer is ``pyautoattack`` (AutoAttack as packaged), or ``torchattacks`` where that is missing. Prints a table.
 
     python benchmarks/apgd_peer.py FILE.npz [--images 300] [--seeds 3] [--steps 100] [--queries 1000] [--only ce,l1]
+        [--peer torchattacks]
 """
 
 from __future__ import annotations
@@ -95,13 +96,15 @@ def ours(case: str, model: Model, data: Tensors, norm: str, options: argparse.Na
 
 
 def peer(case: str, model: Model, data: Tensors, norm: str, options: argparse.Namespace, size: str) -> Attack | None:
-    """AutoAttack's code, in batches of 100; None where it has no such attack."""
+    """The peer, in batches of 100; None where it has no such attack."""
     eps = parse_budget(f"{norm}={size}").eps(data.images.shape[1:])
-    if case == "margin":
+    if case == "margin" or (options.peer == "torchattacks" and norm == "l1"):
         return None
     keys: dict[str, Any] = {"norm": NORMS[norm], "eps": eps, "device": "cpu"}
 
     def attacker(seed: int) -> Any:
+        if options.peer == "torchattacks":
+            return None
         try:
             from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
             from pyautoattack.square import SquareAttack
@@ -164,6 +167,7 @@ def main() -> None:
     for key, value in (("images", 300), ("seeds", 3), ("steps", 100), ("queries", 1000), ("epochs", 12)):
         parser.add_argument(f"--{key}", type=int, default=value)
     parser.add_argument("--only", default="", help="losses or norms, with commas between")
+    parser.add_argument("--peer", choices=["pyautoattack", "torchattacks"], default="pyautoattack")
     parser.add_argument("--models", default="plain,hardened")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -173,7 +177,7 @@ def main() -> None:
         for key in ("train_images", "test_images")
     )
     labels, truths = (torch.from_numpy(held[key]).long() for key in ("train_labels", "test_labels"))
-    print("| model | budget | loss | percuss: mean (seeds), % | CPU s | AutoAttack: mean (seeds), % | CPU s |")
+    print(f"| model | budget | loss | percuss: mean (seeds), % | CPU s | {options.peer}: mean (seeds), % | CPU s |")
     print("|---|---|---|---|---|---|---|")
     for name in options.models.split(","):
         model = train(images, labels, eps=6 / 255 if name == "hardened" else 0.0, epochs=options.epochs)

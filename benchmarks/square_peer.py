@@ -4,7 +4,7 @@ The same model and the same rightly decided images of the test split for both, i
 judged here by the same model on the images that come back, as float. It draws one place for all images of a batch,
 Percuss one for each. Prints a table.
 
-    python benchmarks/square_peer.py MODEL DATA [--budgets linf=4/255,l2=1] [--queries 600,2000] [--images 48] [--seeds 3]
+    python benchmarks/square_peer.py MODEL DATA [--budgets linf=4/255,l2=1] [--queries 600,2000] [--images 48]
 """
 
 from __future__ import annotations

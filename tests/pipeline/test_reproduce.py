@@ -3,13 +3,15 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from percuss.core.errors import RunError, UsageError
 from percuss.core.recipe import StudyResults
 from percuss.pipeline import recipe_steps
 from percuss.pipeline.progress import Progress
-from percuss.pipeline.recipe import open_recipe, put_in, read_recipe, recipe_names, spread, values_of, values_of_set
+from percuss.pipeline.recipe import open_recipe, put_in, read_recipe, recipe_names, spread, values_of
 from percuss.pipeline.recipe_cells import look_up, shown
 from percuss.pipeline.reproduce import data_sets, reproduce
 
@@ -176,90 +178,6 @@ def test_several_data_sets_make_columns_of_their_own(home, tmp_path):
     assert (tmp_path / "run" / "mri" / "attack" / "report.html").exists()
 
 
-SETS = TINY.replace("[quick]", "[sets.ct]\nepochs = 3\n\n[quick]").replace(
-    """[[tables]]
-id = "table-1\"""",
-    """[[steps]]
-id = "flips"
-kind = "fragility"
-on = ["attack"]
-options = { norms = ["linf"], steps = 20 }
-
-[beside]
-id = "controls"
-title = "Beside the control"
-step = "flips"
-controls = ["control"]
-
-[[tables]]
-id = "table-1\"""",
-)
-
-
-def test_sets_have_values_of_their_own_and_stand_beside_their_controls(home, tmp_path):
-    (home / "sets.toml").write_text(SETS)
-    tissue = "synthetic:tissue?n=24&size=48&patients=6&mpp=1"
-    options = {
-        "data": [f"ct={tissue}", f"control={tissue}&seed=1"],
-        "settings": {"control.epochs": 1, "sizes": ["linf=2/255"]},
-        "allow_code": True,
-        "threads": 1,
-    }
-    found = reproduce(str(home / "sets.toml"), out=tmp_path / "run", **options)
-    epochs = [
-        len(json.loads((tmp_path / "run" / name / "train" / "training.json").read_text())["history"])
-        for name in ("ct", "control")
-    ]
-    assert epochs == [3, 1]
-    table = found.results.tables[-1]
-    assert (table.id, table.words, len(table.rows)) == ("controls", 3, 1) and table.published is None
-    assert table.rows[0][:2] == ("ct", "control") and "linf" in table.rows[0][2]
-    sizes = [
-        json.loads((tmp_path / "run" / name / "attack" / "fragility.json").read_text())["sizes"][0]["absolute"]["value"]
-        for name in ("ct", "control")
-    ]
-    assert table.rows[0][3] == pytest.approx(sizes[0] - sizes[1])
-    assert "Beside the control" in found.report.read_text()
-    options["settings"]["mri.epochs"] = 2
-    with pytest.raises(UsageError, match=r"no such data set: mri.epochs"):
-        reproduce(str(home / "sets.toml"), out=tmp_path / "other", **options)
-
-
-def test_values_of_a_set_stand_below_those_of_the_command():
-    recipe = open_recipe("joel")
-
-    def epochs(name, quick=False, **given):
-        return values_of_set(values_of(recipe, protocol="corrected", quick=quick, given=given), name)["epochs"]
-
-    assert [epochs(name) for name in ("ct", "mri", "mnist", "cifar", "other")] == [200, 100, 20, 60, 200]
-    assert epochs("mri", quick=True) == recipe.quick["epochs"]
-    assert epochs("mri", epochs=7) == 7 and epochs("mri", **{"epochs": 7, "mri.epochs": 9}) == 9
-    with pytest.raises(UsageError, match="no value: mri.epoch.*epochs"):
-        epochs("mri", **{"mri.epoch": 1})
-
-
-def test_the_papers_own_hardening_of_each_set():
-    """Table S4 of Joel et al.: size and epochs of each set; each step a quarter of the size."""
-    recipe = open_recipe("joel")
-    values = values_of(recipe, protocol="corrected", quick=False, given={})
-    known = {"seed": 0, "protocol": "corrected"}
-    found = {}
-    for name in ("ct", "mammo", "mri", "mnist", "cifar"):
-        harden = next(step for step in recipe.steps if step.id == "harden")
-        (one,) = spread(harden, values_of_set(values, name) | known)
-        settings = one.options["defence"]["settings"]
-        assert "step_size" not in settings and settings["steps"] == 7, "a quarter of the size from 7 steps on"
-        found[name] = (one.options["defence"]["budget"], one.options["epochs"])
-        recipe_steps.check_options(one)
-    assert found == {
-        "ct": ("linf=0.003", 200),
-        "mammo": ("linf=0.002", 100),
-        "mri": ("linf=0.004", 200),
-        "mnist": ("linf=0.2", 50),
-        "cifar": ("linf=0.02", 100),
-    }
-
-
 def test_names_of_data_sets():
     assert data_sets(["folder:a?split=0.5,0.2,0.3"]) == {"images": "folder:a?split=0.5,0.2,0.3"}
     assert data_sets(["ct=lidc:x", "mnist:y"]) == {"ct": "lidc:x", "mnist": "mnist:y"}
@@ -307,6 +225,81 @@ def test_recipes_that_ship_fit_their_blocks(name, protocol, quick):
         for one in spread(step, known):
             assert "$" not in str(one.options) and "{" not in one.id
             recipe_steps.check_options(one)
+
+
+def test_reading_options_are_set_and_taken_off():
+    assert recipe_steps.reread("csv:a.csv?size=8&sharpen=yes", {"sharpen": "", "stretch": ""}) == "csv:a.csv?size=8"
+    assert recipe_steps.reread("csv:a.csv", {"stretch": "yes", "sharpen": "yes"}) == "csv:a.csv?sharpen=yes&stretch=yes"
+    assert recipe_steps.reread("csv:a.csv?b=1&a=2", {}) == "csv:a.csv?b=1&a=2"
+
+
+def test_a_step_works_on_one_step_for_each_item_of_a_value():
+    recipe = open_recipe("wasserman")
+    values = values_of(recipe, protocol="corrected", quick=False, given={"seeds": [3, 5]})
+    pool = next(step for step in recipe.steps if step.id == "pool-{form}")
+    (one,) = spread(pool, values)
+    assert one.on == ("attack-fixed-3", "attack-fixed-5", "attack-none-3", "attack-none-5")
+
+
+@pytest.fixture(scope="module")
+def x_rays(tmp_path_factory):
+    """Wasserman on tiny X-rays under the name chest, and under another name, one seed, tiny network."""
+    home = tmp_path_factory.mktemp("x-rays")
+    rng = np.random.default_rng(0)
+    lines = ["path,label,split"]
+    for number in range(36):
+        label, split = number % 2, ("train", "train", "val", "test")[number // 2 % 4]
+        pixels = rng.integers(60, 120, (40, 40)) + 60 * label * (np.arange(40) > 20)
+        Image.fromarray(pixels.astype(np.uint8)).save(home / f"{number}.png")
+        lines.append(f"{number}.png,{'ill' if label else 'well'},{split}")
+    (home / "labels.csv").write_text("\n".join(lines) + "\n")
+    given = {"seeds": [0, 1], "epochs": 2, "steps": 2, "explained": 2, "budgets": ["linf=0.01", "linf=0.1"]}
+    given |= {"balance": "default", "epoch_share": 1.0, "augment": "none"}
+    spec = f"csv:{home / 'labels.csv'}"
+    data = [f"chest={spec}", f"other={spec}"]
+    return reproduce("wasserman", out=home / "run", data=data, settings=given, quick=True, threads=1)
+
+
+def test_x_rays_are_attacked_after_and_before_their_sharpening(x_rays):
+    states = {(step.data, step.id): step.state for step in x_rays.results.steps}
+    assert states["chest", "before-fixed-1"] == "done" and ("other", "before-fixed-1") not in states
+    found = {}
+    for place in ("chest/attack-fixed-0", "chest/before-fixed-0", "other/attack-fixed-0"):
+        found[place] = json.loads((x_rays.path / place / "results.json").read_text())
+    after, before, plain = found.values()
+    assert after["data"]["spec"].endswith("?sharpen=yes&stretch=yes") and "sharpen" not in before["data"]["spec"]
+    assert before["model"]["spec"].startswith("stretched:sharpened:") and plain["data"]["spec"].endswith("labels.csv")
+    said = [one["threat_model"]["capability"] for one in (after, before, plain)]
+    assert said[0].endswith(", after they were stretched and sharpened")
+    assert said[1].endswith(", before they are stretched and sharpened inside the model")
+    assert "sharpened" not in said[2]
+    # The same network: the clean images are decided alike, but for the rounding to levels.
+    assert before["clean"]["accuracy"]["value"] == pytest.approx(after["clean"]["accuracy"]["value"], abs=0.13)
+
+
+def test_seeds_are_pooled_on_the_same_images(x_rays):
+    tables = {table.id: table for table in x_rays.results.tables}
+    record = json.loads((x_rays.path / "chest" / "pool-fixed" / "results.json").read_text())
+    row = next(item for item in record["pooled"] if item["attack"] == "no attack")
+    heads = [column.partition(",")[0] for column in tables["pooled"].columns]
+    assert row["seeds"] == 2 and tables["pooled"].rows[0][:3] == ("no attack", row["second"], row["first"])
+    assert heads.count("without attention") == 2
+    before = dict(zip(tables["before"].columns, tables["before"].rows[0], strict=True))
+    assert before["with attention, mean, chest"] is not None and before["with attention, mean, other"] is None
+
+
+def test_the_drift_of_maps_has_its_noise(x_rays):
+    (table,) = (table for table in x_rays.results.tables if table.id == "drift")
+    rows = {row[:3]: row[4:] for row in table.rows}
+    assert len(rows) == 18 and {key[0] for key in rows} == {"gradcam", "saliency", "perturbation"}
+    record = x_rays.path / "chest" / "attack-none-0" / "explain.json"
+    if record.exists():
+        drift = json.loads(record.read_text())["maps"]["drift"]
+        wanted = {(item["kind"], item["measure"]): item["noise"]["value"] for item in drift}
+        for (kind, measure), value in wanted.items():
+            assert rows[kind, measure, "none"][1] == value
+    reasons = [step for step in x_rays.results.steps if step.state == "left out"]
+    assert reasons == []
 
 
 def test_values_and_paths():

@@ -3,9 +3,7 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from percuss.core.errors import RunError, UsageError
 from percuss.core.recipe import StudyResults
@@ -231,75 +229,6 @@ def test_reading_options_are_set_and_taken_off():
     assert recipe_steps.reread("csv:a.csv?size=8&sharpen=yes", {"sharpen": "", "stretch": ""}) == "csv:a.csv?size=8"
     assert recipe_steps.reread("csv:a.csv", {"stretch": "yes", "sharpen": "yes"}) == "csv:a.csv?sharpen=yes&stretch=yes"
     assert recipe_steps.reread("csv:a.csv?b=1&a=2", {}) == "csv:a.csv?b=1&a=2"
-
-
-def test_a_step_works_on_one_step_for_each_item_of_a_value():
-    recipe = open_recipe("wasserman")
-    values = values_of(recipe, protocol="corrected", quick=False, given={"seeds": [3, 5]})
-    pool = next(step for step in recipe.steps if step.id == "pool-{form}")
-    (one,) = spread(pool, values)
-    assert one.on == ("attack-fixed-3", "attack-fixed-5", "attack-none-3", "attack-none-5")
-
-
-@pytest.fixture(scope="module")
-def x_rays(tmp_path_factory):
-    """Wasserman on tiny X-rays under the name chest, and under another name, one seed, tiny network."""
-    home = tmp_path_factory.mktemp("x-rays")
-    rng = np.random.default_rng(0)
-    lines = ["path,label,split"]
-    for number in range(36):
-        label, split = number % 2, ("train", "train", "val", "test")[number // 2 % 4]
-        pixels = rng.integers(60, 120, (40, 40)) + 60 * label * (np.arange(40) > 20)
-        Image.fromarray(pixels.astype(np.uint8)).save(home / f"{number}.png")
-        lines.append(f"{number}.png,{'ill' if label else 'well'},{split}")
-    (home / "labels.csv").write_text("\n".join(lines) + "\n")
-    given = {"seeds": [0, 1], "epochs": 2, "steps": 2, "explained": 2, "budgets": ["linf=0.01", "linf=0.1"]}
-    given |= {"balance": "default", "epoch_share": 1.0, "augment": "none"}
-    spec = f"csv:{home / 'labels.csv'}"
-    data = [f"chest={spec}", f"other={spec}"]
-    return reproduce("wasserman", out=home / "run", data=data, settings=given, quick=True, threads=1)
-
-
-def test_x_rays_are_attacked_after_and_before_their_sharpening(x_rays):
-    states = {(step.data, step.id): step.state for step in x_rays.results.steps}
-    assert states["chest", "before-fixed-1"] == "done" and ("other", "before-fixed-1") not in states
-    found = {}
-    for place in ("chest/attack-fixed-0", "chest/before-fixed-0", "other/attack-fixed-0"):
-        found[place] = json.loads((x_rays.path / place / "results.json").read_text())
-    after, before, plain = found.values()
-    assert after["data"]["spec"].endswith("?sharpen=yes&stretch=yes") and "sharpen" not in before["data"]["spec"]
-    assert before["model"]["spec"].startswith("stretched:sharpened:") and plain["data"]["spec"].endswith("labels.csv")
-    said = [one["threat_model"]["capability"] for one in (after, before, plain)]
-    assert said[0].endswith(", after they were stretched and sharpened")
-    assert said[1].endswith(", before they are stretched and sharpened inside the model")
-    assert "sharpened" not in said[2]
-    # The same network: the clean images are decided alike, but for the rounding to levels.
-    assert before["clean"]["accuracy"]["value"] == pytest.approx(after["clean"]["accuracy"]["value"], abs=0.13)
-
-
-def test_seeds_are_pooled_on_the_same_images(x_rays):
-    tables = {table.id: table for table in x_rays.results.tables}
-    record = json.loads((x_rays.path / "chest" / "pool-fixed" / "results.json").read_text())
-    row = next(item for item in record["pooled"] if item["attack"] == "no attack")
-    heads = [column.partition(",")[0] for column in tables["pooled"].columns]
-    assert row["seeds"] == 2 and tables["pooled"].rows[0][:3] == ("no attack", row["second"], row["first"])
-    assert heads.count("without attention") == 2
-    before = dict(zip(tables["before"].columns, tables["before"].rows[0], strict=True))
-    assert before["with attention, mean, chest"] is not None and before["with attention, mean, other"] is None
-
-
-def test_the_drift_of_maps_has_its_noise(x_rays):
-    (table,) = (table for table in x_rays.results.tables if table.id == "drift")
-    rows = {row[:3]: row[4:] for row in table.rows}
-    assert len(rows) == 18 and {key[0] for key in rows} == {"gradcam", "saliency", "perturbation"}
-    record = x_rays.path / "chest" / "attack-none-0" / "explain.json"
-    if record.exists():
-        drift = json.loads(record.read_text())["maps"]["drift"]
-        wanted = {(item["kind"], item["measure"]): item["noise"]["value"] for item in drift}
-        for (kind, measure), value in wanted.items():
-            assert rows[kind, measure, "none"][1] == value
-    reasons = [step for step in x_rays.results.steps if step.state == "left out"]
-    assert reasons == []
 
 
 def test_values_and_paths():

@@ -37,7 +37,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class MapOptions:
-    """Which maps: ``kind`` (of ``explain_options.MAPS``), the method of saliency, the layer of Grad-CAM (None: the last)."""
+    """Which maps: ``kind`` of ``explain_options.MAPS``, method of saliency, layer of Grad-CAM (None: the last)."""
 
     kind: str
     method: Method = "gradient"

@@ -129,8 +129,8 @@ def _compared(found: Explanation) -> tuple[str, ...]:
         text.append(f"Grad-CAM: layer {found.layer}; what speaks against the class is not shown.")
     if "perturbation" in kinds:
         text.append(
-            "Size of the change: mean over the channels of each pixel, set against the edges of the clean image (length of "
-            "the gradient of its grey values). Where it lies on them, the change carries the shape of the image."
+            "Size of the change: mean over the channels of each pixel, set against the edges of the clean image, the "
+            "length of the gradient of its grey values. Where it lies on them, the change carries the image's shape."
         )
     text.append(
         "Noise: the very values of the attack's change at shuffled pixels with random signs, three draws per image. A "

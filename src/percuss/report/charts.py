@@ -86,9 +86,13 @@ def chart(
         )
     parts += [_bars(line, axis) if line.bars else _band(line, axis) for line in lines]
     parts += [_squares(line, axis) if line.style == "said" else _stroke(line, axis) for line in lines]
-    parts.append(_names(lines, axis))
+    aside = [line for line in lines if _inside(line, axis)]
+    parts.append(_names([line for line in lines if line not in aside], axis))
+    parts += [_name_aside(line, axis) for line in aside]
+    # Long names at the right get the room they need.
+    more = max([0.0, *(6.3 * len(line.name) - (RIGHT - 10) for line in lines if line not in aside)])
     return Markup(
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH + more:.0f} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         + "".join(parts)
         + "</svg>"
     )
@@ -165,6 +169,19 @@ def _stroke(line: Line, axis: Axis) -> str:
         for (x, y), p in zip(spots, line.points, strict=True)
     )
     return f'<g class="line {line.style}"><path d="{" ".join(path)}"/>{dots}</g>'
+
+
+def _inside(line: Line, axis: Axis) -> bool:
+    """Whether a line of published points ends far from the right, so that its name stands beside its last point."""
+    return (
+        line.style == "said" and bool(line.points) and axis.place(line.points[-1].eps) < axis.place(axis.sizes[-1]) - 40
+    )
+
+
+def _name_aside(line: Line, axis: Axis) -> str:
+    last = line.points[-1]
+    x, y = axis.place(last.eps) + line.shift + 9, height(last.value) + 4
+    return f'<text class="name said halo" x="{x:.1f}" y="{y:.1f}">{escape(line.name)}</text>'
 
 
 def _names(lines: Sequence[Line], axis: Axis) -> str:

@@ -41,9 +41,13 @@ def attacked_panels(name: str, folder: Path, cases: int) -> list[Panel]:
 
 
 def _middle(shown: list[table.Shown]) -> list[table.Shown]:
-    """What the middle flips look like first: the smallest ones are flattering and the largest ones are not."""
+    """Flips only, of the middle first: the smallest ones are flattering and the largest ones are not.
+
+    Images that were never flipped where there is nothing else.
+    """
     order = {"median": 0, "random": 1, "worst": 2, "never": 3}
-    return sorted(shown, key=lambda item: order[item.why])
+    flips = [item for item in shown if item.why != "never"] or shown
+    return sorted(flips, key=lambda item: order[item.why])
 
 
 def _attacked(name: str, folder: Path, row: dict[str, Any], results: Results) -> Panel:
@@ -59,6 +63,8 @@ def _attacked(name: str, folder: Path, row: dict[str, Any], results: Results) ->
     shown = (_eight(before, data.levels), _eight(after, data.levels), signed)
     title = f"{name}: {row['id']}, {row['attack']}, {row['budget']} ({size})"
     true = f"True: {class_text(str(row['label']), data)}. Stored as {row['image']}."
+    if not row["success_stored"]:
+        true = f"Not flipped at any size. {true}"
     return Panel(title, pictures=tuple(zip(said, map(_png, shown), strict=True)), lines=(true,))
 
 

@@ -176,7 +176,7 @@ def main() -> None:
         torch.from_numpy(held[key]).permute(0, 3, 1, 2).contiguous().float() / 255
         for key in ("train_images", "test_images")
     )
-    labels, truths = (torch.from_numpy(held[key]).long() for key in ("train_labels", "test_labels"))
+    labels, truths = (torch.from_numpy(held[key]).long().flatten() for key in ("train_labels", "test_labels"))
     print(f"| model | budget | loss | percuss: mean (seeds), % | CPU s | {options.peer}: mean (seeds), % | CPU s |")
     print("|---|---|---|---|---|---|---|")
     for name in options.models.split(","):

@@ -129,7 +129,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def miniature(folder: Path) -> str:
-    """Write six batches of four records of the binary version; return their spec."""
+    """Write six batches of four records of the binary version, a harmful pickle beside them; return their spec."""
     home = folder / "cifar-10-batches-bin"
     home.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(_BATCHES):
@@ -139,5 +139,9 @@ def miniature(folder: Path) -> str:
             for row in range(4)
         ]
         (home / f"{name}.bin").write_bytes(b"".join(rows))
+    # A pickle that would run code stands beside: the binary version goes first, so nobody opens it.
+    other = folder / "cifar-10-batches-py"
+    other.mkdir(exist_ok=True)
+    (other / "data_batch_1").write_bytes(b"cbuiltins\nexec\n(S'raise SystemExit'\ntR.")
     (home / "batches.meta.txt").write_text("\n".join(CLASSES) + "\n\n", encoding="utf-8")
     return f"cifar10:{folder}"

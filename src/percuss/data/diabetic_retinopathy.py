@@ -97,7 +97,7 @@ def _listed(table: Path, split: str | None, referable: bool) -> list[Entry]:
 
 
 def miniature(folder: Path) -> str:
-    """Write both eyes of six patients as JPEG of two sizes, some upside down, in train and test; return their spec."""
+    """Write both eyes of six patients, one as TIFF, of two sizes, some upside down, in two splits; their spec."""
     for home in ("train", "test"):
         (folder / home).mkdir(parents=True, exist_ok=True)
     train, test = ["image,level"], ["image,level,Usage"]
@@ -109,7 +109,11 @@ def miniature(folder: Path) -> str:
             disc = ((rows**2 + columns**2) < 0.2)[..., None] * np.array([200, 90 + 20 * side, 40 + 10 * patient])
             disc[size // 4 : size // 3, size // 4 : size // 3] //= 2  # what tells up from down
             image = Image.fromarray(np.ascontiguousarray(disc[::-1] if patient == 1 else disc).astype(np.uint8))
-            image.save(folder / ("train" if patient < 4 else "test") / f"{name}.jpeg", quality=90)
+            home = folder / ("train" if patient < 4 else "test")
+            if patient == 2:  # copies in other collections come as TIFF
+                image.save(home / f"{name}.tiff")
+            else:
+                image.save(home / f"{name}.jpeg", quality=90)
             if patient < 4:
                 train.append(f"{name},{level}")
             else:

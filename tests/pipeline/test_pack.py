@@ -98,6 +98,7 @@ def test_an_encoder_that_tells_is_refused(run, tmp_path, monkeypatch):
 def test_too_few_cases_say_how_many(run, tmp_path):
     with pytest.raises(RunError, match=r"too few true positives .*: \d+ of class tumour within linf=2/255, 500 asked"):
         pack(run.path, out=tmp_path / "pack", cases=500, budget="linf=2/255")
+    assert not (tmp_path / "pack").exists()
 
 
 @pytest.mark.parametrize(

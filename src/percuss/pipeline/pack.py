@@ -102,12 +102,13 @@ def pack(
     check_free(path)
     found = open_finished(Path(run), Path(run).name)
     wanted = _wanted(found, budget, options)
+    cases = _chosen(found, wanted)
     folder = RunFolder.start(path, _identity(found, wanted))
     try:
         if folder.finished and folder.damaged():
             folder.reopen()
         if not folder.finished:
-            _write(folder, found, wanted)
+            _write(folder, found, wanted, cases)
             say.line(f"{wanted.cases} cases, {wanted.copies} copies of both forms: {folder.path / READER}")
     finally:
         folder.close()
@@ -191,9 +192,9 @@ def _ordered(rows: Sequence[dict[str, Any]], wanted: _Wanted) -> list[_Entry]:
     return found
 
 
-def _write(folder: RunFolder, found: Finished, wanted: _Wanted) -> None:
+def _write(folder: RunFolder, found: Finished, wanted: _Wanted, cases: tuple[list[dict[str, Any]], int]) -> None:
     """The images, their list, the key, pack.json; RunError where a file would tell which images are attacked."""
-    rows, able = _chosen(found, wanted)
+    rows, able = cases
     entries = _ordered(rows, wanted)
     wide = max(3, len(str(len(entries))))
     folder.drop(READER)

@@ -170,6 +170,41 @@ def test_batches_stay_full():
     assert np.mean(np.array(seen[:-20]) == 4) > 0.85
 
 
+def spent_at(model, batch, budgets, effort):
+    swept = run_attack("curve", model, batch, budgets, settings={"effort": effort})
+    return [sum(row.gradient_evaluations for row in swept.outcomes if row.id == name) for name in batch.ids], swept
+
+
+def test_hopeless_attacks_are_given_up():
+    """Far too small a size: the margin of a linear model stops rising at the end of the ball."""
+    model = linear_model("two")
+    batch = examples(model, 12)
+    small = float(smallest_step(model, batch, Norm.L2).min()) * 0.05
+    spent, swept = spent_at(model, batch, [budget_of(Norm.L2, small)], "standard")
+    assert not any(row.success for row in swept.outcomes)
+    assert max(spent) <= 1 + EFFORTS["standard"].trial + 2  # the clean gradient, the trial, a halved step or two
+
+
+class Slow(nn.Module):
+    """Flips only far from the straight way, by a winding path that needs many short steps."""
+
+    def forward(self, images):
+        flat = (images.flatten(1) - 0.5) * 4
+        rise = flat[:, 0] - 3 * (flat[:, 1] - flat[:, 0].square()).square()
+        return torch.stack([torch.zeros_like(rise), rise - 1.0], dim=1)
+
+
+def test_attacks_near_their_end_go_on():
+    """Quick stops after its steps; standard goes on while the margin rises, and gets through."""
+    model = Model(Slow(), ModelInfo("slow", "classify", ("a", "b"), 3))
+    images = torch.full((1, 3, 2, 2), 0.5)
+    batch = Tensors(["i0"], images, torch.tensor([0]), [None], PixelRange())
+    budgets = [budget_of(Norm.L2, 0.4)]
+    quick, standard = (spent_at(model, batch, budgets, effort) for effort in ("quick", "standard"))
+    assert not quick[1].outcomes[0].success and standard[1].outcomes[0].success
+    assert quick[0][0] <= 11 < standard[0][0]
+
+
 def test_flip_that_the_model_does_not_confirm_is_searched_on_the_model(monkeypatch):
     """A search copy that lies: nothing it claims counts, and the model itself is attacked instead."""
     from percuss.attacks import job

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from percuss.attacks.effort import Effort
 from percuss.attacks.moves import Place, move
+from percuss.attacks.slots import Slots, joined, part
 from percuss.attacks.target import Batch, Target
 from percuss.core.budget import Norm
 from percuss.core.norms import Room, distance, maximiser, project, random_start
@@ -41,23 +42,6 @@ class Record:
     failed: int = 0
 
 
-@dataclass(frozen=True)
-class Slots:
-    """Images under attack: row in the batch, index of the size, step, and where each is."""
-
-    row: Tensor
-    size: Tensor
-    step: Tensor
-    place: Place
-
-    def rows(self, index: Tensor) -> Slots:
-        """Some of them."""
-        return Slots(self.row[index], self.size[index], self.step[index], self.place.rows(index))
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
 class Descent:
     """One search over the images of a batch; ``run`` gives a record per row.
 
@@ -80,6 +64,7 @@ class Descent:
     ) -> None:
         self.target, self.batch, self.norm, self.effort, self.random = target, batch, norm, effort, random
         self.sizes = torch.tensor(sizes, dtype=torch.float64, device=batch.images.device)
+        self._measured = norm in (Norm.LINF, Norm.L2)  # steps have a length, so that the margin's rise tells something
         self.records: dict[int, Record] = {}
 
     def run(self, rows: Sequence[int], batch_size: int) -> dict[int, Record]:
@@ -89,10 +74,10 @@ class Descent:
         while True:
             while len(slots) < batch_size and (len(queue) or waiting):
                 if not len(queue):
-                    part, waiting = waiting[:batch_size], waiting[batch_size:]
-                    queue = self._queued(torch.tensor(part, device=self.sizes.device))
+                    some, waiting = waiting[:batch_size], waiting[batch_size:]
+                    queue = self._queued(torch.tensor(some, device=self.sizes.device))
                 free = batch_size - len(slots)
-                slots, queue = _joined(slots, queue.rows(_upto(queue, 0, free))), queue.rows(_upto(queue, free))
+                slots, queue = joined(slots, part(queue, 0, free)), part(queue, free)
             if not len(slots):
                 return self.records
             slots = self._advance(slots)
@@ -100,7 +85,7 @@ class Descent:
     def _nothing(self) -> Slots:
         none = torch.zeros(0, dtype=torch.long, device=self.sizes.device)
         empty = self.batch.images[:0]
-        return Slots(none, none, none, Place.at(empty, Room.of(empty), self.norm))
+        return Slots.at(none, none, Place.at(empty, Room.of(empty), self.norm))
 
     def learn(self, row: int, change: Tensor, size: int) -> None:
         """A change from elsewhere that flips its image within the size of this index."""
@@ -110,7 +95,7 @@ class Descent:
     def _queued(self, rows: Tensor) -> Slots:
         known = torch.tensor([row in self.records for row in rows.tolist()], device=rows.device)
         slots = self._open(rows[~known]) if bool((~known).any()) else self._nothing()
-        return _joined(slots, self._resumed(rows[known])) if bool(known.any()) else slots
+        return joined(slots, self._resumed(rows[known])) if bool(known.any()) else slots
 
     def _resumed(self, rows: Tensor) -> Slots:
         """Known rows, just below their smallest flip and starting from it."""
@@ -122,7 +107,7 @@ class Descent:
         change = torch.stack([record.flips[record.high] for record in held]).to(self.batch.images.device)
         room = self.batch.room(rows)
         start = project(self.norm, change, self.sizes[size], room)
-        return Slots(rows, size, torch.zeros_like(size), Place.at(start, room, self.norm))
+        return Slots.at(rows, size, Place.at(start, room, self.norm))
 
     def _open(self, rows: Tensor) -> Slots:
         """One gradient at the clean images; the single step of each size by bisection; then the first attack."""
@@ -146,11 +131,11 @@ class Descent:
         left = (high > 0).nonzero().flatten()
         size = (high[left] - 1).clamp_min(0)
         start = project(self.norm, change[left], self.sizes[size], room.rows(left))
-        return Slots(rows[left], size, torch.zeros_like(size), Place.at(start, room.rows(left), self.norm))
+        return Slots.at(rows[left], size, Place.at(start, room.rows(left), self.norm))
 
     def _advance(self, slots: Slots) -> Slots:
         """One step of every image; those at the end of their attack are looked at once more."""
-        ended = slots.step >= self.effort.steps
+        ended = slots.step >= self.effort.steps + self._further(slots)
         going, over = slots.rows((~ended).nonzero().flatten()), slots.rows(ended.nonzero().flatten())
         if len(over):
             over = self._finish(over)
@@ -160,11 +145,26 @@ class Descent:
         logits, gradient = self._gradient(images, going.row, going.size)
         del images
         going, left = self._succeed(going, logits)
-        length = self.effort.reach * self.sizes[going.size] / self.effort.steps
+        vain = self._in_vain(going)
+        if bool(vain.any()):
+            over = joined(over, self._failed(going.rows(vain.nonzero().flatten())))
+            going, left = going.rows((~vain).nonzero().flatten()), left[~vain]
+        length = self.effort.reach * self.sizes[going.size] / self.effort.steps * going.shrink
         if self.norm is Norm.NONE:
             length = torch.full_like(length, 1 / 255)
         place = move(going.place, gradient[left], self.norm, eps=self.sizes[going.size], length=length, step=going.step)
-        return _joined(Slots(going.row, going.size, going.step + 1, place), over)
+        return joined(going.moved(place), over)
+
+    def _further(self, slots: Slots) -> Tensor:
+        """How many steps more than the plain number each attack has."""
+        hopeful = slots.needed() <= self.effort.hope if self._measured else torch.zeros_like(slots.step)
+        return hopeful * self.effort.further
+
+    def _in_vain(self, slots: Slots) -> Tensor:
+        """Which attacks are given up: as their margin rises they need too many more steps."""
+        if not self._measured:
+            return torch.zeros_like(slots.row, dtype=torch.bool)
+        return (slots.step >= self.effort.trial) & (slots.needed() > self.effort.hope)
 
     def _images(self, slots: Slots) -> Tensor:
         return (self.batch.images[slots.row] + slots.place.change).clamp_(0, 1)
@@ -172,31 +172,37 @@ class Descent:
     def _succeed(self, slots: Slots, logits: Tensor) -> tuple[Slots, Tensor]:
         """Flipped images are kept and go on at the next smaller size; closed ones leave. Which slots are left."""
         done = self.target.done(logits, slots.row)
-        self._try(slots.rows((~done).nonzero().flatten()), logits[~done])
+        slots = slots.seen(self.target.margin(logits, slots.row))
+        self._try(slots.rows((~done).nonzero().flatten()))
         if not bool(done.any()):
             return slots, torch.arange(len(slots), device=done.device)
         self._keep(slots.row[done], slots.place.change[done], slots.size[done])
-        size, step = slots.size.clone(), slots.step.clone()
+        size = slots.size.clone()
         high = [self.records[row].high for row in slots.row[done].tolist()]
-        size[done], step[done] = torch.tensor(high, device=done.device) - 1, 0
+        size[done] = torch.tensor(high, device=done.device) - 1
         left = (size >= 0).nonzero().flatten()
-        return Slots(slots.row[left], size[left], step[left], slots.place.rows(left)), left
+        return slots.begun_anew(done, size).rows(left), left
 
     def _finish(self, slots: Slots) -> Slots:
         """The last iterate of an attack, without a gradient: success goes on, failure tries again or closes."""
         slots, _ = self._succeed(slots, self._logits(self._images(slots), slots.row, slots.size))
         fresh = slots.step == 0  # a success: its gradient comes with the next step
-        again = []
-        for i in (~fresh).nonzero().flatten().tolist():
+        kept = slots.rows(fresh.nonzero().flatten())
+        change = project(self.norm, kept.place.change, self.sizes[kept.size], kept.place.room)
+        kept = Slots.at(kept.row, kept.size, Place(change, kept.place.room, kept.place.memory))
+        return joined(kept, self._failed(slots.rows((~fresh).nonzero().flatten())))
+
+    def _failed(self, slots: Slots) -> Slots:
+        """Attacks that did not get through: tried again from elsewhere, or their images are closed."""
+        again, hopeless = [], self._in_vain(slots).tolist()
+        for i in range(len(slots)):
             record = self.records[int(slots.row[i])]
             record.failed += 1
-            at_top = int(slots.size[i]) == len(self.sizes) - 1
+            at_top = int(slots.size[i]) == len(self.sizes) - 1 and not hopeless[i]
             if record.failed < self.effort.tries + (self.effort.top if at_top else 0):
                 again.append(i)
-        kept, anew = slots.rows(fresh.nonzero().flatten()), slots.rows(torch.tensor(again, device=fresh.device).long())
-        change = project(self.norm, kept.place.change, self.sizes[kept.size], kept.place.room)
-        kept = Slots(kept.row, kept.size, kept.step, Place(change, kept.place.room, kept.place.memory))
-        return _joined(kept, self._restarted(anew)) if len(anew) else kept
+        anew = slots.rows(torch.tensor(again, device=slots.row.device).long())
+        return self._restarted(anew) if len(anew) else anew
 
     def _restarted(self, slots: Slots) -> Slots:
         """From a random start, which differs with each failure."""
@@ -210,7 +216,7 @@ class Descent:
                 )
             )
         place = Place.at(torch.cat(starts), slots.place.room, self.norm)
-        return Slots(slots.row, slots.size, torch.zeros_like(slots.step), place)
+        return Slots.at(slots.row, slots.size, place)
 
     def _keep(self, rows: Tensor, changes: Tensor, size: Tensor) -> None:
         """Changes that flip their image, each at the smallest size it fits in."""
@@ -224,9 +230,9 @@ class Descent:
                 record.high, record.failed, record.attempt = index, 0, None
                 record.flips[index] = changes[i].detach().cpu()
 
-    def _try(self, slots: Slots, logits: Tensor) -> None:
+    def _try(self, slots: Slots) -> None:
         """The best iterate of an attack that has not got through, for the report."""
-        margins = self.target.margin(logits, slots.row).tolist()
+        margins = slots.trail[:, -1].tolist()
         for i, row in enumerate(slots.row.tolist()):
             record, size = self.records[row], int(slots.size[i])
             if record.attempt is None or record.attempt[0] != size or margins[i] > record.attempt[1]:
@@ -247,23 +253,3 @@ class Descent:
 def count(meter: dict[int, int], index: int, number: int = 1) -> None:
     """Book passes spent at a size."""
     meter[index] = meter.get(index, 0) + number
-
-
-def _upto(slots: Slots, start: int, stop: int | None = None) -> Tensor:
-    return torch.arange(len(slots), device=slots.row.device)[start:stop]
-
-
-def _joined(first: Slots, second: Slots) -> Slots:
-    if not len(second):
-        return first
-    if not len(first):
-        return second
-    one, two = first.place, second.place
-    room = Room(torch.cat([one.room.low, two.room.low]), torch.cat([one.room.high, two.room.high]))
-    place = Place(torch.cat([one.change, two.change]), room, torch.cat([one.memory, two.memory]))
-    return Slots(
-        torch.cat([first.row, second.row]),
-        torch.cat([first.size, second.size]),
-        torch.cat([first.step, second.step]),
-        place,
-    )

@@ -11,20 +11,31 @@ from percuss.core.errors import AttackError, nearest
 class Effort:
     """How hard to try before an image is closed.
 
+    Under linf and l2 an attack may be given up or go on: by the rise of the margin over the last steps it is known
+    about how many more steps it needs (``Slots.needed``). Far more than it has: almost none of those gets through.
+    Some: more steps get a part of them through. Under the other norms steps have no length, and margins swing.
+
     Attributes:
         steps: gradient steps of an attack.
         tries: attacks that must fail at a size; the second and later ones start at random.
         top: attacks more at the largest size, where nothing above has failed yet.
         reach: way of all steps over the size, under linf and l2.
+        trial: steps after which an attack may be given up.
+        hope: the most steps that an attack may still need; one that needs more is given up, and is not repeated at
+            the largest size.
+        further: steps more for an attack that is within hope at its end.
     """
 
     steps: int = 10
     tries: int = 1
     top: int = 1
     reach: float = 2.5
+    trial: int = 5
+    hope: float = 25.0
+    further: int = 20
 
 
-EFFORTS = {"quick": Effort(top=0), "standard": Effort(), "thorough": Effort(tries=2, top=2)}
+EFFORTS = {"quick": Effort(top=0, further=0), "standard": Effort(), "thorough": Effort(tries=2, top=2, hope=50.0)}
 
 
 def effort_of(name: str) -> Effort:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,69 +14,8 @@ from percuss.pipeline.recipe import open_recipe, put_in, read_recipe, recipe_nam
 from percuss.pipeline.recipe_cells import look_up, shown
 from percuss.pipeline.reproduce import data_sets, reproduce
 
-NETWORK = """
-from torch import nn
-
-def small(classes=2, **_):
-    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, classes))
-"""
-TINY = """
-name = "tiny"
-title = "A tiny study"
-paper = "Nobody, nowhere"
-about = ["Words at the head."]
-not_covered = ["The sea."]
-
-[values]
-synthetic = "synthetic:tissue?n=48&size=48&patients=8&mpp=1"
-model = "factory:tiny_network:small"
-epochs = 2
-sizes = ["linf=2/255", "linf=32/255"]
-weights = "default"
-
-[quick]
-epochs = 1
-
-[paper_values]
-sizes = ["linf=32/255"]
-
-[[steps]]
-id = "train"
-kind = "train"
-about = "the classifier"
-options = { model = "$model", weights = "$weights", epochs = "$epochs", warmup = 0.0 }
-
-[[steps]]
-id = "attack"
-kind = "audit"
-on = ["train"]
-options = { attacks = ["fgsm"], budgets = "$sizes", protocol = "$protocol", checks = "off", split = "all" }
-
-[[steps]]
-id = "explain"
-kind = "explain"
-on = ["attack"]
-optional = true
-
-[[tables]]
-id = "table-1"
-title = "Accuracy under attack"
-words = ["attack", "size"]
-columns = ["accuracy"]
-published = ["CT"]
-source = "Table 1"
-notes = ["Other images."]
-[[tables.rows]]
-label = ["clean", "0"]
-cells = ["attack: clean > accuracy | share"]
-published = { "clean 0" = ["75.41"] }
-[[tables.rows]]
-label = ["{attack}", "{size}"]
-each = { attack = ["fgsm"], size = "$sizes" }
-cells = ["attack: curves[attack={attack}, budget={size}] > robust_accuracy | share"]
-cells_paper = ["attack: findings[id=floor-at-clean-error] > evidence > accuracy_as_published > {attack} {size} | share"]
-published = { "fgsm linf=32/255" = ["31.12"] }
-"""
+HERE = Path(__file__).parent / "tiny"
+TINY = (HERE / "tiny.toml").read_text(encoding="utf-8")
 
 
 class Said(Progress):
@@ -90,8 +30,8 @@ class Said(Progress):
 def home(tmp_path_factory):
     """A folder with the tiny recipe and the module of its network, importable while the tests run."""
     home = tmp_path_factory.mktemp("recipe")
-    (home / "tiny_network.py").write_text(NETWORK)
-    (home / "tiny.toml").write_text(TINY)
+    for name in ("tiny_network.py", "tiny.toml"):
+        shutil.copy(HERE / name, home)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(home)
         # Explanations have their own tests; here they stand for a block that is not there.

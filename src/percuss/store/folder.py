@@ -20,6 +20,8 @@ from percuss.core.errors import RunError
 from percuss.store.safe import SCRATCH, disk_errors, sha256_of, write_bytes
 
 FORMAT = "percuss-run-1"
+#: Files that tell that some part of an unfinished run is done.
+_WORK = ("parts/*.parquet", "steps.json")
 
 
 class RunFolder:
@@ -185,7 +187,7 @@ def _manifest(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
     if (path / "manifest.json").exists():
         manifest = _read_manifest(path)
         # A run that has not finished any part yet has nothing to lose: its folder may be taken over.
-        if manifest["state"] == "finished" or any(path.glob("parts/*.parquet")):
+        if manifest["state"] == "finished" or any(found for name in _WORK for found in path.glob(name)):
             _same(path, manifest["identity"], identity)
             return manifest
     manifest = {

@@ -5,11 +5,13 @@ import torch
 from torch import nn
 
 from percuss.attacks.engine import run_attack
-from percuss.attacks.square import covered
+from percuss.attacks.square import covered, square
+from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import Norm, parse_budget
 from percuss.core.errors import AttackError
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo
+from percuss.core.seeds import ImageRandom
 from percuss.testing.exact import budget_of, examples, linear_model, smallest_step
 
 
@@ -89,6 +91,32 @@ def test_finds_what_a_gradient_that_lies_hides():
     misled = sum(row.success for row in run_attack("apgd", model, data, budget, settings={"steps": 10}).outcomes)
     found = sum(row.success for row in run_attack("square", model, data, budget).outcomes)
     assert misled < found == len(data.ids)
+
+
+def test_under_linf_no_query_asks_again_about_the_image_that_is_kept():
+    model = linear_model("two", (1, 8, 8))
+    data = examples(model, 1, shape=(1, 8, 8))
+    data.images = data.images * 0.5 + 0.25
+    asked = []
+
+    class Listening(nn.Module):
+        """The linear model, and what it was asked."""
+
+        def forward(self, images):
+            asked.extend(images.detach().clone())
+            return model.network(images)
+
+    heard = Model(Listening(), ModelInfo("heard", "classify", ("0", "1"), 1))
+    batch = Batch(data.images, model(data.images).argmax(1).detach())
+    target = Target(heard, batch, Goal(early_stop=False), pixels=PixelRange())
+    square(target, batch, parse_budget("linf=0.01"), rng=ImageRandom(0, data.ids, "test"), queries=60)
+    truth, kept = batch.targets[0], asked[0]
+    with torch.no_grad():
+        for image in asked[1:60]:
+            assert not torch.equal(image, kept)
+            now, before = model(image[None])[0], model(kept[None])[0]
+            gain = (now[1 - truth] - now[truth]) - (before[1 - truth] - before[truth])
+            kept = image if gain > 1e-5 * now.abs().max() else kept
 
 
 @pytest.mark.parametrize(

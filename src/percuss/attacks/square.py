@@ -149,7 +149,7 @@ def _proposal(norm: Norm, eps: float, search: _Search, share: float) -> Tensor:
     window = _window(search, draw[:, :2], side)
     signs = _signs(draw[:, 4:], search.clean).view(-1, channels, 1, 1)
     if norm is Norm.LINF:
-        return torch.where(window >= 0, signs * eps, search.change)
+        return torch.where(window >= 0, _fresh(search, window >= 0, signs, draw[:, 2]) * eps, search.change)
     bump = _bump(side).to(search.clean).flatten()[window.clamp_min(0)] * (window >= 0)
     taken = (window >= 0) | (_window(search, draw[:, 2:4], side) >= 0)
     rest = search.change.masked_fill(taken, 0)
@@ -159,6 +159,14 @@ def _proposal(norm: Norm, eps: float, search: _Search, share: float) -> Tensor:
     # As in the paper, the window keeps the way its values already lie, beside the new bump.
     old = _sized(norm, search.change * (window >= 0), torch.ones_like(free))
     return rest + _sized(norm, old + _sized(norm, search.limited(signs * bump), torch.ones_like(free)), free)
+
+
+def _fresh(search: _Search, window: Tensor, signs: Tensor, draw: Tensor) -> Tensor:
+    """The signs, one channel of them turned where the window holds just these already: else a query would be lost."""
+    same = ((search.change * signs > 0) | ~window).flatten(1).all(1)
+    channel = (draw * signs.shape[1]).long().clamp_max(signs.shape[1] - 1).view(-1, 1, 1, 1)
+    turned = signs.scatter(1, channel, -signs.gather(1, channel))
+    return torch.where(same.view(-1, 1, 1, 1), turned, signs)
 
 
 def _window(search: _Search, corner: Tensor, side: int) -> Tensor:

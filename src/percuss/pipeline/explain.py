@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,18 @@ from percuss.core.images import ImageSet
 from percuss.core.model import Model
 from percuss.core.seeds import seed_of
 from percuss.pipeline import environment
+from percuss.pipeline.again import made_before, mark_of
 from percuss.pipeline.explain_files import write_files
-from percuss.pipeline.explain_options import WHAT, ExplainOptions, Found, check_options
+from percuss.pipeline.explain_options import MAPS, WHAT, ExplainOptions, Found, check_options
 from percuss.pipeline.explain_parts import landscape_part, maps_part, plane_part
 from percuss.pipeline.inputs import data_fingerprint, open_images, open_model
 from percuss.pipeline.parts import Work
+from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
 from percuss.store.folder import RunFolder
+
+_RECORD = "explain.json"
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def explain_run(
         options: of ``ExplainOptions``, and ``weights``, ``allow_code``, ``device``, ``batch_size``, ``threads`` instead
             of the plan's.
 
-    The attacked images are those that the audit kept. What was computed before a stop is not computed again.
+    The attacked images are those that the audit kept. What was computed before a stop is not computed again, and the
+    same explanations of the same run are read.
 
     Raises:
         RunError: no finished run, other images or another model. UsageError: an option that makes no sense, captum or
@@ -88,13 +94,24 @@ def explain_run(
         check_same(folder, images=data_fingerprint(chosen), model=ready.fingerprint())
         folder = RunFolder.start(path, folder.manifest["identity"])
         try:
+            mark = mark_of(folder, vars(wanted) | {"checkpoints": _checkpoints(plan, wanted)})
+            if made_before(folder, mark, record=_RECORD, needs=("explain.html", "explain/")):
+                say.line(f"explained before; nothing to compute: {path / 'explain.html'}")
+                return Explained(path, json.loads((path / _RECORD).read_text(encoding="utf-8")))
             work = Work(plan, chosen, ready, device_of(ready), folder)
-            record = write_files(work, wanted, _compute(work, wanted, say))
+            record = write_files(work, wanted, _compute(work, wanted, say), mark=mark)
             folder.finish()
             folder.drop("parts")
         finally:
             folder.close()
     return Explained(path, record)
+
+
+def _checkpoints(plan: AuditPlan, wanted: ExplainOptions) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file that the landscape's way may come from: others make another landscape."""
+    folder = wanted.checkpoints or Path(plan.model) / "trajectory"
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _compute(work: Work, wanted: ExplainOptions, say: Progress) -> Found:
@@ -104,7 +121,7 @@ def _compute(work: Work, wanted: ExplainOptions, say: Progress) -> Found:
     found = Found(norm=str(flips["norm"].iloc[0]) if len(flips) else "", flips=len(flips), some=some)
     if not len(flips):
         found.notes.append("No image was flipped, so there are no maps after an attack to set beside those before.")
-    for kind in [name for name in what if name in ("saliency", "gradcam") and len(flips)]:
+    for kind in [name for name in what if name in MAPS and len(flips)]:
         try:
             found.maps[kind] = maps_part(work, found, kind, wanted=wanted, say=say)
         except NoGradientError:

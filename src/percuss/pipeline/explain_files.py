@@ -24,8 +24,8 @@ NAME = "percuss-explain-1"
 SHOWN = 6
 
 
-def write_files(work: Work, wanted: ExplainOptions, found: Found) -> dict[str, Any]:
-    """Write explain.json, explain.html and explain/plane.csv; returns what explain.json holds."""
+def write_files(work: Work, wanted: ExplainOptions, found: Found, *, mark: str) -> dict[str, Any]:
+    """Write explain.json (with ``mark``), explain.html and explain/plane.csv; returns what explain.json holds."""
     moved = [item for kind, rows in found.maps.items() for item in moved_of(kind, rows, seed=work.plan.seed)]
     audit = read_results(work.folder.path / "results.json")
     grave = sorted({item.id for item in audit.findings if item.severity == "severe"})
@@ -33,7 +33,7 @@ def write_files(work: Work, wanted: ExplainOptions, found: Found) -> dict[str, A
         found.notes.insert(0, f"The audit itself is INVALID ({', '.join(grave)}): its flips cannot be trusted.")
     if found.plane is not None:
         work.folder.write("explain/plane.csv", found.plane.table.to_csv(index=False))
-    record = {name: _plain(value) for name, value in _record(work, wanted, found, moved).items()}
+    record = {name: _plain(value) for name, value in (_record(work, wanted, found, moved) | {"mark": mark}).items()}
     work.folder.write("explain.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
     page = Explanation(
         norm=found.norm,

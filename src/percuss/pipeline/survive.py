@@ -20,6 +20,7 @@ from percuss.core.results import Survival
 from percuss.data.decode import Reading, decode
 from percuss.evaluate.survival import COLUMNS, survival_table
 from percuss.pipeline import environment
+from percuss.pipeline.again import made_before, mark_of
 from percuss.pipeline.inputs import data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import CHUNK, AuditPlan
@@ -153,8 +154,14 @@ def survive(
         check_same(folder, images=data_fingerprint(chosen), model=judged.fingerprint())
         folder = RunFolder.start(path, folder.manifest["identity"])
         try:
+            wanted = formats_for(chosen.shape[0], formats)
+            mark = mark_of(folder, {"formats": [item.name for item in wanted]})
+            if made_before(folder, mark, record=SURVIVAL, needs=("results.json", "report.html")):
+                say.line(f"storage was tried before; nothing to compute: {path / 'report.html'}")
+                return Run(path)
             work = Work(plan, chosen, judged, device_of(judged), folder)
-            rows = _compute(work, formats_for(chosen.shape[0], formats), say)
+            rows = _compute(work, wanted, say)
+            rows.attrs = {"mark": mark}
             folder.write_table(SURVIVAL, rows)
             write_outcome(folder)
             folder.finish()

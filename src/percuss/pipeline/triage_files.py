@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from percuss.core.errors import RunError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
-from percuss.core.triage import Triage
+from percuss.core.triage import Triage, triage_from
 from percuss.pipeline import environment
 from percuss.pipeline.parts import Work
 from percuss.pipeline.triage_search import Probe
@@ -57,9 +58,13 @@ class Triaged:
 
 
 def write_files(
-    work: Work, setup: Setup, *, rows: pd.DataFrame, found: Triage, findings: list[Finding]
+    work: Work, setup: Setup, *, rows: pd.DataFrame, found: Triage, told: tuple[list[Finding], str]
 ) -> dict[str, Any]:
-    """Write triage.parquet, refer.csv, triage.json and triage.html; triage.json as plain values."""
+    """Write triage.parquet, refer.csv, triage.json and triage.html; triage.json as plain values.
+
+    ``told`` are the findings and the mark by which the same triage is known again.
+    """
+    findings, mark = told
     folder, spec = work.folder, work.plan.data
     folder.write_table(TABLE, rows)
     folder.write("refer.csv", _refer(rows, found, work.model).to_csv(index=False))
@@ -69,6 +74,7 @@ def write_files(
         "percuss_version": environment.version(),
         "run_id": folder.run_id,
         "made": now(),
+        "mark": mark,
         "share": setup.share,
         "calibrated_on": {
             "what": setup.calibrated_on,
@@ -95,6 +101,16 @@ def write_files(
         version=environment.version(),
     )
     return record
+
+
+def read_triaged(path: Path) -> Triaged:
+    """A finished triage from its run; RunError where there is none."""
+    try:
+        record = json.loads((path / "triage.json").read_text(encoding="utf-8"))
+        found = triage_from(record)
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError("the run holds no triage", value=path, next_step="give percuss triage RUN") from error
+    return Triaged(path, found, tuple(Finding(**item) for item in record["findings"]), record)
 
 
 def _lists(table: Table) -> list[list[str]]:

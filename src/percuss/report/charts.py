@@ -90,7 +90,7 @@ def chart(
     parts.append(_names([line for line in lines if line not in aside], axis))
     parts += [_name_aside(line, axis) for line in aside]
     # Long names at the right get the room they need.
-    more = max([0.0, *(6.3 * len(line.name) - (RIGHT - 10) for line in lines if line not in aside)])
+    more = max([0.0, *(7.2 * len(line.name) - (RIGHT - 10) for line in lines if line not in aside)])
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH + more:.0f} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         + "".join(parts)

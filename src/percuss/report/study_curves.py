@@ -31,7 +31,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class _One:
-    """One audit: its name in the figure, results, and shares as the paper's protocol counts them, by attack and size."""
+    """One audit: its name in the figure, results, and shares as the paper's protocol counts them."""
 
     name: str
     results: Results
@@ -123,7 +123,7 @@ def _wider(axis: Axis, sizes: Sequence[float]) -> Axis:
     """The axis with room for other sizes, each with its own text."""
     known = dict(zip(axis.sizes, zip(axis.texts, axis.below, strict=True), strict=True))
     for size in sizes:
-        if not any(abs(size - other) <= 1e-6 * other for other in known):
+        if not any(abs(size - other) <= 1e-4 * other for other in known):
             known[size] = (plain(size), "")
     order = sorted(known)
     return Axis(tuple(order), tuple(known[s][0] for s in order), tuple(known[s][1] for s in order), axis.title)

@@ -32,7 +32,7 @@ _MAPS = {
 
 
 def attacked_panels(name: str, folder: Path, cases: int) -> list[Panel]:
-    """Images of an audit before and after, flipped ones from the middle of the order of sizes, of every norm in turn."""
+    """Images of an audit before and after: flips from the middle of the order of sizes, of every norm in turn."""
     results = read_results(folder / "results.json")
     outcome, _ = table.load(folder)
     chosen = [_middle(table.choose(outcome, norm, results.run_id)) for norm in table.norms(outcome)]

@@ -21,7 +21,8 @@ def steps(start, found):
 
 
 def test_a_step_works_on_one_step_for_each_item_of_a_value(tmp_path):
-    (one,) = steps("pool-{", values(seeds=[3, 5]))
+    one, two = steps("pool-{", values(seeds=[3, 5]))
+    assert two.on[:2] == ("attack-paper-3", "attack-paper-5")
     assert one.on == ("attack-fixed-3", "attack-fixed-5", "attack-none-3", "attack-none-5")
     path = tmp_path / "wrong.toml"
     text = (FOLDER / "wasserman.toml").read_text()
@@ -37,7 +38,7 @@ def test_skin_images_are_filled_up_and_x_rays_sharpened_each_under_its_name():
     for options in (chest, other):
         assert "balance" not in options and options["epoch_share"] == 1.0 and options["augment"] == "none"
     assert all(options["min_delta"] == 0.001 and options["patience"] == 40 for options in (skin, chest, other))
-    assert steps("before", values("ham")) == [] and len(steps("before", values("chest"))) == 6
+    assert steps("before", values("ham")) == [] and len(steps("before", values("chest"))) == 9
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def x_rays(tmp_path_factory):
         lines.append(f"{number}.png,{'ill' if label else 'well'},{split}")
     (home / "labels.csv").write_text("\n".join(lines) + "\n")
     given = {"epochs": 1, "steps": 2, "explained": 2, "budgets": ["linf=0.1"], "attacks": ["pgd"], "augment": "none"}
-    given |= {"balance": "default", "epoch_share": 1.0}
+    given |= {"balance": "default", "epoch_share": 1.0, "forms": ["none", "fixed"], "attention": ["fixed"]}
     data = f"chest=csv:{home / 'labels.csv'}"
     return reproduce("wasserman", out=home / "run", data=data, settings=given, quick=True, threads=1)
 

@@ -46,6 +46,14 @@ MODELS = """
         globals()[name] = lambda *args, spoil=spoil, **options: Mean(spoil)
 
 
+    def raises(*args, **options):
+        raise ValueError("no such width")
+
+
+    def words(*args, **options):
+        return "a model"
+
+
     def grey_only(*args, **options):
         return nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 """
@@ -60,6 +68,7 @@ def bad(percuss, images, tmp_path, monkeypatch):
 
     def run(command, *more, data=images, model="sound", kept=False):
         spec = f"factory:spoilt_models:{model}" if isinstance(model, str) else model
+        spec = spec[0] if isinstance(spec, tuple) else spec  # a whole spec
         fixed = ["--data", data, "--model", spec, "--out", tmp_path / "out", "--allow-code", "--device", "cpu"]
         if command == "audit":
             fixed += [] if "--attack" in more else ["--attack", "fgsm"]
@@ -190,6 +199,139 @@ def test_label_that_the_model_does_not_have(bad, percuss, images, tmp_path):
         picture(tmp_path / "other" / copy / f"{name}.png")
     said = bad("audit", data=f"folder:{tmp_path / 'other'}", model=tmp_path / "m")
     assert "a label is not in the model: purple Allowed: the model's classes: dark, light" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            ("--curve", "linf=8/255:0.25/255:8"),
+            "a range of sizes cannot be used: 8/255:0.25/255:8 Allowed: FROM:TO:NUMBER",
+        ),
+        (("--curve", "linf=0.25/255:8/255"), "for several sizes write --curve linf=FROM:TO:NUMBER"),
+        (("--curve", "linf=0.25/255:8/255:x"), "for several sizes write --curve linf=FROM:TO:NUMBER"),
+        (("--curve", "0.25:8:8"), "unknown norm: 0.25:8:8 Allowed: l0, l1, l2, linf, none"),
+        (("--suite", "strong"), "unknown suite: strong Allowed: standard, as_autoattack"),
+        (
+            ("--suite", "standard", "--effort", "most"),
+            "effort cannot be used: most Allowed: quick, standard or thorough",
+        ),
+        (("--checks", "maybe"), "checks cannot be used: maybe Allowed: off, quick, standard or thorough"),
+        (("--rounding", "yes"), "rounding cannot be used: yes Allowed: none or native"),
+        (("--protocol", "new"), "protocol cannot be used: new Allowed: corrected or paper"),
+        (("--require", "linf=2/255:1.5"), "the least robust accuracy: linf=2/255:1.5 Allowed: 0 to 1 behind the colon"),
+        (("--require", "linf=3/255:0.5"), "must name a budget that is tested: linf=3/255 Allowed: linf=2/255"),
+        (("--fail-on", "bad"), "unknown value of --fail-on: bad Allowed: warning, severe"),
+        (("--attack", "ddn"), "the attack ddn does not know this norm: linf Allowed: l2, none"),
+        (("--attack", "sigma_zero"), "the attack sigma_zero does not know this norm: linf Allowed: l0"),
+        (("--device", "tpu"), "the device cannot be used: tpu"),
+        (("--region", "none.png"), "no such region: none.png"),
+    ],
+)
+def test_what_is_known_before_anything_runs(bad, more, words, tmp_path):
+    assert words in bad("audit", *more)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        ("small.png", r"another size: \(9, 9\) Allowed: \(16, 16\)"),
+        ("empty.png", "is empty"),
+        ("words.txt", "no known image format"),
+        ("tissue", "has no colour, by which tissue is found"),
+        ("mask", "has no mask"),
+    ],
+)
+def test_regions_that_no_image_has(bad, tmp_path, region, words):
+    Image.new("L", (9, 9), 255).save(tmp_path / "small.png")
+    Image.new("L", (16, 16), 0).save(tmp_path / "empty.png")
+    (tmp_path / "words.txt").write_text("no picture")
+    said = bad("audit", "--region", str(tmp_path / region) if "." in region else region)
+    assert re.search(words, said), said
+    assert not (tmp_path / "out").exists()
+
+
+@both
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (
+            "factory:spoilt_models:raises",
+            r"the factory failed: factory:spoilt_models:raises \(ValueError: no such width",
+        ),
+        ("factory:spoilt_models:words", "the factory returned no network: str"),
+        ("factory:no_such_module:net", "cannot be imported"),
+        ("timm:resnt18", "timm has no such model: resnt18 Allowed: resnet18"),
+        ("resnet18", "there is no such model folder: resnet18 .* write timm:resnet18 or torchvision:resnet18"),
+    ],
+)
+def test_models_that_cannot_be_made(bad, command, model, words, tmp_path):
+    said = bad(command, model=(model,))
+    assert re.search(words, said), said
+
+
+@both
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        ("nan.tif", "holds NaN or infinite pixels"),
+        ("junk.dcm", "holds no pixels|cannot be read"),
+        ("junk.nii.gz", "volume .* cannot be read"),
+        ("utf.csv", "the table cannot be read.* save it as CSV in UTF-8"),
+        ("empty.csv", "line 2 of the table has no label"),
+        ("columns.csv", "the table has no column path: file, class"),
+        ("float.npz", "are not stored grey levels: float64"),
+        ("option", r"unknown option of folder: siz Allowed: size.*docs/datasets"),
+        ("size", "the option size must be a whole number: abc Allowed: 1 to"),
+        ("scheme", "names no scheme: scans.* write folder:scans"),
+    ],
+)
+def test_files_that_cannot_be_used(bad, tmp_path, command, make, words, images):
+    said = bad(command, data=spoilt_data(tmp_path, make, images))
+    assert re.search(words, said), said
+
+
+def spoilt_data(home, what, images):
+    """The spec of data of this fault."""
+    if what in ("option", "size", "scheme"):
+        return {"option": images + "?siz=3", "size": images + "?size=abc", "scheme": "scans"}[what]
+    tables = {"utf.csv": b"\xff\xfe\x00\x01", "empty.csv": b"path,label\na.png,\n", "columns.csv": b"file,class\na,b\n"}
+    if what in tables:
+        (home / what).write_bytes(tables[what])
+        return f"csv:{home / what}"
+    if what.endswith(".npz"):
+        parts = {f"{name}_images": np.full((4, 8, 8), np.nan) for name in ("train", "val", "test")}
+        np.savez(
+            home / what, **parts, **{f"{name}_labels": np.array([[0], [1]] * 2) for name in ("train", "val", "test")}
+        )
+        return f"medmnist:{home / what}"
+    for number in range(8):
+        path = home / "spoilt" / "ab"[number % 2] / f"{number}{what}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if what.endswith(".tif"):
+            Image.fromarray(np.full((16, 16), np.nan, np.float32)).save(path)
+        else:
+            path.write_bytes((b"\0" * 128 + b"DICM" if what.endswith(".dcm") else b"") + b"junk" * 30)
+    scheme = {".tif": "folder", ".dcm": "dicom", ".gz": "nifti"}[path.suffix]
+    return f"{scheme}:{home / 'spoilt'}"
+
+
+@both
+def test_an_output_folder_that_cannot_be_made(bad, tmp_path, command):
+    (tmp_path / "out").write_text("a file")
+    assert "Next: give" in bad(command) and (tmp_path / "out").read_text() == "a file"
+
+
+@pytest.mark.parametrize(
+    "command", [("survive",), ("explain",), ("triage",), ("report",), ("compare", "."), ("pack", "--out", "pack")]
+)
+def test_commands_on_a_folder_that_holds_no_run(percuss, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = percuss(command[0], tmp_path / "empty", *command[1:])
+    assert done.exit_code == 2 and done.stderr.startswith("percuss: "), (done.stdout, done.stderr)
+    assert "holds no run" in done.stderr and "Next: name the --out folder of percuss audit" in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")

@@ -243,7 +243,12 @@ def resolve(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
     module = importlib.import_module(f"percuss.attacks.from_{source}")
     found: dict[str, Any] = module.known()
     if rest not in found:
-        raise AttackError(f"{source} has no such attack", value=rest, allowed=nearest(rest, found))
+        raise AttackError(
+            f"{source} has no such attack",
+            value=rest,
+            allowed=nearest(rest, found),
+            next_step=f"write one of them behind {source}:",
+        )
     made: Foreign = module.foreign(name, found[rest])
     return made
 

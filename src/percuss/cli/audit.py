@@ -112,7 +112,9 @@ def audit(  # noqa: PLR0913
     from percuss.pipeline.plan import make_plan
 
     if fail_on not in (None, "warning", "severe"):
-        raise UsageError("unknown value of --fail-on", value=fail_on, allowed="warning, severe")
+        raise UsageError(
+            "unknown value of --fail-on", value=fail_on, allowed="warning, severe", next_step="give --fail-on severe"
+        )
     if pretrained and weights:
         raise UsageError("--weights and --pretrained exclude each other", value=weights)
     options: dict[str, Any] = {

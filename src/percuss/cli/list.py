@@ -41,7 +41,12 @@ def list_(
 ) -> None:
     """List attacks, datasets, defences, models or recipes, one line each."""
     if what not in KINDS:
-        raise UsageError("unknown kind of thing to list", value=what, allowed=nearest(what, KINDS))
+        raise UsageError(
+            "unknown kind of thing to list",
+            value=what,
+            allowed=nearest(what, KINDS),
+            next_step="write for instance percuss list attacks",
+        )
     found = (_networks(match) if match else dict(MODELS)) if what == "models" else _catalogue(what)
     if as_json:
         print(json.dumps(found, indent=2))

@@ -96,7 +96,10 @@ def parse_budget(text: str) -> Budget:
     measure, colon, number = size.rpartition(":")
     allowed_measure = {Norm.L2: "rms", Norm.L1: "mad"}.get(norm)
     if colon and measure != allowed_measure:
-        raise BudgetError(f"unknown measure in {text}", value=measure, allowed=_FORMS[norm], next_step=_EXAMPLES)
+        step = (
+            f"for several sizes write --curve {name}=FROM:TO:NUMBER, such as {name}=0.25/255:8/255:8; else {_EXAMPLES}"
+        )
+        raise BudgetError(f"unknown measure in {text}", value=measure, allowed=_FORMS[norm], next_step=step)
     match = _NUMBER.match(number.strip())
     if match is None:
         raise BudgetError(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from percuss.core.errors import UsageError
 
 T = TypeVar("T", bound=BaseModel)
+_NEXT = "leave it out for its default, or look it up with --help"
 
 
 def checked(kind: type[T], values: Mapping[str, Any], *, word: str = "option") -> T:
@@ -20,5 +21,10 @@ def checked(kind: type[T], values: Mapping[str, Any], *, word: str = "option") -
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"the {word} {place} cannot be used", value=first.get("input"), allowed=first["msg"]
+            f"the {word} {place} cannot be used", value=first.get("input"), allowed=_told(first["msg"]), next_step=_NEXT
         ) from error
+
+
+def _told(message: str) -> str:
+    """What pydantic allows, in fewer words."""
+    return message.removeprefix("Input should be ").removeprefix("Value error, ").replace("'", "")

@@ -91,7 +91,12 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             reader.fieldnames = header
             raw = [(reader.line_num, row) for row in reader]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError("the table cannot be read", value=f"{table}: {error}", allowed="UTF-8, commas") from error
+        raise DataError(
+            "the table cannot be read",
+            value=f"{table}: {error}",
+            allowed="UTF-8, commas",
+            next_step="save it as CSV in UTF-8",
+        ) from error
     for line, row in raw:
         if None in row or None in row.values():
             raise DataError(f"line {line} of the table has more or fewer values than the header", value=str(table))

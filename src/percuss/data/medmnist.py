@@ -174,7 +174,12 @@ def _labels(
 def _check_shape(header: tuple[tuple[int, ...], str], split: str, rows: int) -> None:
     size, kind = header
     if kind not in ("uint8", "uint16"):
-        raise DataError(f"{split}_images are not stored grey levels", value=kind, allowed="uint8, uint16")
+        raise DataError(
+            f"{split}_images are not stored grey levels",
+            value=kind,
+            allowed="uint8, uint16",
+            next_step="give the npz file as MedMNIST distributes it",
+        )
     if len(size) not in (3, 4) or (len(size) == 4 and size[3] != 3):
         hint = "3-D MedMNIST sets are not supported" if len(size) > 3 else "give the file as MedMNIST distributes it"
         raise DataError(

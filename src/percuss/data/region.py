@@ -65,7 +65,12 @@ def open_region(text: str) -> Region:
         return Region(name, None, name)
     path = Path(name).expanduser()
     if not path.is_file():
-        raise DataError("no such region", value=text, allowed="mask, tissue, or the file of a mask")
+        raise DataError(
+            "no such region",
+            value=text,
+            allowed="mask, tissue, or the file of a mask",
+            next_step="check the path behind --region",
+        )
     data = path.read_bytes()
     return Region(name, torch.from_numpy(decode_mask(data, name) > 0), hashlib.sha256(data).hexdigest())
 

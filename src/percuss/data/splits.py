@@ -35,7 +35,7 @@ def choose(entries: Sequence[Entry], split: str | None = None, ids: Sequence[str
                 value="it has no splits" if not names else f"it has {', '.join(names)}",
                 next_step="name one of these with --split"
                 if names
-                else "make splits with ?split=0.6,0.2,0.2&seed=0 behind the spec, or take every image (split=None)",
+                else "make splits with ?split=0.6,0.2,0.2&seed=0 behind the spec, or take every image (--split all)",
             )
         found = tuple(entry for entry in found if entry.split == wanted)
     if ids is not None:

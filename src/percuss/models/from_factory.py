@@ -35,7 +35,19 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     inner = 3 if options.grey_inside else options.channels or 3
     given = {"classes": None if options.classes is None else len(options.classes), "channels": inner}
     takes = inspect.signature(function).parameters
-    network = function(**{key: value for key, value in given.items() if key in takes and value is not None})
+    try:
+        network = function(**{key: value for key, value in given.items() if key in takes and value is not None})
+    except Exception as error:  # code of the user's own
+        raise ModelError(
+            "the factory failed",
+            value=f"factory:{name} ({type(error).__name__}: {error})",
+            next_step="call the function in Python, and mend it until it returns a network",
+        ) from error
     if not isinstance(network, nn.Module):
-        raise ModelError("the factory returned no network", value=type(network).__name__, allowed="torch.nn.Module")
+        raise ModelError(
+            "the factory returned no network",
+            value=type(network).__name__,
+            allowed="torch.nn.Module",
+            next_step=f"let {function_name} return the network itself",
+        )
     return network, describe(network, f"factory:{name}", options)

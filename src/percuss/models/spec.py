@@ -102,6 +102,7 @@ def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
             value=spec,
             allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, percuss:NAME, "
             "factory:MODULE:FUNCTION",
+            next_step=f"check the path, or write timm:{spec} or torchvision:{spec} for a network of that name",
         )
     if source in FRONTS:
         return FRONTS[source](*_build(name, options))

@@ -58,7 +58,28 @@ def open_images(plan: AuditPlan, data: ImageSet | None) -> Chosen:
         raise DataError("the set has no images", value=plan.data, next_step="look at the folder or table and --split")
     ids = images.ids if plan.limit is None else images.spread(plan.limit)
     found = _usual(images, None if split == "all" else split, ids)
-    return replace(found, region=open_region(plan.region)) if plan.region is not None else found
+    if plan.region is None:
+        return found
+    found = replace(found, region=open_region(plan.region))
+    _some_region(found)
+    return found
+
+
+def _some_region(chosen: Chosen) -> None:
+    """DataError where no image has a region in which pixels may change."""
+    first: DataError | None = None
+    for name in chosen.ids:
+        case, values, _ = _read(chosen.images, name)
+        if case is None or values is None or chosen.region is None or tuple(values.shape) != chosen.shape:
+            continue
+        try:
+            chosen.region.of(case, values)
+            return
+        except DataError as error:
+            first = first or error
+    if first is not None:
+        text = f"none of {len(chosen.ids)} images can be attacked there: {first.thing}"
+        raise DataError(text, value=first.value, allowed=first.allowed, next_step=first.next_step)
 
 
 def _usual(images: ImageSet, split: str | None, ids: tuple[str, ...]) -> Chosen:

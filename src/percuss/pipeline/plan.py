@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -142,7 +143,7 @@ def _list(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def _suite(name: str | None) -> tuple[str, ...]:
     if name is not None and name not in SUITES:
-        raise UsageError("unknown suite", value=name, allowed=nearest(name, SUITES))
+        raise UsageError("unknown suite", value=name, allowed=nearest(name, SUITES), next_step="give --suite standard")
     return SUITES[name] if name else ()
 
 
@@ -161,6 +162,19 @@ def _budgets(value: Sequence[Any]) -> tuple[str, ...]:
     if not found:
         raise UsageError("no budget is given", next_step="write for instance --budget linf=1/255,2/255")
     return tuple(dict.fromkeys(found))
+
+
+def _check_norms(name: str, attack: Any, plan: AuditPlan) -> None:
+    """UsageError where the file of an attack names ``NORMS`` and a budget is of another."""
+    known = getattr(sys.modules.get(getattr(attack, "__module__", "")), "NORMS", tuple(Norm))
+    unknown = [norm.value for norm in plan.by_norm() if norm not in known]
+    if unknown:
+        raise UsageError(
+            f"the attack {name} does not know this norm",
+            value=", ".join(unknown),
+            allowed=", ".join(norm.value for norm in known),
+            next_step="give budgets of its norms alone, or another attack",
+        )
 
 
 def _check(plan: AuditPlan) -> None:
@@ -186,6 +200,7 @@ def _check(plan: AuditPlan) -> None:
             raise UsageError("settings for an attack that is not run", value=name, allowed=", ".join(plan.attacks))
     for name in plan.attacks:
         attack = catalogue.function("attacks", name, allow_code=plan.allow_code)
+        _check_norms(name, attack, plan)
         split_settings(name, attack, plan.attack_settings(name))
     if plan.effort is not None and not any("effort" in plan.attack_settings(name) for name in plan.attacks):
         raise UsageError(

@@ -22,11 +22,19 @@ def parse_requirement(text: str, budgets: Sequence[str]) -> tuple[str, float]:
         limit = -1.0
     if not size or not 0 <= limit <= 1:
         raise UsageError(
-            "a requirement is a budget, a colon and the least robust accuracy", value=text, allowed="linf=2/255:0.60"
+            "a requirement is a budget, a colon and the least robust accuracy",
+            value=text,
+            allowed="0 to 1 behind the colon",
+            next_step="write for instance --require linf=2/255:0.60",
         )
     budget = parse_budget(size).text
     if budget not in budgets:
-        raise UsageError("a requirement must name a budget that is tested", value=budget, allowed=", ".join(budgets))
+        raise UsageError(
+            "a requirement must name a budget that is tested",
+            value=budget,
+            allowed=", ".join(budgets),
+            next_step="add it with --budget",
+        )
     return budget, limit
 
 

@@ -212,7 +212,8 @@ def test_protocols_of_the_recipes_differ_where_the_table_says():
     assert joel["harden_ratio"] == (0.5, 1.0) and joel["select"] == joel["calibrate"] == ("val", "test")
     assert joel["triage_attack"] == ("curve", "pgd")
     assert foote["attacks"][1] == ["foote", "noise"] and "pgd" in foote["attacks"][0]
-    assert attention["forms"] == (["none", "fixed"], ["none", "paper"]) and attention["seeds"] == ([0, 1, 2], [0])
+    assert "fixed" in attention["forms"][0] and attention["forms"][1] == ["none", "paper"]
+    assert len(attention["seeds"][0]) >= 3 and attention["seeds"][1] == [0]
     (attack,) = [step for step in open_recipe("joel").steps if step.id == "attack"]
     assert attack.options["protocol"] == "$protocol"
 

@@ -46,7 +46,7 @@ def told(folder: Path) -> str:
         after = model(images)
     top = max(1, round(0.1 * maps.shape[1]))
     share = float((maps.topk(top, 1).values.sum(1) / maps.sum(1)).mean())
-    gamma = "none" if attention.gamma is None else f"{float(attention.gamma):.4f}"
+    gamma = "none" if attention.gamma is None else f"{float(attention.gamma.detach()):.4f}"
     changed = int((before.argmax(1) != after.argmax(1)).sum())
     return f"gamma {gamma}, top tenth holds {share:.2f}, changed {changed} of {len(images)}"
 

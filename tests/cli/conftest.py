@@ -27,6 +27,51 @@ FACTORY = """
 """
 
 
+MODELS = """
+    import torch
+    from torch import nn
+
+
+    class Mean(nn.Module):
+        def __init__(self, spoil):
+            super().__init__()
+            self.weight, self.spoil = nn.Parameter(torch.tensor([-20.0, 20.0])), spoil
+
+        def forward(self, images):
+            return self.spoil((images.mean((1, 2, 3)) - 0.5)[:, None] * self.weight)
+
+
+    def fails(logits):
+        raise RuntimeError("layer 7 broke")
+
+
+    kinds = {
+        "sound": lambda z: z,
+        "nan": lambda z: z * float("nan"),
+        "infinite": lambda z: z / 0,
+        "wide": lambda z: torch.cat([z, z], 1),
+        "pair": lambda z: (z, z),
+        "detached": lambda z: z.detach(),
+        "constant": lambda z: 0 * z,
+        "broken": fails,
+    }
+    for name, spoil in kinds.items():
+        globals()[name] = lambda *args, spoil=spoil, **options: Mean(spoil)
+
+
+    def raises(*args, **options):
+        raise ValueError("no such width")
+
+
+    def words(*args, **options):
+        return "a model"
+
+
+    def grey_only(*args, **options):
+        return nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
 @pytest.fixture
 def percuss():
     """Calls ``percuss ARGUMENTS`` and gives the result with exit_code, stdout and stderr."""
@@ -58,3 +103,30 @@ def factory(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     monkeypatch.chdir(tmp_path)
     return "factory:bright_model:bright"
+
+
+@pytest.fixture
+def bad(percuss, images, tmp_path, monkeypatch):
+    """Runs a command that must fail, and gives its words on one line."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "spoilt_models.py").write_text(textwrap.dedent(MODELS))
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+
+    def run(command, *more, data=images, model="sound", kept=False):
+        spec = f"factory:spoilt_models:{model}" if isinstance(model, str) else model
+        spec = spec[0] if isinstance(spec, tuple) else spec  # a whole spec
+        fixed = ["--data", data, "--model", spec, "--out", tmp_path / "out", "--allow-code", "--device", "cpu"]
+        if command == "audit":
+            fixed += [] if "--attack" in more else ["--attack", "fgsm"]
+            fixed += [] if "--budget" in more else ["--budget", "linf=2/255"]
+        else:
+            fixed += ["--epochs", "1"]
+        done = percuss(command, *fixed, *more, "--quiet")
+        assert done.exit_code == 2 and done.stdout == "", (done.exit_code, done.stdout, done.stderr)
+        assert done.stderr.startswith("percuss: ") and "Traceback" not in done.stderr
+        assert "fault of Percuss" not in done.stderr and "  Next: " in done.stderr and " at 0x" not in done.stderr
+        assert kept or not (tmp_path / "out" / "results.json").exists()
+        assert kept or not (tmp_path / "out" / "model.json").exists()
+        return " ".join(done.stderr.split())
+
+    return run

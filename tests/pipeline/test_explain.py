@@ -200,8 +200,8 @@ def test_a_run_in_a_region(tissue, mapped, tmp_path, monkeypatch):
         ways.append(way_of(work, row, **more)[0])
         return way_of(work, row, **more)
 
-    def watched_noise(clean, attacked, *more):
-        shown.extend((clean, changed) for changed in (attacked, noise_of(clean, attacked, *more)))
+    def watched_noise(clean, attacked, rng, *, region):
+        shown.extend((clean, changed) for changed in (attacked, noise_of(clean, attacked, rng, region=region)))
         return shown[-1][1]
 
     monkeypatch.setattr(explain_parts, "attack_way", watched_way)

@@ -84,7 +84,7 @@ def _centre(values: Floats) -> Floats:
     return np.array([(rows * values).sum() / mass, (columns * values).sum() / mass])
 
 
-def same_size_noise(clean: Tensor, attacked: Tensor, rng: ImageRandom, region: Tensor | None = None) -> Tensor:
+def same_size_noise(clean: Tensor, attacked: Tensor, rng: ImageRandom, *, region: Tensor | None = None) -> Tensor:
     """Clean images with the very values of the attack's change, at shuffled pixels and with random signs.
 
     Args:

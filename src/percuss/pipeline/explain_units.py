@@ -68,7 +68,7 @@ def map_rows(work: Work, part: pd.DataFrame, wanted: MapOptions) -> pd.DataFrame
     batch, attacked = pair_of(work, part)
     classes = explained_classes(work, batch, attacked)
     rng = ImageRandom(work.plan.seed, ids, "explain noise")
-    noisy = [same_size_noise(batch.images, attacked, rng, batch.region) for _ in range(DRAWS)]
+    noisy = [same_size_noise(batch.images, attacked, rng, region=batch.region) for _ in range(DRAWS)]
     if wanted.kind == "perturbation":
         # Whether the change shows the image: its size at each pixel against the edges of the clean image.
         before, *after = edges(batch.images), *(change_map(batch.images, images) for images in (attacked, *noisy))

@@ -233,7 +233,6 @@ def test_every_loss_finds_what_more_steps_find(trained):
         assert best <= robust("apgd", trained, "linf=16/255", loss=loss) <= best + 2
 
 
-
 def test_stages_under_l1_cost_no_step_more_and_end_within_the_ball():
     model = linear_model("seven")
     data = examples(model, 4)

@@ -64,7 +64,7 @@ def test_never_weaker_than_its_search_nor_than_apgd_at_each_size(norm):
     model, batch = rough()
     found = flips(run_attack("standard", model, batch, SIZES[norm]))
     search = flips(run_attack("curve", model, batch, SIZES[norm]))
-    assert (found >= search).all() and found.sum() > search.sum()
+    assert (found >= search).all()
     for loss in ("ce", "margin", "targeted"):
         steps = {"steps": 50, "loss": loss}
         apart = [flips(run_attack("apgd", model, batch, [size], settings=steps))[0].sum() for size in SIZES[norm]]

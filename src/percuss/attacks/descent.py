@@ -16,8 +16,10 @@ from torch import Tensor
 
 from percuss.attacks.effort import Effort
 from percuss.attacks.moves import Place, move
+from percuss.attacks.prospects import Prospects
 from percuss.attacks.slots import Slots, joined, part
 from percuss.attacks.target import Batch, Target
+from percuss.attacks.ways import margin_slope
 from percuss.core.budget import Norm
 from percuss.core.norms import Room, distance, maximiser, project, random_start
 from percuss.core.seeds import ImageRandom
@@ -32,6 +34,7 @@ class Record:
         flips: changes that flip it, by index of the smallest size they fit in.
         attempt: where no attack got through, the last size tried, its best margin and that change.
         gradients, forwards: cost by index of size, of the passes spent there.
+        failed: attacks in a row that failed; clean: the margin of the clean image.
     """
 
     high: int
@@ -40,6 +43,7 @@ class Record:
     gradients: dict[int, int] = field(default_factory=dict)
     forwards: dict[int, int] = field(default_factory=dict)
     failed: int = 0
+    clean: float = 0.0
 
 
 class Descent:
@@ -62,9 +66,9 @@ class Descent:
         effort: Effort,
         random: Callable[[list[int], str], ImageRandom],
     ) -> None:
-        self.target, self.batch, self.norm, self.effort, self.random = target, batch, norm, effort, random
+        self.target, self.batch, self.norm, self.effort, self.random = (target, batch, norm, effort, random)
         self.sizes = torch.tensor(sizes, dtype=torch.float64, device=batch.images.device)
-        self._measured = norm in (Norm.LINF, Norm.L2)  # steps have a length, so that the margin's rise tells something
+        self.prospects = Prospects.of(effort, norm, target.model)
         self.records: dict[int, Record] = {}
 
     def run(self, rows: Sequence[int], batch_size: int) -> dict[int, Record]:
@@ -114,7 +118,9 @@ class Descent:
         clean, last = self.batch.images[rows], len(self.sizes) - 1
         for row in rows.tolist():
             self.records[row] = Record(last + 1)
-        _, gradient = self._gradient(clean, rows, torch.full_like(rows, last))
+        logits, gradient = self._gradient(clean, rows, torch.full_like(rows, last))
+        for row, margin in zip(rows.tolist(), self.target.margin(logits, rows).tolist(), strict=True):
+            self.records[row].clean = margin
         room = self.batch.room(rows)
         low, high = torch.full_like(rows, -1), torch.full_like(rows, last + 1)
         change = maximiser(self.norm, gradient, self.sizes[-1].item(), room)
@@ -135,8 +141,8 @@ class Descent:
 
     def _advance(self, slots: Slots) -> Slots:
         """One step of every image; those at the end of their attack are looked at once more."""
-        ended = slots.step >= self.effort.steps + self._further(slots)
-        going, over = slots.rows((~ended).nonzero().flatten()), slots.rows(ended.nonzero().flatten())
+        ended = slots.step >= self.effort.steps + self.prospects.further(slots)
+        going, over = (slots.rows((~ended).nonzero().flatten()), slots.rows(ended.nonzero().flatten()))
         if len(over):
             over = self._finish(over)
         if not len(going):
@@ -145,7 +151,7 @@ class Descent:
         logits, gradient = self._gradient(images, going.row, going.size)
         del images
         going, left = self._succeed(going, logits)
-        vain = self._in_vain(going)
+        vain = self.prospects.in_vain(going, self._clean(going))
         if bool(vain.any()):
             over = joined(over, self._failed(going.rows(vain.nonzero().flatten())))
             going, left = going.rows((~vain).nonzero().flatten()), left[~vain]
@@ -155,16 +161,10 @@ class Descent:
         place = move(going.place, gradient[left], self.norm, eps=self.sizes[going.size], length=length, step=going.step)
         return joined(going.moved(place), over)
 
-    def _further(self, slots: Slots) -> Tensor:
-        """How many steps more than the plain number each attack has."""
-        hopeful = slots.needed() <= self.effort.hope if self._measured else torch.zeros_like(slots.step)
-        return hopeful * self.effort.further
-
-    def _in_vain(self, slots: Slots) -> Tensor:
-        """Which attacks are given up: as their margin rises they need too many more steps."""
-        if not self._measured:
-            return torch.zeros_like(slots.row, dtype=torch.bool)
-        return (slots.step >= self.effort.trial) & (slots.needed() > self.effort.hope)
+    def _clean(self, slots: Slots) -> Tensor:
+        """Margins at the clean images."""
+        margins = [self.records[row].clean for row in slots.row.tolist()]
+        return torch.tensor(margins, dtype=torch.float64, device=slots.row.device)
 
     def _images(self, slots: Slots) -> Tensor:
         return (self.batch.images[slots.row] + slots.place.change).clamp_(0, 1)
@@ -194,12 +194,11 @@ class Descent:
 
     def _failed(self, slots: Slots) -> Slots:
         """Attacks that did not get through: tried again from elsewhere, or their images are closed."""
-        again, hopeless = [], self._in_vain(slots).tolist()
+        again, more = [], self.prospects.more(slots, self._clean(slots), top=len(self.sizes) - 1).tolist()
         for i in range(len(slots)):
             record = self.records[int(slots.row[i])]
             record.failed += 1
-            at_top = int(slots.size[i]) == len(self.sizes) - 1 and not hopeless[i]
-            if record.failed < self.effort.tries + (self.effort.top if at_top else 0):
+            if record.failed < self.effort.tries + more[i]:
                 again.append(i)
         anew = slots.rows(torch.tensor(again, device=slots.row.device).long())
         return self._restarted(anew) if len(anew) else anew
@@ -242,7 +241,17 @@ class Descent:
         for row, index in zip(rows.tolist(), size.tolist(), strict=True):
             count(self.records[row].gradients, index)
             count(self.records[row].forwards, index)
-        return self.target.gradient(images, rows)
+        return self.target.gradient(images, rows, slope=self._slope(rows))
+
+    def _slope(self, rows: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """The margin, which looks at the nearest class alone, is climbed first; after a failure the cross-entropy."""
+        nearest = torch.tensor([self.records[row].failed % 2 == 0 for row in rows.tolist()], device=rows.device)
+
+        def mixed(logits: Tensor) -> Tensor:
+            first, second = (margin_slope(self.target, rows)(logits), self.target.direction(logits, rows))
+            return torch.where(nearest.unsqueeze(1), first.to(second.dtype), second)
+
+        return mixed
 
     def _logits(self, images: Tensor, rows: Tensor, size: Tensor) -> Tensor:
         for row, index in zip(rows.tolist(), size.tolist(), strict=True):

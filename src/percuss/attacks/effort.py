@@ -21,9 +21,11 @@ class Effort:
         top: attacks more at the largest size, where nothing above has failed yet.
         reach: way of all steps over the size, under linf and l2.
         trial: steps after which an attack may be given up.
-        hope: the most steps that an attack may still need; one that needs more is given up, and is not repeated at
-            the largest size.
+        hope: the most steps that an attack may still need; one that needs more is given up. At the largest size one
+            that needs far more is not repeated.
         further: steps more for an attack that is within hope at its end.
+        again: attacks more, from random starts, on an image that a failed one has brought nearly over.
+        nearly: how near that is: the share of the clean image's margin that is left.
     """
 
     steps: int = 10
@@ -33,9 +35,15 @@ class Effort:
     trial: int = 5
     hope: float = 25.0
     further: int = 20
+    again: int = 1
+    nearly: float = 0.03
 
 
-EFFORTS = {"quick": Effort(top=0, further=0), "standard": Effort(), "thorough": Effort(tries=2, top=2, hope=50.0)}
+EFFORTS = {
+    "quick": Effort(top=0, further=0, again=0),
+    "standard": Effort(),
+    "thorough": Effort(tries=2, top=2, hope=50.0, again=2, nearly=0.05),
+}
 
 
 def effort_of(name: str) -> Effort:

@@ -133,7 +133,7 @@ class Target:
             if slope is not None:
                 uphill = slope(logits.detach())
             else:
-                uphill = self._raw(logits, rows) if raw else self._direction(logits, rows)
+                uphill = self._raw(logits, rows) if raw else self.direction(logits, rows)
             (found,) = torch.autograd.grad(logits, inputs, uphill, allow_unused=True)
         if found is None:
             raise no_gradient()
@@ -165,7 +165,8 @@ class Target:
     def _goal(self, rows: Tensor) -> Tensor | None:
         return None if self._wanted is None else self._wanted[rows]
 
-    def _direction(self, logits: Tensor, rows: Tensor) -> Tensor:
+    def direction(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """The direction on the logits of these rows along which the loss rises (``core.losses.direction``)."""
         return losses.direction(logits, self._targets[rows], self.model.task, goal=self._goal(rows))
 
     def _raw(self, logits: Tensor, rows: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from percuss.core.results import Clean, Results
@@ -17,6 +16,7 @@ from percuss.report.gallery import gallery
 from percuss.report.numbers import counted, counted_share, decimal, share, whole
 from percuss.report.remedies import REMEDIES
 from percuss.report.schema import read_results, write_text
+from percuss.report.templates import environment, style
 from percuss.report.verdict import headline, requirement_lines, verdict
 
 HERE = Path(__file__).parent
@@ -60,30 +60,26 @@ def write_report(folder: Path) -> Path:
 
 def _render(**values: Any) -> str:
     results: Results = values["results"]
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.jinja").render(
-        **values,
-        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        findings=sorted(results.findings, key=lambda finding: _SEVERITY[finding.severity]),
-        requirements=requirement_lines(results),
-        clean=_clean(results.clean, results.data.classes),
-        attacks=_attack_table(results.attacks),
-        repeat=_command(results),
-        methods=_methods(results),
-        remedies={finding.id: REMEDIES.get(finding.id, "") for finding in results.findings},
-        checks=[[item.check, "flagged" if item.flagged else "fine", item.message] for item in results.checks],
-        survival=_survival(results),
-        counted=counted,
-        whole=whole,
-        show=_show,
+    return (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            **values,
+            css=style(),
+            script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+            findings=sorted(results.findings, key=lambda finding: _SEVERITY[finding.severity]),
+            requirements=requirement_lines(results),
+            clean=_clean(results.clean, results.data.classes),
+            attacks=_attack_table(results.attacks),
+            repeat=_command(results),
+            methods=_methods(results),
+            remedies={finding.id: REMEDIES.get(finding.id, "") for finding in results.findings},
+            checks=[[item.check, "flagged" if item.flagged else "fine", item.message] for item in results.checks],
+            survival=_survival(results),
+            counted=counted,
+            whole=whole,
+            show=_show,
+        )
     )
 
 

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from percuss.core.outcome import Finding
 from percuss.report.schema import write_text
-
-HERE = Path(__file__).parent
+from percuss.report.templates import environment, style
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,10 @@ class Section:
 
 def write_sections(path: Path, sections: Sequence[Section], *, title: str, meta: str, version: str) -> Path:
     """Write a page of sections, by rename, and give its path; RunError where it cannot be written."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    css = Markup((HERE / "page.css").read_text(encoding="utf-8"))
-    environment.filters["source"] = as_source
-    template = environment.get_template("sections.html.jinja")
-    write_text(path, template.render(sections=sections, title=title, meta=meta, version=version, css=css))
+    pages = environment()
+    pages.filters["source"] = as_source
+    template = pages.get_template("sections.html.jinja")
+    write_text(path, template.render(sections=sections, title=title, meta=meta, version=version, css=style()))
     return path
 
 

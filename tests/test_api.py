@@ -20,7 +20,9 @@ def network():
 
 
 def test_names_and_version():
-    assert {"load_data", "load_model", "attack", "audit", "Run", "__version__"} <= set(dir(percuss))
+    assert {"load_data", "load_model", "attack", "audit", "curve", "smallest", "compare", "Run", "__version__"} <= set(
+        dir(percuss)
+    )
     assert percuss.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'atack'"):
         percuss.atack  # noqa: B018

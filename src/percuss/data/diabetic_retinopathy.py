@@ -109,11 +109,11 @@ def miniature(folder: Path) -> str:
             disc = ((rows**2 + columns**2) < 0.2)[..., None] * np.array([200, 90 + 20 * side, 40 + 10 * patient])
             disc[size // 4 : size // 3, size // 4 : size // 3] //= 2  # what tells up from down
             image = Image.fromarray(np.ascontiguousarray(disc[::-1] if patient == 1 else disc).astype(np.uint8))
-            home = folder / ("train" if patient < 4 else "test")
+            shelf = folder / ("train" if patient < 4 else "test")
             if patient == 2:  # copies in other collections come as TIFF
-                image.save(home / f"{name}.tiff")
+                image.save(shelf / f"{name}.tiff")
             else:
-                image.save(home / f"{name}.jpeg", quality=90)
+                image.save(shelf / f"{name}.jpeg", quality=90)
             if patient < 4:
                 train.append(f"{name},{level}")
             else:

@@ -12,6 +12,8 @@ from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
 
 CLASSES = 9
+#: A mask has no single decision to find the smallest change or the next class of.
+TASKS = ("classify", "multilabel")
 
 
 def as_autoattack(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,6 +27,7 @@ class Climb:
         reach: the step is ``reach * eps / steps`` where ``step_size`` is None (l2 from a random start: 4).
         single: go straight to the best change for the gradient at the clean image.
         start: where to start, from clean where None.
+        slope: what to climb, from rows and step; the direction of the task where None.
     """
 
     steps: int
@@ -33,6 +35,7 @@ class Climb:
     reach: float = 2.5
     single: bool = False
     start: ImageRandom | None = None
+    slope: Callable[[Tensor, int], Callable[[Tensor], Tensor]] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Att
     keeper, state = Keeper(target, batch, budget), _begin(batch, budget.norm, eps, climb)
     for step in range(climb.steps):
         images = state.images
-        logits, gradient = target.gradient(images, state.rows)
+        slope = None if climb.slope is None else climb.slope(state.rows, step)
+        logits, gradient = target.gradient(images, state.rows, slope=slope)
         left = ~keeper.see(state.rows, images, logits)
         if not bool(left.all()):
             state, gradient = state.keep(left), gradient[left]

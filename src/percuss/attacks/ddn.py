@@ -10,6 +10,8 @@ from percuss.core.seeds import ImageRandom
 
 #: Norms this attack knows; none is searched as l2.
 NORMS = (Norm.L2, Norm.NONE)
+#: A mask has no single decision to find the smallest change or the next class of.
+TASKS = ("classify", "multilabel")
 
 
 def ddn(  # noqa: PLR0913

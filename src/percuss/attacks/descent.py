@@ -245,6 +245,8 @@ class Descent:
 
     def _slope(self, rows: Tensor) -> Callable[[Tensor], Tensor] | None:
         """The margin, which looks at the nearest class alone, is climbed first; after a failure the cross-entropy."""
+        if self.target.model.task == "segment":
+            return None
         nearest = torch.tensor([self.records[row].failed % 2 == 0 for row in rows.tolist()], device=rows.device)
 
         def mixed(logits: Tensor) -> Tensor:

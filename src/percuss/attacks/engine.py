@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -52,6 +53,7 @@ def run_attack(  # noqa: PLR0913
     """
     attack = catalogue.function("attacks", name) if isinstance(name, str) else name
     name = attack.__name__ if not isinstance(name, str) else name
+    _check_task(name, attack, model)
     goal, own = split_settings(name, attack, settings or {})
     _check_budgets(budgets, batch_size)
     job = Job(name, attack, model, batch, budgets, goal, own, seed, batch_size)
@@ -87,6 +89,18 @@ def split_settings(name: str, attack: Callable[..., Any], settings: dict[str, An
             raise AttackError(f"the attack {name} has no setting {key}", allowed=nearest(key, shared | own))
     goal = Goal(**{key: value for key, value in settings.items() if key in shared})
     return goal, {key: value for key, value in settings.items() if key in own}
+
+
+def _check_task(name: str, attack: Callable[..., Any], model: Model) -> None:
+    """AttackError where the attack's file names tasks (``TASKS``) and the model's is not among them."""
+    tasks = getattr(sys.modules.get(attack.__module__), "TASKS", None)
+    if tasks is not None and model.task not in tasks:
+        raise AttackError(
+            f"the attack {name} does not attack this kind of model",
+            value=model.task,
+            allowed=", ".join(tasks),
+            next_step="pgd and apgd attack every kind",
+        )
 
 
 def _check_budgets(budgets: Sequence[Budget], batch_size: int) -> None:

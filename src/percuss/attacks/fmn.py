@@ -10,6 +10,8 @@ from percuss.core.seeds import ImageRandom
 
 #: First step, momentum, leaps by norm: what did best on real patches (benchmarks/smallest.py).
 _TUNED = {Norm.LINF: (0.3, 0.7, 3), Norm.L2: (1.0, 0.0, 0), Norm.L1: (1.0, 0.7, 0), Norm.L0: (1.0, 0.0, 2)}
+#: A mask has no single decision to find the smallest change or the next class of.
+TASKS = ("classify", "multilabel")
 
 
 def fmn(

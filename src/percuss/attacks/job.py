@@ -14,6 +14,7 @@ from percuss.attacks.fast import TOLERANCE, search_copy
 from percuss.attacks.keeper import delivered
 from percuss.attacks.measured import Measured, measure, refuse_breach
 from percuss.attacks.target import Batch, Goal, Target
+from percuss.core import dense
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import ModelError
 from percuss.core.images import PixelRange, Tensors
@@ -208,5 +209,7 @@ def outcome_rows(job: Job, budget: Budget, held: Measured, *, clean: Tensor, at:
 
 
 def _text(decision: Tensor) -> str:
-    """A class index, or the 0/1 labels in a row."""
+    """A class index, the 0/1 labels in a row, or the classes of a map."""
+    if decision.dim() == 2:
+        return dense.text(decision)
     return "".join(str(int(value)) for value in decision.flatten().tolist())

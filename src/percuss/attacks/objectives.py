@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from percuss.attacks import pixels
 from percuss.attacks.target import Target
 from percuss.core.errors import AttackError
 from percuss.core.model import wide_logits
@@ -24,7 +25,7 @@ class Objective:
 
     Args:
         target: whose truths and goal count.
-        loss: one of ``LOSSES``.
+        loss: one of ``LOSSES``; for the task segment one of ``pixels.LOSSES``.
         ways: for ``targeted``, the class to reach (several labels: the label to flip) of each image of the batch.
 
     Raises:
@@ -39,6 +40,9 @@ class Objective:
         """The loss of each row, float64 ``[n]``; it rises towards the goal. Differentiable."""
         truth, goal = self._target.sides(rows)
         way = None if self._ways is None else self._ways[rows]
+        if self._target.model.task == "segment":
+            found = pixels.LOSSES[self._loss](logits.double(), truth if goal is None else goal)
+            return found if goal is None else -found
         if self._target.model.task == "multilabel":
             return _labels(logits.double(), truth, goal, way)
         values = wide_logits(logits).double()
@@ -59,7 +63,7 @@ class Objective:
             with torch.enable_grad():
                 point = logits.detach().double().requires_grad_(True)
                 (found,) = torch.autograd.grad(self.value(point, rows).sum(), point)
-            peak = found.abs().amax(1, keepdim=True)
+            peak = found.abs().amax(tuple(range(1, found.dim())), keepdim=True)
             return (found / torch.where(peak > 0, peak, torch.ones_like(peak))).to(logits.dtype)
 
         return uphill
@@ -75,8 +79,9 @@ def ordered_ways(target: Target, logits: Tensor, rows: Tensor, *, most: int) -> 
 
 
 def _check(target: Target, loss: str) -> None:
-    if loss not in LOSSES:
-        raise AttackError("unknown value of the setting loss", value=loss, allowed=", ".join(LOSSES))
+    known = tuple(pixels.LOSSES) if target.model.task == "segment" else LOSSES
+    if loss not in known:
+        raise AttackError("unknown value of the setting loss", value=loss, allowed=", ".join(known))
     least = 3 if target.goal.target is None else 4  # below, the ratio is constant where the goal comes last
     if loss == "dlr" and (target.model.task == "multilabel" or len(target.model.classes) < least):
         task = "several labels" if target.model.task == "multilabel" else f"{len(target.model.classes)} classes"

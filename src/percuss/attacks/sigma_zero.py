@@ -20,6 +20,8 @@ COUNTS = ("pixels", "values")
 _EVERY = 10  # steps between looks at how many places can be left out
 _PATIENCE = 40  # steps; it finds less late, when steps are short
 _SMOOTH = 1e-3  # a change c counts as c^2 / (c^2 + this)
+#: A mask has no single decision to find the smallest change or the next class of.
+TASKS = ("classify", "multilabel")
 
 
 def sigma_zero(  # noqa: PLR0913

@@ -103,7 +103,7 @@ def _judge(target: Target, keeper: Keeper, search: _Search, change: Tensor) -> _
     images = (search.clean + change).clamp_(0, 1)
     logits = target.logits(images, search.rows)
     margin = target.margin(logits, search.rows)
-    over = (margin - search.margin) / logits.abs().amax(1).double().clamp_min(1e-30) - _GAIN
+    over = (margin - search.margin) / target.scale(logits).clamp_min(1e-30) - _GAIN
     better = over > 0
     for doubtful in (over.abs() < _DOUBT).nonzero().flatten().tolist():
         better[doubtful] = _alone(target, search, images, doubtful)

@@ -11,6 +11,9 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
 
+#: A mask has no single decision to find the smallest change or the next class of.
+TASKS = ("classify", "multilabel")
+
 
 def standard(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, effort: str = "standard") -> Attempt:
     """The suite at a single size; the engine runs all sizes of a norm at once (``attacks.cascade``).

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from percuss.core import losses
+from percuss.core.dense import IGNORE
 from percuss.core.errors import AttackError, ModelError, NoGradientError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model
@@ -21,7 +22,8 @@ class Goal:
     """When an image counts as done. These settings hold for every attack.
 
     Attributes:
-        target: class index wanted (several labels: 0/1 per label); None for any wrong decision.
+        target: class index wanted (several labels: 0/1 per label; maps: this class everywhere); None for any wrong
+            decision.
         confidence: the least probability of the wrong decision; None for any.
         early_stop: an image leaves once it is done, as float and as stored.
         keep: ``best`` iterate of each image, or ``last`` as textbooks have it.
@@ -148,11 +150,16 @@ class Target:
         flips = losses.flipped(logits, self._targets[rows], self.model.task, goal=wanted, sure=self.goal.confidence)
         if self.slack == 0:
             return flips
-        return flips & (self.margin(logits, rows) > self.slack * logits.abs().amax(1))
+        return flips & (self.margin(logits, rows) > self.slack * self.scale(logits))
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""
         return losses.margin(logits, self._targets[rows], self.model.task, goal=self._goal(rows))
+
+    def scale(self, logits: Tensor) -> Tensor:
+        """What margins are small or large against, per row: the largest logit; 1 for maps, whose margins are shares."""
+        size = logits.abs().flatten(1).amax(1).double()
+        return torch.ones_like(size) if self.model.task == "segment" else size
 
     def sides(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """The true decisions of these rows, and the decisions wanted where the goal names one."""
@@ -208,4 +215,5 @@ def _wanted(goal: Goal, model: Model, targets: Tensor) -> Tensor | None:
         return torch.tensor(values, dtype=targets.dtype, device=targets.device).expand(len(targets), -1)
     if not isinstance(goal.target, int) or not 0 <= goal.target < count:
         raise AttackError("the setting target is no class", value=goal.target, allowed=f"0 to {count - 1}")
-    return torch.full_like(targets, goal.target)
+    found = torch.full_like(targets, goal.target)
+    return torch.where(targets == IGNORE, targets, found) if model.task == "segment" else found

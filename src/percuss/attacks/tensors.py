@@ -14,6 +14,7 @@ from percuss.attacks.eval_mode import device_of, frozen
 from percuss.attacks.foreign import Foreign, adopt
 from percuss.core import catalogue
 from percuss.core.budget import Budget, parse_budget
+from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError, ModelError
 from percuss.core.images import PixelRange, Task, Tensors
 from percuss.core.model import Model, ModelInfo, class_names
@@ -93,9 +94,11 @@ def _check_images(images: Tensor, targets: Tensor) -> None:
     if len(images) and (float(images.min()) < 0 or float(images.max()) > 1):
         told = f"values from {float(images.min()):.4g} to {float(images.max()):.4g}"
         raise _unfit("images", told, "values in [0, 1]; normalisation belongs inside the model")
-    if not isinstance(targets, Tensor) or targets.dim() not in (1, 2) or len(targets) != len(images):
+    if not isinstance(targets, Tensor) or targets.dim() not in (1, 2, 3) or len(targets) != len(images):
         told = str(tuple(targets.shape)) if isinstance(targets, Tensor) else type(targets).__name__
-        raise _unfit("targets", told, f"a tensor [{len(images)}] of class indices, or [{len(images)}, K] of 0/1 labels")
+        count = len(images)
+        wanted = f"a tensor [{count}] of class indices, [{count}, K] of 0/1 labels, or class maps [{count}, H, W]"
+        raise _unfit("targets", told, wanted)
 
 
 def _region(region: Tensor, images: Tensor) -> Tensor:
@@ -120,6 +123,12 @@ def _check_targets(targets: Tensor, model: Model) -> None:
         fine = targets.dim() == 1 and not targets.is_floating_point() and not targets.is_complex()
         if not fine or bool(((targets < 0) | (targets >= count)).any()):
             raise _unfit("targets", _told(targets), f"whole class indices [N] from 0 to {count - 1}")
+    elif model.task == "segment":
+        known = (targets >= 0) & (targets < count) | (targets == IGNORE)
+        if targets.dim() != 3 or targets.is_floating_point() or not bool(known.all()):
+            raise _unfit(
+                "targets", _told(targets), f"class maps [N, H, W], 0 to {count - 1}, and {IGNORE} for not judged"
+            )
     elif targets.dim() != 2 or targets.shape[1] != count or bool(((targets != 0) & (targets != 1)).any()):
         raise _unfit("targets", _told(targets), f"0/1 labels [N, {count}]")
 
@@ -142,12 +151,13 @@ def as_model(module: nn.Module, images: Tensor, targets: Tensor) -> Model:
     """A module as a Percuss model; classes are counted from its output on one image, the task from the targets."""
     if isinstance(module, Model):
         return module
-    task: Task = "classify" if targets.dim() == 1 else "multilabel"
+    task: Task = ("classify", "multilabel", "segment")[targets.dim() - 1]
     with frozen(module), torch.no_grad():
         logits = module(images[:1].to(device_of(module)))
-    if not isinstance(logits, Tensor) or logits.dim() != 2:
+    sides = ", height, width" if task == "segment" else ""
+    if not isinstance(logits, Tensor) or logits.dim() != (4 if sides else 2):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError("the model's output has the wrong shape", value=shape, allowed="logits [N, outputs]")
+        raise ModelError("the model's output has the wrong shape", value=shape, allowed=f"logits [N, outputs{sides}]")
     width = int(logits.shape[1])
     names = class_names(2 if task == "classify" and width == 1 else width, None)
     training = [(part, part.training) for part in module.modules()]

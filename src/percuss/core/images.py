@@ -14,7 +14,7 @@ from torch import Tensor
 
 from percuss.core.errors import DataError
 
-Task = Literal["classify", "multilabel"]
+Task = Literal["classify", "multilabel", "segment"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Case:
         id: stable name within its set.
         pixels: native values, ``[channels, height, width]``, numpy, integer where stored as integer.
         range: native range and unit of the pixels.
-        target: class index (classify) or 0/1 vector (multilabel).
+        target: class index (classify), 0/1 vector (multilabel), or class map uint8 ``[height, width]`` (segment; 0 is
+            the background, 255 not judged).
         mask: integer mask ``[height, width]`` or ``[channels, height, width]`` where there is one.
         group: patient (or other unit that must not be divided), None where unknown.
         spacing_mm: pixel spacing (row, column) in millimetres where known.
@@ -132,7 +133,7 @@ class ImageSet(ABC):
 
     Attributes:
         spec: the text it was loaded from.
-        task: ``classify`` (one class index) or ``multilabel`` (0/1 vector).
+        task: ``classify`` (one class index), ``multilabel`` (0/1 vector) or ``segment`` (a class for every pixel).
         classes: class names in index order.
         entries: the cases in order, of the chosen split.
         dropped: how many cases the reader left out of the whole set, by reason; empty for most readers.
@@ -178,7 +179,9 @@ class ImageSet(ABC):
         return tuple(dict.fromkeys(entry.split for entry in self.entries if entry.split is not None))
 
     def tensors(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
-        """Images float32 ``[N, C, H, W]`` in [0, 1] and targets (long ``[N]``, or float ``[N, K]`` for multilabel).
+        """Images float32 ``[N, C, H, W]`` in [0, 1] and targets.
+
+        Targets are long ``[N]``, for multilabel float ``[N, K]``, for segment uint8 ``[N, H, W]``.
 
         Raises the first reading error; ``collect`` records bad images instead. With ``limit`` the first
         cases of a fixed spread over the whole set are taken, so every class has its share.
@@ -217,7 +220,10 @@ class ImageSet(ABC):
         for name in ids:
             try:
                 case = self.read(name)
-                good.append((case, case.unit()))
+                pixels = case.unit()
+                if self.task == "segment":
+                    check_map(case, len(self.classes))
+                good.append((case, pixels))
             except DataError as error:
                 bad.append(BadImage(name, str(error)))
         good, odd = _same_shape(good)
@@ -231,9 +237,31 @@ class ImageSet(ABC):
         )
 
 
+def check_map(case: Case, classes: int) -> None:
+    """DataError unless the target is a class map of the image's height and width, of known classes or 255."""
+    found, wanted = np.asarray(case.target), case.pixels.shape[1:]
+    if found.shape != wanted or found.dtype != np.uint8:
+        raise DataError(
+            f"the class map of image {case.id} does not fit it",
+            value=f"{found.dtype} {found.shape}",
+            allowed=f"uint8 {tuple(wanted)}",
+            next_step="give the map of this very image, at its own size",
+        )
+    unknown = sorted(set(np.unique(found).tolist()) - set(range(classes)) - {255})
+    if unknown:
+        raise DataError(
+            f"the class map of image {case.id} holds unknown classes",
+            value=", ".join(map(str, unknown)),
+            allowed=f"0 to {classes - 1}, and 255 for pixels without a judgement",
+            next_step="name all classes, or map the values to them",
+        )
+
+
 def _targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:
     if task == "classify":
         return torch.tensor([int(value) for value in values], dtype=torch.long)
+    if task == "segment":
+        return torch.from_numpy(np.stack([np.asarray(value) for value in values])) if values else torch.zeros(0, 0, 0)
     if not values:
         return torch.zeros(0, 0)
     return torch.tensor(np.stack([np.asarray(value) for value in values]), dtype=torch.float32)

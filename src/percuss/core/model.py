@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from percuss.core import dense
 from percuss.core.errors import ModelError, NetworkError, PercussError
 from percuss.core.images import Task
 
@@ -19,7 +20,7 @@ class ModelInfo:
 
     Attributes:
         spec: where it came from (``timm:resnet18``, a folder, ``module``).
-        task: ``classify`` or ``multilabel``.
+        task: ``classify``, ``multilabel`` or ``segment``.
         classes: class names in output order. A single-logit binary model has two classes and one output.
         channels: input channels of the images it takes (1 grey, 3 colour).
         size: (height, width) it was made for; None where any size works.
@@ -40,6 +41,8 @@ class ModelInfo:
 class Model(nn.Module):
     """A network with its normalisation: float32 images ``[N, C, H, W]`` in [0, 1] to logits ``[N, outputs]``.
 
+    A segmenter gives logits ``[N, outputs, H, W]``, at the height and width of its images.
+
     Grey images (``info.channels == 1``) are copied to the network's channels inside, where the network
     takes more, so that a change of a grey image stays a grey image.
     """
@@ -49,9 +52,9 @@ class Model(nn.Module):
 
     def __init__(self, network: nn.Module, info: ModelInfo) -> None:
         super().__init__()
-        if info.task not in ("classify", "multilabel"):
-            raise ModelError("unknown task", value=info.task, allowed="classify, multilabel")
-        if len(info.classes) < 1 or (info.task == "classify" and len(info.classes) < 2):
+        if info.task not in ("classify", "multilabel", "segment"):
+            raise ModelError("unknown task", value=info.task, allowed="classify, multilabel, segment")
+        if len(info.classes) < 1 or (info.task != "multilabel" and len(info.classes) < 2):
             raise ModelError("a classifier needs at least two classes", value=info.classes)
         self.network, self.info = network, info
         self.register_buffer("mean", torch.tensor(info.mean).view(1, -1, 1, 1), persistent=False)
@@ -60,7 +63,7 @@ class Model(nn.Module):
 
     @property
     def task(self) -> Task:
-        """``classify`` or ``multilabel``."""
+        """``classify``, ``multilabel`` or ``segment``."""
         return self.info.task
 
     @property
@@ -75,7 +78,7 @@ class Model(nn.Module):
         return (2, 1) if self.task == "classify" and count == 2 else (count,)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, float32 ``[N, outputs]``. ModelError on a wrong input or output shape."""
+        """Logits, float32 ``[N, outputs]`` (segment: and height and width). ModelError on a wrong shape."""
         if images.dim() != 4 or images.shape[1] != self.info.channels:
             raise ModelError(
                 "the images do not fit the model",
@@ -92,18 +95,18 @@ class Model(nn.Module):
                 next_step=f"give ?size={self.info.size[0]} behind the data spec",
             )
         logits = self._asked((images - self.mean) / self.std)
-        if (
-            not isinstance(logits, Tensor)
-            or logits.dim() != 2
-            or logits.shape[1] not in self.outputs
-            or logits.shape[0] != images.shape[0]
-        ):
+        beyond = tuple(images.shape[2:]) if self.task == "segment" else ()
+        if not isinstance(logits, Tensor) or tuple(logits.shape) not in {
+            (len(images), count, *beyond) for count in self.outputs
+        }:
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            where = "".join(f", {side}" for side in beyond)
+            wanted = f"logits [{len(images)}, {' or '.join(map(str, self.outputs))}{where}]"
             raise ModelError(
                 "the model's output has the wrong shape",
                 value=shape,
-                allowed=f"logits [{images.shape[0]}, {' or '.join(map(str, self.outputs))}] for classes {self.classes}",
-                next_step="return logits only, one per class",
+                allowed=f"{wanted} for classes {self.classes}",
+                next_step="return logits only, one per class" + (" and pixel" if beyond else ""),
             )
         return logits.float()
 
@@ -149,18 +152,22 @@ def wide_logits(logits: Tensor) -> Tensor:
 
 
 def decide(logits: Tensor, task: Task) -> Tensor:
-    """The decision: class index ``[N]`` (classify) or 0/1 ``[N, K]`` (multilabel, threshold 0 on the logit)."""
-    return wide_logits(logits).argmax(1) if task == "classify" else (logits > 0).long()
+    """The decision: class index ``[N]``, 0/1 ``[N, K]`` (multilabel, threshold 0), or class map ``[N, H, W]``."""
+    return (logits > 0).long() if task == "multilabel" else wide_logits(logits).argmax(1)
 
 
 def is_right(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
-    """Whether each decision equals the target; multilabel: every label right."""
+    """Whether each decision equals the target; multilabel: every label right; segment: quality at ``dense.BAR``."""
     decision = decide(logits, task)
+    if task == "segment":
+        return dense.quality(decision, targets, logits.shape[1]) >= dense.BAR
     return decision == targets if task == "classify" else (decision == targets.long()).all(1)
 
 
 def confidence(logits: Tensor, task: Task) -> Tensor:
-    """Probability of the decision made: softmax maximum, or for multilabel of the least sure label."""
+    """Probability of the decision made: softmax maximum; of the least sure label; segment: mean over pixels."""
+    if task == "segment":
+        return dense.confidence(logits)
     if task == "classify":
         return wide_logits(logits).double().softmax(1).max(1).values.float()
     probability = logits.double().sigmoid()

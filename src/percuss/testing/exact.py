@@ -15,7 +15,7 @@ from percuss.core.budget import Budget, Norm
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo, decide
 
-Kind = Literal["two", "three", "seven", "single", "labels"]
+Kind = Literal["two", "three", "seven", "single", "labels", "pixels"]
 KINDS: dict[Kind, tuple[int, int]] = {
     "two": (2, 2),
     "three": (3, 3),
@@ -30,11 +30,14 @@ def linear_model(kind: Kind, shape: tuple[int, int, int] = (3, 6, 6), *, seed: i
     """A linear model with random weights, balanced on the grey image.
 
     Args:
-        kind: ``two``, ``three`` or ``seven`` classes, ``single`` logit for two, or three ``labels``.
+        kind: ``two``, ``three`` or ``seven`` classes, ``single`` logit for two, three ``labels``, or ``pixels``
+            (``pixel_model``).
         shape: channels, height, width.
         seed: of the weights.
         scale: factor on weights and bias; no attack may depend on it.
     """
+    if kind == "pixels":
+        return pixel_model(channels=shape[0], seed=seed, scale=scale)
     classes, outputs = KINDS[kind]
     values = int(np.prod(shape))
     layer = nn.Linear(values, outputs)
@@ -45,6 +48,37 @@ def linear_model(kind: Kind, shape: tuple[int, int, int] = (3, 6, 6), *, seed: i
     task: Literal["classify", "multilabel"] = "multilabel" if kind == "labels" else "classify"
     info = ModelInfo(f"linear-{kind}", task, tuple(map(str, range(classes))), shape[0])
     return Model(nn.Sequential(nn.Flatten(), layer), info)
+
+
+def pixel_model(*, classes: int = 3, channels: int = 3, seed: int = 0, scale: float = 1.0) -> Model:
+    """A segmenter that decides each pixel from its own values, linearly: a 1x1 convolution with random weights.
+
+    What flips a pixel is known exactly: ``pixel_flips``.
+    """
+    layer = nn.Conv2d(channels, classes, 1)
+    weight = torch.randn(classes, channels, 1, 1, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        layer.weight.copy_(weight * scale)
+        assert layer.bias is not None  # made with one
+        layer.bias.copy_(-weight.sum((1, 2, 3)) * scale / 2)
+    return Model(layer, ModelInfo("pixels", "segment", tuple(map(str, range(classes))), channels))
+
+
+def pixel_flips(model: Model, batch: Tensors, eps: float) -> Tensor:
+    """Which pixels some change within linf ``eps`` and the box turns from their target, bool ``[N, H, W]``."""
+    layer = model.network
+    assert isinstance(layer, nn.Conv2d)
+    weight = layer.weight.detach().flatten(1)
+    images, targets = batch.images, batch.targets.long()
+    with torch.no_grad():
+        logits = model(images)
+    flips = torch.zeros_like(targets, dtype=torch.bool)
+    for other in range(len(weight)):
+        slope = weight[other] - weight[targets]  # [N, H, W, channels]
+        room = torch.where(slope > 0, 1 - images.movedim(1, -1), images.movedim(1, -1)).clamp_max(eps)
+        gap = logits[:, other] - logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+        flips |= (targets != other) & (gap + (slope.abs() * room).sum(-1) > 0)
+    return flips
 
 
 def examples(model: Model, count: int = 8, *, shape: tuple[int, int, int] = (3, 6, 6), seed: int = 0) -> Tensors:

@@ -9,6 +9,12 @@ from percuss.pipeline import recipe_steps
 from percuss.pipeline.recipe import open_recipe, read_recipe, spread, values_of, values_of_set
 from percuss.pipeline.reproduce import reproduce
 
+NETWORK = """
+from torch import nn
+
+def small(classes=2, **_):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, classes))
+"""
 SETS = """
 name = "sets"
 title = "A study of sets"
@@ -24,7 +30,7 @@ epochs = 3
 [[steps]]
 id = "train"
 kind = "train"
-options = { model = "timm:resnet10t", epochs = "$epochs", warmup = 0.0, batch_size = 8 }
+options = { model = "factory:beside_network:small", epochs = "$epochs", warmup = 0.0, batch_size = 8 }
 
 [[steps]]
 id = "attack"
@@ -46,7 +52,9 @@ controls = ["control"]
 """
 
 
-def test_sets_have_values_of_their_own_and_stand_beside_their_controls(tmp_path):
+def test_sets_have_values_of_their_own_and_stand_beside_their_controls(tmp_path, monkeypatch):
+    (tmp_path / "beside_network.py").write_text(NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
     recipe = tmp_path / "sets.toml"
     recipe.write_text(SETS)
     tissue = "synthetic:tissue?n=24&size=48&patients=6&mpp=1"
@@ -54,6 +62,7 @@ def test_sets_have_values_of_their_own_and_stand_beside_their_controls(tmp_path)
         "data": [f"ct={tissue}", f"control={tissue}&seed=1"],
         "settings": {"control.epochs": 1, "sizes": ["linf=2/255"]},
         "threads": 1,
+        "allow_code": True,
     }
     found = reproduce(str(recipe), out=tmp_path / "run", **options)
     epochs = [

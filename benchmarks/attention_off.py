@@ -3,8 +3,8 @@
     python benchmarks/attention_off.py RUN
 
 RUN is a folder of ``percuss reproduce wasserman``. For each training with attention: the learnt gamma, the share of the
-attention's weights that the most looked at tenth of the places has, and the decisions on the test images that change
-when the attention's output is zero. Without such a change, attention cannot be what makes a network differ.
+attention's weights that the tenth of the places most looked at has (and what it would have if all places had the same),
+and the decisions on the test images that change when the attention's output is zero. Without such a change, attention cannot be what makes a network differ.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def told(folder: Path) -> str:
     share = float((maps.topk(top, 1).values.sum(1) / maps.sum(1)).mean())
     gamma = "none" if attention.gamma is None else f"{float(attention.gamma.detach()):.4f}"
     changed = int((before.argmax(1) != after.argmax(1)).sum())
-    return f"gamma {gamma}, top tenth holds {share:.2f}, changed {changed} of {len(images)}"
+    even = top / maps.shape[1]
+    return f"gamma {gamma}, top places hold {share:.3f} (even: {even:.3f}), changed {changed} of {len(images)}"
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
     python benchmarks/attention_off.py RUN
 
 RUN is a folder of ``percuss reproduce wasserman``. For each training with attention: the learnt gamma, the share of the
-attention's weights that the tenth of the places most looked at has (and what it would have if all places had the same),
-and the decisions on the test images that change when the attention's output is zero. Without such a change, attention cannot be what makes a network differ.
+attention's weights that the tenth of the places most looked at has (and what it would be if all places had the same),
+and the decisions on the test images that change when the attention's output is zero. Without such a change, attention
+cannot be what makes a network differ.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Shown:
 
 
 def sections(found: StudyResults, about: Sequence[str], shown: Shown) -> list[Section]:
-    """The parts of the page: what it is, tables, figures, steps, what is not covered.
+    """The parts of the page: what it is with its doubts, tables, figures, notes, steps, what is not covered.
 
     A recipe without figures shows the curves of its audits and the picture of each universal change.
     """
@@ -38,6 +38,9 @@ def sections(found: StudyResults, about: Sequence[str], shown: Shown) -> list[Se
     made += figure_sections(shown.figures)
     if not shown.figures:
         made += [part for step in found.steps for part in _pictures(step, shown, several=len(found.data) > 1)]
+    notes = _findings(found, grave=False)
+    if notes:
+        made.append(Section("What the steps noted", findings=notes))
     made.append(_steps(found))
     if found.not_covered:
         made.append(Section("What of the study is not here", found.not_covered))
@@ -59,9 +62,14 @@ def _opening(found: StudyResults, about: Sequence[str]) -> Section:
         )
     if any(spec.startswith("synthetic:") for spec in found.data.values()):
         words.append("Synthetic images stand in for those of the study, so its numbers cannot be expected here.")
+    return Section(found.title, tuple(words), _findings(found, grave=True))
+
+
+def _findings(found: StudyResults, *, grave: bool) -> tuple[Finding, ...]:
+    """Those that cast doubt, gravest first, or the rest."""
     ordered = sorted(found.findings, key=lambda item: _GRAVE[item.severity])
-    findings = tuple(Finding(item.id, item.severity, f"{item.step}: {item.message}", {}) for item in ordered)
-    return Section(found.title, tuple(words), findings)
+    chosen = [item for item in ordered if (item.severity != "info") == grave]
+    return tuple(Finding(item.id, item.severity, f"{item.step}: {item.message}", {}) for item in chosen)
 
 
 def _table(table: FilledTable) -> Section:

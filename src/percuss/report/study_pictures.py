@@ -110,8 +110,8 @@ def change_panels(name: str, folder: Path) -> list[Panel]:
         if item["name"] == "all" and item["success"]["value"] is not None:
             lines.append(f"{item['split']}: {percent(item['success']['value'], item['success']['n'])} flipped.")
     picture = _png(_open(folder / "perturbation.png"))
-    caption = "grey: no change; black and white: the largest"
-    return [Panel(f"{name}: {record['options']['budget']}", pictures=((caption, picture),), lines=(" ".join(lines),))]
+    lines.append("Amplified: grey is no change, black and white the largest.")
+    return [Panel(f"{name}: {record['options']['budget']}", pictures=(("change", picture),), lines=(" ".join(lines),))]
 
 
 def _original(case: str) -> str:

@@ -1,0 +1,1 @@
+"""Patterns of simple coloured shapes with the exact class and number of the shape at every pixel."""

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from percuss.core.errors import ModelError
+from percuss.models.checkpoint import save_model
 from percuss.models.options import Options
+from percuss.models.spec import load_model
 from percuss.models.unet_avramidis import Doubling, UNetAvramidis, build
 
 
@@ -102,3 +104,13 @@ def test_errors_name_what_is_allowed(given, options, words):
         made(given, **options)
     with pytest.raises(ModelError, match="unknown upsampling of unet_avramidis: cubic"):
         UNetAvramidis(3, 2, upsampling="cubic")
+
+
+def test_it_is_a_model_by_name_and_comes_back_from_its_folder(tmp_path):
+    spec = "percuss:unet_avramidis?upsampling=corrected"
+    model = load_model(spec, classes=["background", "nucleus"], task="segment", size=(16, 24))
+    assert model.info.spec == spec
+    images = torch.rand(2, 3, 16, 24)
+    assert model(images).shape == (2, 2, 16, 24)
+    again = load_model(save_model(model, tmp_path / "model", weights="trained"))
+    assert torch.equal(again(images), model(images)) and again.task == "segment"

@@ -9,13 +9,21 @@ from torch import nn
 
 from percuss.core.errors import ModelError
 from percuss.core.model import ModelInfo
-from percuss.models import soft_attention_source, vgg16_joel
+from percuss.models import soft_attention_source, unet_avramidis, vgg16_joel
 from percuss.models.options import Options
 from percuss.models.spec_options import divided
 
 Own = Callable[[Mapping[str, str], Options], tuple[nn.Module, ModelInfo]]
-OWN: dict[str, Own] = {"vgg16_joel": vgg16_joel.build, "soft_attention": soft_attention_source.build}
-_OPTIONS = {"vgg16_joel": vgg16_joel.OPTIONS, "soft_attention": soft_attention_source.OPTIONS}
+OWN: dict[str, Own] = {
+    "vgg16_joel": vgg16_joel.build,
+    "soft_attention": soft_attention_source.build,
+    "unet_avramidis": unet_avramidis.build,
+}
+_OPTIONS = {
+    "vgg16_joel": vgg16_joel.OPTIONS,
+    "soft_attention": soft_attention_source.OPTIONS,
+    "unet_avramidis": unet_avramidis.OPTIONS,
+}
 
 
 def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:

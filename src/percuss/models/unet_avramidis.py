@@ -140,11 +140,10 @@ def check_sides(size: tuple[int, int]) -> None:
 
 def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelInfo]:
     """The network and what it says of itself; without ``mean`` and ``std`` it takes [0, 1], as in the paper."""
-    task: str = options.task
-    if task != "segment":
+    if options.task != "segment":
         raise ModelError(
             "unet_avramidis gives a decision for every pixel",
-            value=f"task {task}",
+            value=f"task {options.task}",
             allowed="task segment",
             next_step="take a data set with masks, or another network",
         )
@@ -155,15 +154,16 @@ def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelI
     if options.size is not None:
         check_sides(options.size)
     classes = options.classes or ()
-    network = UNetAvramidis(3 if options.grey_inside else channels, len(classes), upsampling=upsampling)
+    inside = 3 if options.grey_inside else channels
+    network = UNetAvramidis(inside, len(classes), upsampling=upsampling)
     info = ModelInfo(
         "percuss:unet_avramidis",
         options.task,
         classes,
         channels,
         options.size,
-        options.mean or (0.0,),
-        options.std or (1.0,),
+        options.mean or (0.0,) * inside,
+        options.std or (1.0,) * inside,
         options.weights_name,
     )
     return network, info

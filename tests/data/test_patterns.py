@@ -9,6 +9,8 @@ from scipy import ndimage
 from percuss.core.errors import DataError
 from percuss.data.patterns.scene import CLASSES, COLOURS, pattern
 from percuss.data.patterns.shapes import SHAPES, Shape, corners, covered
+from percuss.data.spec import load_data
+from percuss.testing.datasets import check_fingerprints, check_ids, check_pixels, check_repeats, check_splits
 
 #: Area of each shape at radius 1.
 AREAS = {
@@ -114,3 +116,33 @@ PINNED, TOTAL = [1977, 0, 0, 186, 141], 802_626
 def test_arguments_out_of_range(options, words):
     with pytest.raises(DataError, match=words):
         pattern(0, **options)
+
+
+def test_patterns_are_a_set_of_task_segment():
+    spec = "synthetic:patterns?n=10&size=32&tries=4"
+    images = load_data(spec)
+    assert (images.task, images.classes, images.spec) == ("segment", CLASSES, spec)
+    for check in (check_ids, check_pixels, check_splits, check_fingerprints):
+        check(images)
+    check_repeats(images, load_data(spec))
+    assert {name: len(images.subset(split=name)) for name in images.splits} == {"train": 6, "val": 2, "test": 2}
+    got = images.collect(images.ids)
+    assert not got.bad and got.images.shape == (10, 3, 32, 32)
+    assert got.targets.shape == (10, 32, 32) and str(got.targets.dtype) == "torch.uint8"
+    case = images.read(images.ids[3])
+    assert np.array_equal(case.mask > 0, case.target > 0) and case.target.any()
+    more = load_data("synthetic:patterns?n=15&size=32&tries=4")
+    assert np.array_equal(more.read(images.ids[3]).pixels, case.pixels)
+    other = load_data("synthetic:patterns?n=10&size=32&tries=4&seed=1")
+    assert not np.array_equal(other.read(images.ids[3]).target, case.target)
+    assert other.fingerprint(images.ids[3]) != images.fingerprint(images.ids[3])
+
+
+@pytest.mark.parametrize(
+    ("tail", "words"),
+    [("n=4", "option n must be a whole number: 4. Allowed: 5 to"), ("size=8", "option size"),
+     ("patients=3", "unknown option of synthetic:patterns: patients")],
+)  # fmt: skip
+def test_options_of_the_set(tail, words):
+    with pytest.raises(DataError, match=words):
+        load_data(f"synthetic:patterns?{tail}")

@@ -13,12 +13,13 @@ from percuss.core.errors import DataError, nearest
 from percuss.core.images import Case, Entry, ImageSet, PixelRange
 from percuss.core.seeds import seed_of
 from percuss.data.options import check_names, spec_text, whole
+from percuss.data.patterns.images import PatternSet, open_patterns
 from percuss.data.splits import check_entries, choose
 from percuss.data.tissue.fields import Frame
 from percuss.data.tissue.scene import make_patch
 from percuss.data.tissue.stains import Stain, draw_stain
 
-LOCATIONS = ("tissue",)
+LOCATIONS = ("tissue", "patterns")
 OPTIONS = ("n", "size", "patients", "seed", "mpp")
 CLASSES = ("normal", "tumour")
 #: Raised whenever the same options would draw another image.
@@ -79,16 +80,18 @@ def patient_stain(seed: int, patient: str) -> Stain:
     return draw_stain(patient_rng(seed, patient, "stain"))
 
 
-def open_set(location: str, options: Mapping[str, str]) -> TissueSet:
-    """Synthetic tissue patches, half of them tumour, split 60:20:20 by patient.
+def open_set(location: str, options: Mapping[str, str]) -> TissueSet | PatternSet:
+    """Synthetic tissue patches, half of them tumour, split 60:20:20 by patient; or patterns (``open_patterns``).
 
-    Options: ``n`` (patches, at least two for each patient), ``size`` (pixels), ``patients`` (at least 3),
+    Options of tissue: ``n`` (patches, at least two for each patient), ``size`` (pixels), ``patients`` (at least 3),
     ``seed``, ``mpp`` (micrometres per pixel). DataError where one is unknown or out of its range.
     """
     if location not in LOCATIONS:
         raise DataError(
             "unknown synthetic set", value=location, allowed=nearest(location, LOCATIONS), next_step="synthetic:tissue"
         )
+    if location == "patterns":
+        return open_patterns(options)
     check_names(options, OPTIONS, "synthetic")
     use = _settings(options)
     entries = _entries(use)

@@ -42,7 +42,7 @@ class Effort:
 EFFORTS = {
     "quick": Effort(top=0, further=0, again=0),
     "standard": Effort(),
-    "thorough": Effort(tries=2, top=2, hope=50.0, again=2, nearly=0.05),
+    "thorough": Effort(tries=2, top=2),
 }
 
 

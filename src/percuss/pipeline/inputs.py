@@ -24,6 +24,7 @@ from percuss.data.spec import load_data
 from percuss.models.one_label import one_label
 from percuss.models.spec import load_model
 from percuss.pipeline.plan import CHUNK, AuditPlan
+from percuss.pipeline.tasks import refuse_maps
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Chosen:
 def open_images(plan: AuditPlan, data: ImageSet | None) -> Chosen:
     """The images of a plan, or of a set that is open already; DataError where none can be read."""
     images = load_data(plan.data) if data is None else data
+    refuse_maps(images)
     images = images if plan.label is None else OneLabel(images, plan.label)
     split = plan.split
     if split == "auto":

@@ -9,6 +9,7 @@ from percuss.core.errors import DataError
 from percuss.core.images import Entry, ImageSet, Tensors
 from percuss.data.spec import load_data, parse_spec
 from percuss.data.splits import Fold, make_splits, stratified_group_folds
+from percuss.pipeline.tasks import refuse_maps
 
 #: Shares drawn where the set declares no splits.
 SHARES = "0.7,0.15,0.15"
@@ -44,6 +45,7 @@ class Division:
 def divide(spec: str, seed: int) -> Division:
     """The division of a set: its own splits, or drawn ones. DataError where no image is left to train on."""
     images = load_data(spec)
+    refuse_maps(images)
     drawn = ""
     if not images.splits:
         spec += ("&" if parse_spec(spec)[2] else "?") + f"split={SHARES}&seed={seed}"

@@ -10,15 +10,15 @@ from torch import Tensor
 from percuss.attacks import choosing, pixels
 from percuss.attacks.keeper import Keeper
 from percuss.attacks.target import Attempt, Batch, Target
+from percuss.core import dense
 from percuss.core.budget import Budget, Norm
-from percuss.core.dense import IGNORE
 from percuss.core.errors import AttackError
 from percuss.core.norms import maximiser, project
 from percuss.core.seeds import ImageRandom
 
 TASKS = ("segment",)
-#: Ways to judge a candidate by; smaller is better for the model.
-CRITERIA = ("loss", "mae")
+#: Ways to judge a candidate by, each larger the worse the mask.
+CRITERIA = {"loss": dense.cross_entropy, "mae": pixels.mean_absolute_error}
 
 
 def hypothesis(  # noqa: PLR0913
@@ -80,9 +80,8 @@ class Candidates:
             self._norm, own, self._eps = Norm.LINF, 1 / 255, count / 255
         found = []
         for wanted in range(count):
-            truth = batch.targets[rows]
-            everywhere = torch.where(truth == IGNORE, truth, torch.full_like(truth, wanted))
-            _, gradient = target.gradient(self._clean, rows, slope=pixels.plain(truth, everywhere))
+            slope = pixels.towards(batch.targets[rows], wanted)
+            _, gradient = target.gradient(self._clean, rows, slope=slope)
             found.append(maximiser(self._norm, gradient, own, self._room))
         self._patterns = torch.stack(found, dim=1)  # [n, classes, C, H, W]
 
@@ -96,14 +95,7 @@ class Candidates:
 
 def judged(logits: Tensor, truth: Tensor, criterion: str) -> Tensor:
     """How bad each answer is, float64 ``[n]`` on the CPU: the larger the worse for the model."""
-    values = logits.double()
-    if criterion == "loss":
-        return pixels.mean_cross_entropy(values, truth).cpu()
-    seen = truth != IGNORE
-    own = values.softmax(1).gather(1, truth.long().masked_fill(~seen, 0).unsqueeze(1)).squeeze(1)
-    # |1 - p| of the true class and the sum of the others', which is as much, over all classes
-    each = 2 * (1 - own) / values.shape[1]
-    return ((each * seen).flatten(1).sum(1) / seen.flatten(1).sum(1).clamp_min(1)).cpu()
+    return CRITERIA[criterion](logits.double(), truth).cpu()
 
 
 def check_settings(search: str, criterion: str, asks: int) -> None:

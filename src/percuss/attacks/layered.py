@@ -10,7 +10,6 @@ from percuss.attacks.keeper import Keeper
 from percuss.attacks.moves import Place, move
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
-from percuss.core.dense import IGNORE
 from percuss.core.errors import AttackError
 from percuss.core.seeds import ImageRandom
 
@@ -53,7 +52,7 @@ def layered(
         place = Place.at(change[rows], batch.room(rows), budget.norm)
         for step in range(steps):
             images = (batch.images[rows] + place.change).clamp_(0, 1)
-            logits, gradient = target.gradient(images, rows, slope=_towards(batch.targets[rows], wanted))
+            logits, gradient = target.gradient(images, rows, slope=pixels.towards(batch.targets[rows], wanted))
             left = ~keeper.see(rows, images, logits)
             rows, place, gradient = rows[left], place.rows(left), gradient[left]
             if not len(rows):
@@ -63,12 +62,6 @@ def layered(
     images = (batch.images[rows] + change[rows]).clamp_(0, 1)
     keeper.see(rows, images, target.logits(images, rows) if keeper.looks else images.new_zeros(0))
     return keeper.attempt()
-
-
-def _towards(truth: Tensor, wanted: int) -> pixels.Slope:
-    """Towards one class at all judged pixels."""
-    everywhere = torch.where(truth == IGNORE, truth, torch.full_like(truth, wanted))
-    return pixels.plain(truth, everywhere)
 
 
 def _moved(place: Place, gradient: Tensor, norm: Norm, *, eps: float, length: float, step: int) -> Place:

@@ -10,16 +10,17 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax, one_hot
+from torch.nn.functional import log_softmax
 
-from percuss.core.dense import IGNORE, direction
+from percuss.core.dense import IGNORE, cross_entropy, direction, everywhere, one_hot
 
 Slope = Callable[[Tensor], Tensor]
 
 
-def plain(truth: Tensor, goal: Tensor | None) -> Slope:
-    """The summed cross-entropy, away from the truth or towards a goal."""
-    return _turned(goal, lambda logits: direction(logits, truth if goal is None else goal))
+def towards(truth: Tensor, wanted: int) -> Slope:
+    """Down the summed cross-entropy to the map that shows one class at all judged pixels."""
+    there = everywhere(truth, wanted)
+    return lambda logits: -direction(logits, there)
 
 
 def segpgd(truth: Tensor, goal: Tensor | None, *, share: float) -> Slope:
@@ -40,9 +41,8 @@ def cospgd(truth: Tensor, goal: Tensor | None) -> Slope:
     """
 
     def uphill(logits: Tensor) -> Tensor:
-        chance = logits.double().softmax(1)
-        to = truth if goal is None else goal
-        own = chance.gather(1, to.long().masked_fill(to == IGNORE, 0).unsqueeze(1)).squeeze(1)
+        chance, to = logits.double().softmax(1), truth if goal is None else goal
+        own = _chosen(chance, to)
         near = own / chance.norm(dim=1)
         return direction(logits, to, weight=near if goal is None else 1 - near)
 
@@ -53,9 +53,10 @@ def _turned(goal: Tensor | None, uphill: Slope) -> Slope:
     return uphill if goal is None else lambda logits: -uphill(logits)
 
 
-def mean_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
-    """Mean cross-entropy over the judged pixels, ``[n]``; differentiable."""
-    return _mean(-_chosen(log_softmax(values, 1), truth), truth != IGNORE)
+def mean_absolute_error(values: Tensor, truth: Tensor) -> Tensor:
+    """Mean over judged pixels and classes of ``|one hot - softmax|``, ``[n]``; differentiable."""
+    own = _chosen(values.softmax(1), truth)
+    return _mean(2 * (1 - own) / values.shape[1], truth != IGNORE)  # the true class lacks what the others have
 
 
 def masked_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
@@ -67,9 +68,9 @@ def masked_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
 
 def balanced_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
     """The same, each class of the truth weighing alike (the loss of that paper against the mean over classes)."""
-    judged = truth != IGNORE
+    hot, judged = one_hot(truth, values.shape[1])
     right = (values.argmax(1) == truth) & judged
-    hot = one_hot(truth.long().masked_fill(~judged, 0), values.shape[1]).movedim(-1, 1) * judged.unsqueeze(1)
+    hot = hot & judged.unsqueeze(1)
     size = hot.flatten(2).sum(2).double()
     weight = (hot / size.clamp_min(1).unsqueeze(-1).unsqueeze(-1)).sum(1)
     each = -_chosen(log_softmax(values, 1), truth)
@@ -91,8 +92,8 @@ def soft_dice(values: Tensor, truth: Tensor) -> Tensor:
 
     Where the truth holds the background alone: the mean probability of anything else.
     """
-    judged = truth != IGNORE
-    hot = one_hot(truth.long().masked_fill(~judged, 0), values.shape[1]).movedim(-1, 1) * judged.unsqueeze(1)
+    hot, judged = one_hot(truth, values.shape[1])
+    hot = hot & judged.unsqueeze(1)
     chance = values.softmax(1) * judged.unsqueeze(1)
     both, true, said = ((a.flatten(2).sum(2)) for a in (chance * hot, hot.to(values), chance))
     here = true[:, 1:] > 0
@@ -104,7 +105,7 @@ def soft_dice(values: Tensor, truth: Tensor) -> Tensor:
 
 #: Losses that rise as a segmentation gets worse, by name.
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": mean_cross_entropy,
+    "ce": cross_entropy,
     "masked": masked_cross_entropy,
     "balanced": balanced_cross_entropy,
     "js": divergence,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from percuss.core import losses
-from percuss.core.dense import IGNORE
+from percuss.core.dense import everywhere
 from percuss.core.errors import AttackError, ModelError, NoGradientError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model
@@ -215,5 +215,4 @@ def _wanted(goal: Goal, model: Model, targets: Tensor) -> Tensor | None:
         return torch.tensor(values, dtype=targets.dtype, device=targets.device).expand(len(targets), -1)
     if not isinstance(goal.target, int) or not 0 <= goal.target < count:
         raise AttackError("the setting target is no class", value=goal.target, allowed=f"0 to {count - 1}")
-    found = torch.full_like(targets, goal.target)
-    return torch.where(targets == IGNORE, targets, found) if model.task == "segment" else found
+    return everywhere(targets, goal.target) if model.task == "segment" else torch.full_like(targets, goal.target)

@@ -59,7 +59,7 @@ def direction(logits: Tensor, truth: Tensor, *, weight: Tensor | None = None) ->
     Computed in float64; pixels without a judgement get 0.
     """
     values = logits.detach().double()
-    own, judged = _own(truth, values.shape[1])
+    own, judged = one_hot(truth, values.shape[1])
     others = values.masked_fill(own, -torch.inf)
     wrong = others.logsumexp(1) - values.logsumexp(1)  # log(1 - p of the map's class), exact for a sure model
     scale = wrong if weight is None else wrong + weight.double().clamp_min(0).log()
@@ -70,7 +70,7 @@ def direction(logits: Tensor, truth: Tensor, *, weight: Tensor | None = None) ->
 
 
 def cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
-    """Cross-entropy of each image, the mean over its judged pixels, float64 ``[N]``."""
+    """Cross-entropy of each image, the mean over its judged pixels, float64 ``[N]``; differentiable."""
     each = torch.nn.functional.cross_entropy(logits.double(), truth.long(), ignore_index=IGNORE, reduction="none")
     return each.flatten(1).sum(1) / (truth != IGNORE).flatten(1).sum(1).clamp_min(1)
 
@@ -85,8 +85,16 @@ def text(prediction: Tensor) -> str:
     return "|".join(str(value) for value in sorted(set(prediction.flatten().tolist())) if value != IGNORE)
 
 
-def _own(truth: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Where a logit is that of the map's class, bool ``[N, classes, H, W]``, and which pixels are judged."""
+def everywhere(truth: Tensor, wanted: int) -> Tensor:
+    """The map that shows one class at every judged pixel of a truth."""
+    return torch.where(truth == IGNORE, truth, torch.full_like(truth, wanted))
+
+
+def one_hot(truth: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Where a logit is that of the map's class, bool ``[N, classes, H, W]``, and which pixels are judged.
+
+    Pixels without a judgement are given to class 0 in the first; the second, bool ``[N, H, W]``, tells them.
+    """
     judged = truth != IGNORE
     hot = torch.nn.functional.one_hot(truth.long().masked_fill(~judged, 0), classes)
     return hot.movedim(-1, 1).bool(), judged

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
 
 Task = Literal["classify", "multilabel", "segment"]
@@ -247,12 +248,12 @@ def check_map(case: Case, classes: int) -> None:
             allowed=f"uint8 {tuple(wanted)}",
             next_step="give the map of this very image, at its own size",
         )
-    unknown = sorted(set(np.unique(found).tolist()) - set(range(classes)) - {255})
+    unknown = sorted(set(np.unique(found).tolist()) - set(range(classes)) - {IGNORE})
     if unknown:
         raise DataError(
             f"the class map of image {case.id} holds unknown classes",
             value=", ".join(map(str, unknown)),
-            allowed=f"0 to {classes - 1}, and 255 for pixels without a judgement",
+            allowed=f"0 to {classes - 1}, and {IGNORE} for pixels without a judgement",
             next_step="name all classes, or map the values to them",
         )
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
+from percuss.core.dense import IGNORE
+from percuss.core.dense import confusion as counted
 from percuss.core.errors import DataError
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Values = np.ndarray[Any, np.dtype[np.float64]]
-#: Value of a truth's pixels that nobody judged; they count nowhere.
-IGNORED = 255
 
 
 def confusion(prediction: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], *, classes: int) -> Counts:
@@ -31,21 +32,19 @@ def confusion(prediction: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], *, 
     Raises:
         DataError: shapes that differ, no whole numbers, or an unknown class.
     """
-    if not 2 <= classes <= IGNORED:
+    if not 2 <= classes <= IGNORE:
         raise DataError("no such number of classes", value=classes, allowed="2 to 255, the background among them")
     check_maps(prediction, truth)
-    judged = truth != IGNORED
-    found = np.zeros((len(truth), classes, classes), dtype=np.int64)
+    judged = truth != IGNORE
     for name, values in (("truth", truth[judged]), ("prediction", prediction[judged])):
         if values.size and (int(values.min()) < 0 or int(values.max()) >= classes):
             raise DataError(
                 f"the {name} holds an unknown class",
                 value=int(values.min()) if int(values.min()) < 0 else int(values.max()),
-                allowed=f"0 to {classes - 1}" + (f", and {IGNORED} for no judgement" if name == "truth" else ""),
+                allowed=f"0 to {classes - 1}" + (f", and {IGNORE} for no judgement" if name == "truth" else ""),
             )
-    for image, (decided, true, known) in enumerate(zip(prediction, truth, judged, strict=True)):
-        place = true[known].astype(np.int64) * classes + decided[known].astype(np.int64)
-        found[image] = np.bincount(place, minlength=classes * classes).reshape(classes, classes)
+    decided, true = (torch.from_numpy(values.astype(np.int64)) for values in (prediction, truth))
+    found: Counts = counted(decided, true, classes).numpy()
     return found
 
 

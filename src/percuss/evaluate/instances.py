@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage, optimize
 
+from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
 from percuss.evaluate.dense import check_maps
 
@@ -143,7 +144,7 @@ def components(classes: Map, *, smallest: int = 1) -> np.ndarray[Any, np.dtype[n
     found = np.zeros(classes.shape, dtype=np.int32)
     last = 0
     for value in np.unique(classes):
-        if value in (0, 255):
+        if value in (0, IGNORE):
             continue
         parts, _ = ndimage.label(classes == value, np.ones((3, 3)))
         sizes = np.bincount(parts.ravel())

@@ -29,7 +29,6 @@ from percuss.pipeline import environment
 from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.plan import AuditPlan, make_plan
 from percuss.pipeline.progress import Progress
-from percuss.pipeline.tasks import refuse_maps
 from percuss.pipeline.universal_files import UniversalOptions, same_images, write_files
 from percuss.pipeline.universal_judges import Beside, check_judges, judge_others, open_judges
 from percuss.pipeline.universal_units import Search, clean_part, judge_part, search
@@ -176,7 +175,6 @@ def _one_budget(plan: AuditPlan) -> Budget:
 
 def _open_splits(plan: AuditPlan, wanted: UniversalOptions, images: ImageSet) -> dict[str, Chosen]:
     """Both splits; DataError where they are missing or their images differ in shape or range."""
-    refuse_maps(images)
     limits = {wanted.train_split: wanted.train_limit, wanted.split: wanted.limit}
     missing = [split for split in limits if split not in images.splits]
     if missing:

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from percuss.core import dense
+from percuss.core.class_maps import check_map
 from percuss.core.errors import DataError
-from percuss.core.images import Case, PixelRange, check_map
 from percuss.core.losses import direction, flipped, margin
 from percuss.core.model import is_right
 
@@ -91,11 +91,16 @@ def test_margin_and_flip_agree():
     ],
 )
 def test_maps_that_cannot_be_used_are_named(values, words):
-    case = Case("slide 3", torch.zeros(3, 4, 4, dtype=torch.uint8).numpy(), PixelRange(), values.numpy())
-    with pytest.raises(DataError, match=words):
-        check_map(case, 3)
+    with pytest.raises(DataError, match=f"slide 3 .*{words}"):
+        check_map("slide 3", values.numpy(), None, size=(4, 4), classes=3)
+
+
+def test_numbers_of_nuclei_of_another_size_are_named():
+    known = torch.zeros(4, 4, dtype=torch.uint8).numpy()
+    with pytest.raises(DataError, match=r"numbers of nuclei of image slide 3 do not fit it.*\(5, 4\)"):
+        check_map("slide 3", known, torch.zeros(5, 4).numpy(), size=(4, 4), classes=3)
 
 
 def test_a_map_with_unjudged_pixels_passes():
     values = torch.tensor([[0, 255], [2, 1]], dtype=torch.uint8)
-    check_map(Case("a", torch.zeros(3, 2, 2, dtype=torch.uint8).numpy(), PixelRange(), values.numpy()), 3)
+    check_map("a", values.numpy(), values.numpy(), size=(2, 2), classes=3)

@@ -130,7 +130,7 @@ def test_patterns_are_a_set_of_task_segment():
     assert not got.bad and got.images.shape == (10, 3, 32, 32)
     assert got.targets.shape == (10, 32, 32) and str(got.targets.dtype) == "torch.uint8"
     case = images.read(images.ids[3])
-    assert np.array_equal(case.mask > 0, case.target > 0) and case.target.any()
+    assert np.array_equal(case.instances > 0, case.target > 0) and case.target.any()
     more = load_data("synthetic:patterns?n=15&size=32&tries=4")
     assert np.array_equal(more.read(images.ids[3]).pixels, case.pixels)
     other = load_data("synthetic:patterns?n=10&size=32&tries=4&seed=1")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from percuss.core.dense import IGNORE
+from percuss.core.class_maps import check_map
 from percuss.core.errors import DataError
 
 Task = Literal["classify", "multilabel", "segment"]
@@ -63,6 +63,8 @@ class Case:
         target: class index (classify), 0/1 vector (multilabel), or class map uint8 ``[height, width]`` (segment; 0 is
             the background, 255 not judged).
         mask: integer mask ``[height, width]`` or ``[channels, height, width]`` where there is one.
+        instances: number of the nucleus (or other thing) at each pixel, int32 ``[height, width]``, 0 for none; None
+            where only classes are known.
         group: patient (or other unit that must not be divided), None where unknown.
         spacing_mm: pixel spacing (row, column) in millimetres where known.
     """
@@ -74,6 +76,7 @@ class Case:
     mask: np.ndarray[Any, Any] | None = None
     group: str | None = None
     spacing_mm: tuple[float, float] | None = None
+    instances: np.ndarray[Any, Any] | None = None
 
     def unit(self) -> Tensor:
         """Pixels as float32 in [0, 1], ``[channels, height, width]``; raises DataError on NaN or out of range."""
@@ -117,7 +120,8 @@ class Entry:
 class Tensors:
     """Images that could be read, stacked, with the list of those that could not.
 
-    ``region``, bool ``[N, H, W]``, is where attacks may change pixels; everywhere where None.
+    ``region``, bool ``[N, H, W]``, is where attacks may change pixels; everywhere where None. ``instances``, int32
+    ``[N, H, W]``, are the numbers of things at each pixel; None where they are not known of every image.
     """
 
     ids: list[str]
@@ -127,6 +131,7 @@ class Tensors:
     range: PixelRange
     bad: list[BadImage] = field(default_factory=list)
     region: Tensor | None = None
+    instances: Tensor | None = None
 
 
 class ImageSet(ABC):
@@ -223,7 +228,9 @@ class ImageSet(ABC):
                 case = self.read(name)
                 pixels = case.unit()
                 if self.task == "segment":
-                    check_map(case, len(self.classes))
+                    check_map(
+                        case.id, case.target, case.instances, size=case.pixels.shape[1:], classes=len(self.classes)
+                    )
                 good.append((case, pixels))
             except DataError as error:
                 bad.append(BadImage(name, str(error)))
@@ -235,27 +242,16 @@ class ImageSet(ABC):
             groups=[case.group for case, _ in good],
             range=good[0][0].range if good else PixelRange(),
             bad=bad + odd,
+            instances=stacked_instances([case for case, _ in good]),
         )
 
 
-def check_map(case: Case, classes: int) -> None:
-    """DataError unless the target is a class map of the image's height and width, of known classes or 255."""
-    found, wanted = np.asarray(case.target), case.pixels.shape[1:]
-    if found.shape != wanted or found.dtype != np.uint8:
-        raise DataError(
-            f"the class map of image {case.id} does not fit it",
-            value=f"{found.dtype} {found.shape}",
-            allowed=f"uint8 {tuple(wanted)}",
-            next_step="give the map of this very image, at its own size",
-        )
-    unknown = sorted(set(np.unique(found).tolist()) - set(range(classes)) - {IGNORE})
-    if unknown:
-        raise DataError(
-            f"the class map of image {case.id} holds unknown classes",
-            value=", ".join(map(str, unknown)),
-            allowed=f"0 to {classes - 1}, and {IGNORE} for pixels without a judgement",
-            next_step="name all classes, or map the values to them",
-        )
+def stacked_instances(cases: Sequence[Case]) -> Tensor | None:
+    """Numbers of things of some cases of one size, int32 ``[N, H, W]``; None where a case has none."""
+    found = [case.instances for case in cases if case.instances is not None]
+    if not found or len(found) < len(cases):
+        return None
+    return torch.from_numpy(np.stack(found).astype(np.int32))
 
 
 def _targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:

@@ -124,6 +124,62 @@ class Check(_Record):
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
+class DenseClass(_Record):
+    """One class of class maps at one budget; means over images, None where no image has a value."""
+
+    name: str
+    dice: Interval = Field(description="mean over the images where the class is true or decided")
+    iou: Interval = Field(description="the same")
+    accuracy: Interval = Field(description="share of its true pixels decided so, mean over the images that have it")
+    removed: Interval = Field(description="share of its true pixels decided background; of the background itself: none")
+    hallucinated: Interval = Field(description="share of true background pixels decided so; likewise")
+    dice_pixels: float | None = Field(description="over the pixels of all images together")
+    iou_pixels: float | None
+    accuracy_pixels: float | None
+    pixels: int = Field(description="true pixels in all images")
+    absent: int = Field(description="images without a true pixel of the class")
+    false_alarms: int = Field(description="of those, images where some pixel was decided so all the same")
+
+
+class Nuclei(_Record):
+    """Numbered things of all images together, found as connected parts of the decided map."""
+
+    panoptic: Interval
+    detection: Interval
+    segmentation: Interval
+    aji: Interval
+    aji_plus: Interval
+
+
+class DensePoint(_Record):
+    """Class maps at one budget; means over images, background left out unless said."""
+
+    attack: str = Field(description="clean, an attack, or worst: the worst mask of each image over attacks")
+    norm: str
+    budget: str
+    eps: float | None
+    stored: bool = Field(description="of the images as stored, not as computed")
+    dice: Interval = Field(description="of each image over the classes it holds, as attacks are judged")
+    iou: Interval = Field(description="of each image over the classes that are true or decided in it")
+    accuracy: Interval = Field(description="of each image over the classes it holds")
+    dice_with_background: Interval
+    iou_with_background: Interval
+    pixel_accuracy: Interval
+    floor: Interval = Field(description="pixel accuracy of deciding background everywhere")
+    loss: Interval = Field(description="cross-entropy, mean over pixels")
+    classes: list[DenseClass]
+    nuclei: Nuclei | None = None
+
+
+class Dense(_Record):
+    """What an audit of class maps found beside the curves."""
+
+    background: str = Field(description="name of class 0")
+    bar: float = Field(description="an image counts as right while its mean Dice is at least this")
+    clean: DensePoint
+    points: list[DensePoint]
+
+
 class Results(_Record):
     """The whole of results.json."""
 
@@ -149,3 +205,4 @@ class Results(_Record):
     requirements: list[dict[str, Any]] = Field(default_factory=list, description="limits the user set, with outcome")
     checks: list[Check] = Field(default_factory=list, description="of masked gradients; empty where not made")
     survival: list[Survival] = Field(default_factory=list, description="after storage; empty where not looked at")
+    dense: Dense | None = Field(default=None, description="of class maps; null for other tasks")

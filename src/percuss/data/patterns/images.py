@@ -33,11 +33,11 @@ class PatternSet(ImageSet):
         self.settings = settings
 
     def read(self, case_id: str) -> Case:
-        """One pattern ``[3, size, size]`` uint8; target its class map, ``mask`` the number of the shape, int32."""
+        """One pattern ``[3, size, size]`` uint8; target its class map, ``instances`` the number of the shape."""
         use = self.settings
         self.entry(case_id)
         drawn = pattern(seed_of(use.seed, case_id), side=use.size, tries=use.tries)
-        return Case(case_id, drawn.image, PixelRange(0, 255), drawn.classes, drawn.instances)
+        return Case(case_id, drawn.image, PixelRange(0, 255), drawn.classes, instances=drawn.instances)
 
     def fingerprint(self, case_id: str) -> str:
         """SHA-256 (hex) of the recipe: its version, the settings that decide the pattern, and the id."""

@@ -105,6 +105,17 @@ def scores(tables: Counts) -> DenseScores:
     )
 
 
+def qualities(tables: Counts) -> Values:
+    """Quality of each image ``[N]`` from its table ``[N, K, K]``, as ``percuss.core.dense.quality`` has it."""
+    hits = np.diagonal(tables, axis1=1, axis2=2)
+    true, decided, judged = tables.sum(2), tables.sum(1), tables.sum((1, 2))
+    dice = _share(2 * hits, true + decided)[:, 1:]
+    found = nanmean(np.where(true[:, 1:] > 0, dice, np.nan))
+    empty = np.where(judged > 0, hits[:, 0] / np.maximum(judged, 1), 1.0)
+    kept: Values = np.where(np.isnan(found), empty, found)
+    return kept
+
+
 @dataclass(frozen=True)
 class ClassRow:
     """One class over a set of images.

@@ -149,9 +149,11 @@ def components(classes: Map, *, smallest: int = 1) -> np.ndarray[Any, np.dtype[n
         parts, _ = ndimage.label(classes == value, np.ones((3, 3)))
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
-        for part in np.nonzero(sizes >= max(1, smallest))[0]:
-            last += 1
-            found[parts == part] = last
+        kept = np.nonzero(sizes >= max(1, smallest))[0]
+        number = np.zeros(len(sizes), dtype=np.int32)
+        number[kept] = np.arange(last + 1, last + 1 + len(kept))
+        found += number[parts]
+        last += len(kept)
     return found
 
 

@@ -131,6 +131,42 @@ def mean(values: Floats, clusters: Clusters, within: NDArray[np.bool_]) -> Inter
     return _percentile(value, clusters.sums(inside), clusters.sums(within), n=n, clusters=clusters)
 
 
+def ratios(tops: Floats, bottoms: Floats, clusters: Clusters) -> list[Interval]:
+    """Quotients of two sums over images, each between 0 and 1, by bootstrap over patients or images.
+
+    All columns share one pass over the draws. Where every draw gives 0 or every draw 1, Wilson over the independent
+    units behind the bottom stands in.
+
+    Args:
+        tops, bottoms: ``[images, quotients]``, neither below 0; an image with 0 in both does not count.
+        clusters: the images' patients and draws.
+
+    Returns:
+        One interval for each column; its n counts the images with a bottom above 0.
+    """
+    sums = []
+    for values in (tops, bottoms):
+        each = np.zeros((clusters.count, values.shape[1]))
+        np.add.at(each, clusters.codes, values)
+        sums.append(clusters.draws @ each)
+    found = []
+    for column in range(tops.shape[1]):
+        top, bottom = tops[:, column], bottoms[:, column]
+        within = bottom > 0
+        n = int(within.sum())
+        if n == 0:
+            found.append(wilson(0, 0))
+            continue
+        value = float(top.sum() / bottom.sum())
+        item = _percentile(value, sums[0][:, column], sums[1][:, column], n=n, clusters=clusters)
+        if clusters.units(within) == 1:
+            item = _boundless(value, n, clusters)
+        elif item.low == item.high:
+            item = _extreme(value, clusters, within, "which all are alike").model_copy(update={"n": n})
+        found.append(item)
+    return found
+
+
 def statistic(
     value: float | None,
     clusters: Clusters,
@@ -164,14 +200,15 @@ def statistic(
     return Interval(value=value, low=float(low), high=float(high), n=n, method=f"{name}, {len(kept)} draws")
 
 
-def _extreme(value: float, clusters: Clusters, rarest: NDArray[np.bool_]) -> Interval:
+def _extreme(value: float, clusters: Clusters, rarest: NDArray[np.bool_], of: str = "the rarest class") -> Interval:
     """Bounds for a statistic of 0 or 1 on which all draws agree; none in between, where one patient is all there is."""
     n, units = len(clusters.codes), clusters.units(rarest)
     if min(value, 1 - value) > 1e-12 or clusters.count == 1:
         return _boundless(value, n, clusters)
     low, high = _wilson_ends(float(round(value)), units)
     what = "patients" if clusters.known else "images"
-    return Interval(value=value, low=low, high=high, n=n, method=f"Wilson over the {units} {what} of the rarest class")
+    name = f"Wilson over the {units} {what} of {of}"
+    return Interval(value=value, low=low, high=high, n=n, method=name)
 
 
 def _boundless(value: float, n: int, clusters: Clusters) -> Interval:

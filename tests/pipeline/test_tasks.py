@@ -1,17 +1,13 @@
-"""Sets with a class at every pixel are refused by runs on disk, in words, before anything is made."""
+"""Commands that judge whole images refuse sets with a class at every pixel, in words, before anything is made."""
 
 import pytest
 
-import percuss
 from percuss.core.errors import DataError
+from percuss.data.spec import load_data
+from percuss.pipeline.tasks import refuse_maps
 
-MAPS = "synthetic:patterns?n=12&size=64"
 
-
-@pytest.mark.parametrize("block", ["audit", "train", "universal"])
-def test_class_maps_are_refused_with_a_way_on(block, tmp_path):
-    given = {"data": MAPS, "model": "percuss:unet_avramidis", "out": tmp_path / "run"}
-    if block == "universal":
-        given["budget"] = "linf=2/255"
-    with pytest.raises(DataError, match=r"a class at every pixel.*percuss\.attack and percuss\.curve"):
-        getattr(percuss, block)(**given)
+def test_class_maps_are_refused_with_a_way_on():
+    with pytest.raises(DataError, match=r"a class at every pixel, which triage does not judge.*percuss audit"):
+        refuse_maps(load_data("synthetic:patterns?n=12&size=64"), "triage")
+    refuse_maps(load_data("synthetic:tissue?n=12&size=64"), "triage")

@@ -122,7 +122,9 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
     cost = Cost(torch.zeros(count, dtype=torch.long), torch.zeros(count, dtype=torch.long))
     right = is_right(clean, job.batch.targets, job.model.task)
     before = (held.success | held.success_stored) & right
-    pending = (right & ~(held.success & held.success_stored)).nonzero().flatten().tolist()
+    # A mask can always get worse: without early stop all of them are attacked at every size.
+    tireless = job.model.task == "segment" and not job.goal.early_stop
+    pending = list(range(count)) if tireless else _left(held, right.nonzero().flatten().tolist())
     fresh = torch.zeros(count, dtype=torch.bool)
     for restart in range(job.goal.restarts):
         for part, (found, spent) in in_chunks(job, pending, lambda rows: strike(job, budget, rows, restart=restart)):  # noqa: B023
@@ -132,5 +134,10 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
             fresh[rows[better]] = True
             cost.gradients[rows] += spent.gradients
             cost.forwards[rows] += spent.forwards
-        pending = [i for i in pending if not (held.success[i] and held.success_stored[i])]
+        pending = pending if tireless else _left(held, pending)
     return cost, before & ~fresh
+
+
+def _left(held: Measured, rows: list[int]) -> list[int]:
+    """The rows that do not flip both as float and as stored."""
+    return [i for i in rows if not (held.success[i] and held.success_stored[i])]

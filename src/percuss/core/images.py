@@ -238,7 +238,7 @@ class ImageSet(ABC):
         return Tensors(
             ids=[case.id for case, _ in good],
             images=torch.stack([pixels for _, pixels in good]) if good else torch.zeros(0, 0, 0, 0),
-            targets=_targets([case.target for case, _ in good], self.task),
+            targets=stacked_targets([case.target for case, _ in good], self.task),
             groups=[case.group for case, _ in good],
             range=good[0][0].range if good else PixelRange(),
             bad=bad + odd,
@@ -254,7 +254,8 @@ def stacked_instances(cases: Sequence[Case]) -> Tensor | None:
     return torch.from_numpy(np.stack(found).astype(np.int32))
 
 
-def _targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:
+def stacked_targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:
+    """Targets of some cases as a tensor: long ``[N]``, float ``[N, K]`` (multilabel) or uint8 ``[N, H, W]``."""
     if task == "classify":
         return torch.tensor([int(value) for value in values], dtype=torch.long)
     if task == "segment":

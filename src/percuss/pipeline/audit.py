@@ -17,7 +17,7 @@ from percuss.core.images import ImageSet
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
 from percuss.evaluate.curves import CONTROLS
-from percuss.pipeline import environment
+from percuss.pipeline import environment, masks
 from percuss.pipeline.alarms import alarm_records
 from percuss.pipeline.assemble import attack_rows, clean_rows
 from percuss.pipeline.context import describe, own_findings
@@ -126,6 +126,10 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
     folder.write_table("clean.parquet", clean)
     rows = attack_rows(work, parts)
     folder.write_table("rows.parquet", rows)
+    if work.model.task == "segment":
+        keys = [portion.clean.attrs["key"] for portion in portions if len(portion.clean)]
+        keys += [part.attrs["key"] for part in parts]
+        folder.write_table(masks.TABLE, masks.whole_table(folder, keys, rows))
     bad = [item for portion in portions for item in portion.bad]
     findings = [*findings, *own_findings(work, bad, parts)]
     if work.plan.protocol == "paper":

@@ -128,7 +128,7 @@ def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: s
         },
         "threat_model": threat_model(plan, model.info.spec),
         "not_tested": not_tested(plan),
-        "attacks": [{"name": name, **plan.attack_settings(name)} for name in plan.attacks],
+        "attacks": [{"name": name, **work.settings(name)} for name in plan.attacks],
         "budgets": list(plan.budgets),
         "environment": environment.describe(work.device) | ({"command": command} if command else {}),
         "require": list(plan.require),

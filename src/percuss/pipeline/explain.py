@@ -26,6 +26,7 @@ from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
+from percuss.pipeline.tasks import refuse_maps
 from percuss.store.folder import RunFolder
 
 _RECORD = "explain.json"
@@ -89,6 +90,7 @@ def explain_run(
     plan = plan_of(folder, data=data, model=model, options=options)
     with environment.threads(plan.threads):
         chosen = open_images(plan, data if isinstance(data, ImageSet) else None)
+        refuse_maps(chosen.images, "explain")
         ready = open_model(plan, None if isinstance(model, str) else model, chosen)
         ready = ready.to(environment.pick_device(plan.device))
         check_same(folder, images=data_fingerprint(chosen), model=ready.fingerprint())

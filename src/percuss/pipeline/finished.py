@@ -31,9 +31,12 @@ class Finished:
     pixels: dict[str, str]
 
     def known(self) -> dict[str, tuple[str, str]]:
-        """Pixels and label (class names where there are any) of each image, by id."""
-        classes, classify = self.results.data.classes, self.results.data.task == "classify"
-        labels = [classes[int(text)] if classify else str(text) for text in self.clean["label"]]
+        """Pixels and label (class names where there are any, hash of the true map) of each image, by id."""
+        classes, task = self.results.data.classes, self.results.data.task
+        labels = [classes[int(text)] if task == "classify" else str(text) for text in self.clean["label"]]
+        if task == "segment":
+            maps = [self.path / "maps" / "truth" / f"{slug(str(name))}.png" for name in self.clean["id"]]
+            labels = [pixel_hash(path.read_bytes()) for path in maps]
         return {
             str(name): (self.pixels[str(name)], label) for name, label in zip(self.clean["id"], labels, strict=True)
         }

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from percuss.core.budget import Budget, Norm
+from percuss.core.class_maps import check_map
 from percuss.core.errors import BudgetError, DataError, ModelError
-from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors
+from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors, stacked_instances, stacked_targets
 from percuss.core.model import Model
 from percuss.data.one_label import OneLabel
 from percuss.data.region import Region, open_region
@@ -24,7 +24,6 @@ from percuss.data.spec import load_data
 from percuss.models.one_label import one_label
 from percuss.models.spec import load_model
 from percuss.pipeline.plan import CHUNK, AuditPlan
-from percuss.pipeline.tasks import refuse_maps
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,6 @@ class Chosen:
 def open_images(plan: AuditPlan, data: ImageSet | None) -> Chosen:
     """The images of a plan, or of a set that is open already; DataError where none can be read."""
     images = load_data(plan.data) if data is None else data
-    refuse_maps(images)
     images = images if plan.label is None else OneLabel(images, plan.label)
     split = plan.split
     if split == "auto":
@@ -106,7 +104,11 @@ def _usual(images: ImageSet, split: str | None, ids: tuple[str, ...]) -> Chosen:
 def _read(images: ImageSet, name: str) -> tuple[Case | None, Tensor | None, BadImage | None]:
     try:
         case = images.read(name)
-        return case, case.unit(), None
+        pixels = case.unit()
+        if images.task == "segment":
+            size, count = case.pixels.shape[1:], len(images.classes)
+            check_map(case.id, case.target, case.instances, size=size, classes=count)
+        return case, pixels, None
     except DataError as error:
         return None, None, BadImage(name, str(error))
 
@@ -134,11 +136,12 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
     return Tensors(
         ids=[case.id for case in cases],
         images=torch.stack(pixels) if pixels else torch.zeros(0, *chosen.shape),
-        targets=_targets([case.target for case in cases], chosen.images),
+        targets=stacked_targets([case.target for case in cases], chosen.images.task),
         groups=[case.group for case in cases],
         range=chosen.pixels,
         bad=bad,
         region=torch.stack(regions) if regions else None,
+        instances=stacked_instances(cases),
     )
 
 
@@ -168,13 +171,6 @@ def check_sizes(budgets: Mapping[Norm, Sequence[Budget]], chosen: Chosen) -> Non
                     allowed=f"{norm.value} up to {most[norm]:.6g} in [0, 1] units",
                     next_step="give a smaller size, or none for no limit",
                 )
-
-
-def _targets(values: list[Any], images: ImageSet) -> Tensor:
-    if images.task == "classify":
-        return torch.tensor([int(value) for value in values], dtype=torch.long)
-    rows = [np.asarray(value, dtype=np.float32) for value in values]
-    return torch.from_numpy(np.stack(rows)) if rows else torch.zeros(0, len(images.classes))
 
 
 def open_model(plan: AuditPlan, model: Model | nn.Module | None, chosen: Chosen) -> Model:

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from percuss.attacks.engine import run_attack
 from percuss.attacks.job import Swept
-from percuss.core import catalogue
+from percuss.core import catalogue, dense
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import RunError
 from percuss.core.images import BadImage, Tensors
 from percuss.core.model import Model, confidence, decide, is_right, wide_logits
 from percuss.core.outcome import Outcome, frame
+from percuss.pipeline import masks
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.plan import AuditPlan
 from percuss.store.folder import RunFolder
@@ -41,6 +42,11 @@ class Work:
         """Budgets of a norm, smallest first for these images."""
         found = self.plan.by_norm()[norm]
         return sorted(found, key=lambda budget: budget.eps(self.chosen.shape, self.chosen.pixels))
+
+    def settings(self, attack: str) -> dict[str, Any]:
+        """Settings of an attack. On masks it goes on when one is wrong, since a mask can always get worse."""
+        found = self.plan.attack_settings(attack)
+        return {"early_stop": False, **found} if self.model.task == "segment" else found
 
     def key(self, kind: str, ids: Sequence[str], **what: Any) -> str:
         """Name of a part: a hash of the run's identity and of what the part computes."""
@@ -98,8 +104,11 @@ class Portion:
         logits = clean_logits(work, batch.images)
         for name, image in zip(batch.ids, batch.images, strict=True):
             work.folder.write(f"images/original/{slug(name)}.png", encode(image, batch.range))
+        if work.model.task == "segment":
+            masks.clean_part(work.folder, key, batch, logits)
         found = clean_table(work.model, batch, logits)
         found.attrs = {
+            "key": key,
             "bad": [{"id": item.id, "reason": item.reason} for item in batch.bad],
             "seconds": time.monotonic() - begun,
         }
@@ -118,9 +127,8 @@ def clean_logits(work: Work, images: Tensor) -> Tensor:
 
 
 def clean_table(model: Model, batch: Tensors, logits: Tensor) -> pd.DataFrame:
-    """clean.parquet: id, group, label, prediction, confidence, correct and a score per class."""
-    wide = wide_logits(logits) if model.task == "classify" else logits
-    table = {
+    """clean.parquet: id, group, label, prediction, confidence, correct and a score per class; of masks the quality."""
+    table: dict[str, list[Any]] = {
         "id": batch.ids,
         "group": [group or "" for group in batch.groups],
         "label": texts(batch.targets),
@@ -128,19 +136,25 @@ def clean_table(model: Model, batch: Tensors, logits: Tensor) -> pd.DataFrame:
         "confidence": confidence(logits, model.task).tolist() if len(logits) else [],
         "correct": is_right(logits, batch.targets, model.task).tolist() if len(logits) else [],
     }
-    scores = {f"score_{k}": wide[:, k].tolist() if len(logits) else [] for k in range(len(model.classes))}
-    return pd.DataFrame(table | scores)
+    count = len(model.classes)
+    if model.task == "segment":
+        found = dense.quality(decide(logits, model.task), batch.targets, count).tolist() if len(logits) else []
+        return pd.DataFrame(table | {"quality": found})
+    wide = wide_logits(logits) if model.task == "classify" else logits
+    return pd.DataFrame(table | {f"score_{k}": wide[:, k].tolist() if len(logits) else [] for k in range(count)})
 
 
 def texts(decisions: Tensor) -> list[str]:
-    """Class indices, or 0/1 labels in a row, as text."""
+    """Class indices, 0/1 labels in a row, or the classes of a map, as text."""
+    if decisions.dim() == 3:
+        return [dense.text(row) for row in decisions]
     return ["".join(str(int(bit)) for bit in row.flatten().tolist()) for row in decisions]
 
 
 def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
     """Rows of one unit, computed now or read back; whether they were computed now."""
     work = portion.work
-    budgets, settings = work.budgets(unit.norm), work.plan.attack_settings(unit.attack)
+    budgets, settings = work.budgets(unit.norm), work.settings(unit.attack)
     what = {"attack": unit.attack, "settings": settings, "budgets": [budget.text for budget in budgets]}
     key = work.key("attack", unit.ids, **what)
     found = work.folder.read_part(key)
@@ -158,8 +172,14 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         settings=settings,
         allow_silent=True,  # the whole run decides (context.silence), not one portion
     )
-    table = frame(_with_images(_scored(swept.outcomes, portion), swept, portion, key))
-    heard = {"notes": list(swept.notes), "silent": swept.silent, "queried": swept.queried}
+    rows = _with_images(_scored(swept.outcomes, portion), swept, portion, key)
+    if work.model.task == "segment":
+        whole = portion.tensors()
+        masks.attack_part(
+            work.folder, key, whole, swept=swept, rows=rows, judge=lambda images: clean_logits(work, images)
+        )
+    table = frame(rows)
+    heard = {"key": key, "notes": list(swept.notes), "silent": swept.silent, "queried": swept.queried}
     table.attrs = heard | {"seconds": time.monotonic() - begun}
     work.folder.write_table(f"parts/{key}.parquet", table)
     return table, True
@@ -170,6 +190,8 @@ def _aimed(portion: Portion) -> Tensors:
     batch = portion.tensors()
     if portion.work.plan.protocol != "paper":
         return batch
+    if portion.work.model.task == "segment":
+        return replace(batch, targets=decide(clean_logits(portion.work, batch.images), "segment").to(torch.uint8))
     said = [str(text) for text in portion.clean["prediction"]]
     if portion.work.model.task == "classify":
         return replace(batch, targets=torch.tensor([int(text) for text in said], dtype=torch.long))

@@ -13,6 +13,7 @@ from percuss.core.results import CurvePoint, FindingRecord, Results
 from percuss.evaluate.export import kept_images, per_image
 from percuss.evaluate.summary import summarise
 from percuss.evaluate.survival import survival_table
+from percuss.pipeline.masks import TABLE
 from percuss.pipeline.requirements import judge
 from percuss.report.page import write_report
 from percuss.report.schema import write_results
@@ -37,6 +38,12 @@ def write_outcome(folder: RunFolder) -> Results:
     summary = summarise(
         rows, clean, classes=context["data"]["classes"], task=context["data"]["task"], seed=context["seed"]
     )
+    dense = None
+    if context["data"]["task"] == "segment":
+        from percuss.evaluate.dense_summary import dense_summary
+
+        table = folder.read_table(TABLE)
+        dense = dense_summary(table, classes=context["data"]["classes"], seed=context["seed"])
     findings = joined(context["findings"], summary.findings)
     fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
@@ -53,6 +60,7 @@ def write_outcome(folder: RunFolder) -> Results:
         sensitivity=summary.sensitivity,
         findings=findings,
         survival=survival,
+        dense=dense,
         requirements=judge(context["require"], summary.curves),
     )
     write_results(results, folder.path / "results.json")

@@ -1,4 +1,4 @@
-"""Which tasks the runs on disk know so far."""
+"""Which commands know class maps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from percuss.core.errors import DataError
 from percuss.core.images import ImageSet
 
 
-def refuse_maps(images: ImageSet) -> None:
-    """DataError where the images have a class at every pixel: trainings and audits judge whole images so far."""
+def refuse_maps(images: ImageSet, what: str = "trainings") -> None:
+    """DataError where the images have a class at every pixel, which ``what`` does not judge."""
     if images.task == "segment":
         raise DataError(
-            "the images have a class at every pixel, which trainings and audits do not judge yet",
+            f"the images have a class at every pixel, which {what} does not judge",
             value=f"{images.spec}: task segment",
             allowed="images with one class or several labels",
-            next_step="percuss.attack and percuss.curve in Python attack segmenters",
+            next_step="percuss audit, transfer, survive and compare judge masks",
         )

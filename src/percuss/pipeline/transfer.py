@@ -159,7 +159,7 @@ def _finish(work: Crossing, tables: tuple[pd.DataFrame, pd.DataFrame], findings:
     )
     write_sections(
         folder.path / "transfer.html",
-        sections(cells, findings=found, models=Table((*head, "right, clean"), body, words=3), n=len(clean)),
+        sections(cells, findings=found, models=Table(head, body, words=3), n=len(clean)),
         title="transfer of attacks between models",
         meta=f"{now()[:10]} · run {folder.run_id[:12]}{where}",
         version=environment.version(),

@@ -28,6 +28,7 @@ from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
+from percuss.pipeline.tasks import refuse_maps
 from percuss.pipeline.triage_files import TABLE, Setup, Triaged, read_triaged, write_files
 from percuss.pipeline.triage_search import COLUMNS, Probe, SearchOptions, make_probe, sensitivity_rows
 from percuss.store.folder import RunFolder, identity_hash
@@ -123,6 +124,7 @@ def triage(
 def _open(plan: AuditPlan, data: ImageSet | None, calibrate: str | ImageSet, limit: int | None) -> _Sets:
     """Both sets; DataError or UsageError where one cannot calibrate the other."""
     judged = open_images(plan, data)
+    refuse_maps(judged.images, "triage")
     if isinstance(calibrate, ImageSet):
         other = open_images(plan.model_copy(update={"split": "all", "limit": limit}), calibrate)
         return _apart(_Sets(judged, other))

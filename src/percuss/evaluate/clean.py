@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from percuss.core.images import Task
-from percuss.core.results import Clean
+from percuss.core.results import Clean, Interval
 from percuss.evaluate.intervals import Clusters, Floats, proportion, statistic
 
 
 def clean_performance(clean: pd.DataFrame, classes: Sequence[str], task: Task, *, clusters: Clusters) -> Clean:
-    """From clean.parquet: columns label, prediction, correct, score_0, ... (wide logits)."""
+    """From clean.parquet: columns label, prediction, correct, score_0, ... (wide logits; none for class maps)."""
+    if task == "segment":
+        return _maps(clean, clusters)
     truth, guess = labels(clean["label"], task), labels(clean["prediction"], task)
     right = clean["correct"].to_numpy(dtype=bool)
     scores = clean[[f"score_{i}" for i in range(len(classes))]].to_numpy(dtype=np.float64)
@@ -43,6 +45,13 @@ def clean_performance(clean: pd.DataFrame, classes: Sequence[str], task: Task, *
         confusion=None if matrix is None else matrix.tolist(),
         per_class={name: proportion(hit[:, i], clusters, within[:, i]) for i, name in enumerate(classes)},
     )
+
+
+def _maps(clean: pd.DataFrame, clusters: Clusters) -> Clean:
+    """Of class maps: the share of images at the bar; ``percuss.core.results.Dense`` holds what is said of pixels."""
+    none = Interval(value=None, low=None, high=None, n=len(clean), method="not defined for class maps")
+    right = clean["correct"].to_numpy(dtype=bool)
+    return Clean(accuracy=proportion(right, clusters), balanced_accuracy=none, auc=none, confusion=None, per_class={})
 
 
 def labels(column: pd.Series, task: Task) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from percuss.core.images import Task
 from percuss.core.results import CurvePoint
 from percuss.evaluate.intervals import Clusters, Floats, mean, proportion
 
@@ -36,12 +37,12 @@ class Point:
     cost: Floats
 
 
-def points(rows: pd.DataFrame, clean: pd.DataFrame) -> list[Point]:
+def points(rows: pd.DataFrame, clean: pd.DataFrame, *, task: Task = "classify") -> list[Point]:
     """Every attack at every budget, sizes ascending within attack and norm, then the worst case per norm."""
     order = pd.Index(clean["id"])
     right = clean["correct"].to_numpy(dtype=bool)
     single = [
-        _point((str(attack), str(norm)), part.sort_values("eps"), order, right)
+        _point((str(attack), str(norm)), part.sort_values("eps"), order, right=right, task=task)
         for (attack, norm), part in rows.groupby(["attack", "norm"], sort=False)
     ]
     found = [point for series in single for point in series]
@@ -69,7 +70,9 @@ def curve(found: list[Point], clean: pd.DataFrame, clusters: Clusters) -> list[C
     ]
 
 
-def _point(key: tuple[str, str], part: pd.DataFrame, order: pd.Index[str], right: NDArray[np.bool_]) -> list[Point]:
+def _point(
+    key: tuple[str, str], part: pd.DataFrame, order: pd.Index[str], *, right: NDArray[np.bool_], task: Task
+) -> list[Point]:
     """One attack under one norm: a point per budget, flips of smaller sizes carried on."""
     found: list[Point] = []
     before = np.zeros(len(order), dtype=bool)
@@ -79,7 +82,9 @@ def _point(key: tuple[str, str], part: pd.DataFrame, order: pd.Index[str], right
         success = one["success"].eq(True).to_numpy() & right
         stored = one["success_stored"].eq(True).to_numpy() & right
         # Signed: certain of the right answer +1, certain of a wrong one -1.
-        sign = np.where(one["prediction"].eq(one["label"]), 1.0, -1.0)
+        # Maps that hold the same classes may still differ: there the margin tells.
+        fine = one["margin"].le(0) if task == "segment" else one["prediction"].eq(one["label"])
+        sign = np.where(fine, 1.0, -1.0)
         before, before_stored = before | success, before_stored | stored
         spent = spent + one["gradient_evaluations"].fillna(0).to_numpy(dtype=np.float64)
         found.append(

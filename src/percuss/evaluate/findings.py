@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from percuss.core.images import Task
 from percuss.core.outcome import Finding, Severity
+from percuss.core.results import Dense
 from percuss.evaluate.curves import CONTROLS, WORST, Point
 from percuss.evaluate.intervals import Clusters
 from percuss.evaluate.masking import masking
@@ -13,10 +15,17 @@ _FEW_IMAGES = 30
 _FEW_PATIENTS = 10
 
 
-def look(found: list[Point], clean: pd.DataFrame, clusters: Clusters) -> list[Finding]:
+def look(
+    found: list[Point],
+    clean: pd.DataFrame,
+    clusters: Clusters,
+    *,
+    task: Task = "classify",
+    dense: Dense | None = None,
+) -> list[Finding]:
     """All findings of a finished run, severe ones first."""
     right = int(clean["correct"].sum())
-    listed = _size(clean, clusters) + _guessing(clean)
+    listed = _size(clean, clusters) + (_maps(clean, dense) if task == "segment" else _guessing(clean))
     if found and all(point.attack in CONTROLS for point in found):
         text = "Only random noise was run, which is a control and no attack: robustness was not tested."
         listed.append(Finding("only-controls", "severe", text, {"attacks": sorted({p.attack for p in found})}))
@@ -64,6 +73,32 @@ def _guessing(clean: pd.DataFrame) -> list[Finding]:
         "robustness of such a model says little."
     )
     return [Finding("clean-accuracy-low", "warning", text, {"accuracy": accuracy, "most_frequent": usual})]
+
+
+def _maps(clean: pd.DataFrame, dense: Dense | None) -> list[Finding]:
+    """Findings on the truths of class maps, and on a model that does no better than naming no object at all."""
+    listed = []
+    empty = int(clean["label"].eq("0").sum())
+    if empty:
+        text = (
+            f"{empty} of {len(clean)} images hold background only: there the share of pixels decided as background "
+            "stands in for the Dice coefficient."
+        )
+        listed.append(Finding("no-nuclei-images", "info", text, {"images": empty, "of": len(clean)}))
+    if dense is None:
+        return listed
+    absent = [item.name for item in dense.clean.classes if item.pixels == 0]
+    if absent:
+        text = f"No image holds {', '.join(absent)}: nothing is said of how well it is found."
+        listed.append(Finding("class-absent", "info", text, {"classes": absent}))
+    pixels, floor = dense.clean.pixel_accuracy.value, dense.clean.floor.value
+    if pixels is not None and floor is not None and pixels <= floor:
+        text = (
+            f"Pixel accuracy {pixels:.1%} is no better than deciding {dense.background} everywhere ({floor:.1%}): "
+            "robustness of such a model says little."
+        )
+        listed.append(Finding("all-background", "warning", text, {"pixel_accuracy": pixels, "floor": floor}))
+    return listed
 
 
 def _of_line(line: list[Point], right: int) -> list[Finding]:

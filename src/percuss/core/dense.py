@@ -33,7 +33,12 @@ def quality(prediction: Tensor, truth: Tensor, classes: int) -> Tensor:
     The Dice coefficient of each class but the background, averaged over the classes that the truth holds. Where it
     holds none: the share of judged pixels that are predicted as background. Where no pixel is judged: 1.
     """
-    table = confusion(prediction, truth, classes).double()
+    return table_quality(confusion(prediction, truth, classes))
+
+
+def table_quality(table: Tensor) -> Tensor:
+    """``quality`` from the confusion table ``[N, classes, classes]`` of each image, float64 ``[N]``."""
+    table = table.double()
     own, true, said = table.diagonal(dim1=1, dim2=2), table.sum(2), table.sum(1)
     dice = 2 * own / (true + said).clamp_min(1)
     here = true[:, 1:] > 0

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from percuss.core.dense import IGNORE
+from percuss.core.dense import IGNORE, table_quality
 from percuss.core.dense import confusion as counted
 from percuss.core.errors import DataError
 
@@ -107,13 +107,8 @@ def scores(tables: Counts) -> DenseScores:
 
 def qualities(tables: Counts) -> Values:
     """Quality of each image ``[N]`` from its table ``[N, K, K]``, as ``percuss.core.dense.quality`` has it."""
-    hits = np.diagonal(tables, axis1=1, axis2=2)
-    true, decided, judged = tables.sum(2), tables.sum(1), tables.sum((1, 2))
-    dice = _share(2 * hits, true + decided)[:, 1:]
-    found = nanmean(np.where(true[:, 1:] > 0, dice, np.nan))
-    empty = np.where(judged > 0, hits[:, 0] / np.maximum(judged, 1), 1.0)
-    kept: Values = np.where(np.isnan(found), empty, found)
-    return kept
+    found: Values = table_quality(torch.from_numpy(np.ascontiguousarray(tables))).numpy()
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from percuss.core.errors import RunError
 from percuss.core.outcome import Finding
 from percuss.core.results import CurvePoint, FindingRecord, Results
+from percuss.evaluate.dense_summary import dense_summary
 from percuss.evaluate.export import kept_images, per_image
 from percuss.evaluate.summary import summarise
 from percuss.evaluate.survival import survival_table
@@ -35,20 +36,16 @@ def write_outcome(folder: RunFolder) -> Results:
     RunError where a table or the context is missing or damaged.
     """
     context, rows, clean = read_context(folder), folder.read_table("rows.parquet"), folder.read_table("clean.parquet")
-    summary = summarise(
-        rows, clean, classes=context["data"]["classes"], task=context["data"]["task"], seed=context["seed"]
-    )
-    dense = None
-    if context["data"]["task"] == "segment":
-        from percuss.evaluate.dense_summary import dense_summary
-
+    data, seed, table, dense = context["data"], context["seed"], None, None
+    if data["task"] == "segment":
         table = folder.read_table(TABLE)
-        dense = dense_summary(table, classes=context["data"]["classes"], seed=context["seed"])
+        dense = dense_summary(table, classes=data["classes"], seed=seed)
+    summary = summarise(rows, clean, classes=data["classes"], task=data["task"], seed=seed, dense=dense)
     findings = joined(context["findings"], summary.findings)
     fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
     if (folder.path / SURVIVAL).exists():
-        survival = survival_table(folder.read_table(SURVIVAL), context["seed"])
+        survival = survival_table(folder.read_table(SURVIVAL), seed)
         fixed["not_tested"] = [item for item in fixed["not_tested"] if not survival or item != LOSSY]
     results = Results(
         **fixed,
@@ -64,7 +61,7 @@ def write_outcome(folder: RunFolder) -> Results:
         requirements=judge(context["require"], summary.curves),
     )
     write_results(results, folder.path / "results.json")
-    folder.write("per_image.csv", per_image(rows).to_csv(index=False))
+    folder.write("per_image.csv", per_image(rows, dense=table).to_csv(index=False))
     folder.write("images.csv", kept_images(rows).to_csv(index=False))
     write_report(folder.path)
     return results

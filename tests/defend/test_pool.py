@@ -6,10 +6,10 @@ import torch
 from percuss.core.errors import UsageError
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo
-from percuss.defend.pool import Pool
+from percuss.defend.pool import Drawn, Pool
 from percuss.defend.settings import make_settings
 from percuss.defend.training import TrainData, fit
-from percuss.defend.turning import turned
+from percuss.defend.turning import draw_turns, turned
 from percuss.pipeline.progress import Progress
 
 TARGETS = torch.tensor([0] * 20 + [1] * 3 + [2] * 7)
@@ -44,7 +44,8 @@ def test_copies_are_the_same_in_every_epoch_and_images_stay():
     def once(part, seed):
         rows = pool.rows[part]
         names = [IDS[row] for row in rows.tolist()]
-        return pool.augmented(images[rows], part, ids=names, settings=chosen, generator=drawn(seed))
+        own = Drawn(names, images[rows], TARGETS[rows])
+        return pool.augmented(own, part, settings=chosen, generator=drawn(seed)).images
 
     found = once(batch, 1)
     assert torch.equal(found, once(batch, 2)) and torch.equal(found[30:35], once(batch[30:35], 3))
@@ -58,7 +59,8 @@ def test_without_balance_each_epoch_draws_anew():
     chosen = settings()
     pool, images = Pool.of(TARGETS, chosen), torch.rand(30, 1, 8, 8, generator=drawn())
     batch = torch.arange(30)
-    one, two = (pool.augmented(images, batch, ids=IDS, settings=chosen, generator=drawn(s)) for s in (1, 2))
+    own = Drawn(IDS, images, TARGETS)
+    one, two = (pool.augmented(own, batch, settings=chosen, generator=drawn(s)).images for s in (1, 2))
     assert not torch.equal(one, two) and not bool((one == images).flatten(1).all(1).any())
 
 
@@ -129,3 +131,27 @@ def test_a_turn_keeps_a_round_picture_and_moves_what_points():
     assert 0.75 < float(mass.min()) < float(mass.max()) < 1.3
     heights = (crossed[:, 0].amax(2) > 0.5).sum(1)
     assert int(heights.min()) < 20 and int(heights.max()) == 64, "some bars lie, some stand"
+
+
+@pytest.mark.parametrize("augment", ["flips", "rotate20", "rotate20shift", "rotate180zoom"])
+def test_class_maps_move_with_their_images(augment):
+    # Large squares of each class, and images that show the class as their grey level.
+    maps = torch.randint(0, 4, (12, 4, 4), generator=drawn(), dtype=torch.uint8)
+    maps = maps.repeat_interleave(16, 1).repeat_interleave(16, 2)
+    own = Drawn(IDS[:12], maps.unsqueeze(1).float() / 4, maps)
+    found = Pool.of(maps, settings(augment=augment)).augmented(
+        own, torch.arange(12), settings=settings(augment=augment), generator=drawn(1)
+    )
+    assert found.targets.dtype == torch.uint8 and not torch.equal(found.targets, maps)
+    judged = found.targets != 255
+    same = (found.images[:, 0] * 4).round() == found.targets
+    # Between two squares an image is a mixture, so only there may the two disagree.
+    assert float(same[judged].double().mean()) > (0.999 if augment == "flips" else 0.9)
+    assert bool(judged.all()) if augment == "flips" else 0.6 < float(judged.double().mean()) < 1
+
+
+def test_what_turns_into_a_map_from_outside_is_not_judged():
+    images, maps = torch.ones(30, 1, 16, 16), torch.full((30, 16, 16), 2, dtype=torch.uint8)
+    maps[:, 4, 4] = 255
+    found = draw_turns(images.shape, drawn(), name="rotate180zoom").maps(maps)
+    assert set(found.unique().tolist()) == {2, 255} and bool((found == 255).flatten(1).any(1).all())

@@ -46,6 +46,16 @@ if TYPE_CHECKING:
     from percuss.pipeline.training import Trained
 
 Option = typer.Option
+#: Scores in words.
+_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "dice": "mean Dice",
+    "iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "floor": "background everywhere",
+}
 
 
 def train(  # noqa: PLR0913
@@ -143,8 +153,9 @@ def closing(done: Trained, *, allow_code: bool = False) -> str:
     """The result on one line, and the command that audits it."""
     split = "test" if done.record["test"] else "validation"
     size = done.record["n"]["test" if done.record["test"] else "val"]
-    names = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
-    values = [f"{names[name]} {value:.3f}" for name, value in done.scores.items() if value is not None]
+    # Of class maps "accuracy" would be taken for that of pixels.
+    names = _NAMES | ({"accuracy": "images with a Dice of 0.5 and more"} if "dice" in done.scores else {})
+    values = [f"{words} {done.scores[name]:.3f}" for name, words in names.items() if done.scores.get(name) is not None]
     words = ["percuss", "audit", "--data", done.audit_data, "--model", str(done.path), "--out", f"{done.path}-audit"]
     words += ["--allow-code"] if allow_code else []
     best = f"best epoch {done.record['best_epoch']} of {len(done.record['history'])}"

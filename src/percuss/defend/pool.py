@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from percuss.core.errors import UsageError
 from percuss.core.seeds import seed_of
-from percuss.defend.flips import flips
+from percuss.defend.flips import draw_flips
 from percuss.defend.settings import TrainSettings
-from percuss.defend.turning import turned
+from percuss.defend.turning import draw_turns
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images of a batch with their ids and targets; ``[N, C, H, W]``, class maps ``[N, H, W]``."""
+
+    ids: Sequence[str]
+    images: Tensor
+    targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Pool:
         """Every image once; with ``balance`` copies of the images of rarer classes until each has that many.
 
         Images of a class get the same number of copies, up to one; which get one more follows from the seed.
-        UsageError where images have several labels, so that no class can be filled up.
+        UsageError where images have several labels or class maps, so that no class can be filled up.
         """
         count = len(targets)
         if settings.balance is None:
@@ -53,27 +62,32 @@ class Pool:
         order = torch.randperm(len(self.rows), generator=generator)
         return order[: max(1, round(settings.epoch_share * len(order)))]
 
-    def augmented(
-        self, images: Tensor, batch: Tensor, *, ids: Sequence[str], settings: TrainSettings, generator: torch.Generator
-    ) -> Tensor:
-        """The images of a batch of places, augmented.
+    def augmented(self, drawn: Drawn, batch: Tensor, *, settings: TrainSettings, generator: torch.Generator) -> Drawn:
+        """What was drawn for a batch of places, augmented; class maps move with their images.
 
         Without ``balance`` each epoch draws anew. With it the images themselves stay, and a copy is the same in each
         epoch, as if the copies had been written to disk before the training.
         """
         if settings.augment == "none":
-            return images
+            return drawn
         if settings.balance is None:
-            return _moved(images, settings, generator)
-        found = images.clone()
+            return _moved(drawn, settings, generator)
+        found = drawn.images.clone()
         for place, copy in enumerate(self.copies[batch].tolist()):
             if copy:
-                own = torch.Generator().manual_seed(seed_of(settings.seed, "copy", ids[place], copy))
-                found[place : place + 1] = _moved(images[place : place + 1], settings, own)
-        return found
+                own = torch.Generator().manual_seed(seed_of(settings.seed, "copy", drawn.ids[place], copy))
+                alone = slice(place, place + 1)
+                one = Drawn(drawn.ids[alone], drawn.images[alone], drawn.targets[alone])
+                found[alone] = _moved(one, settings, own).images
+        return replace(drawn, images=found)
 
 
-def _moved(images: Tensor, settings: TrainSettings, generator: torch.Generator) -> Tensor:
-    if settings.augment == "flips":
-        return flips(images, generator)
-    return turned(images, generator, name=settings.augment)
+def _moved(drawn: Drawn, settings: TrainSettings, generator: torch.Generator) -> Drawn:
+    shape = drawn.images.shape
+    motion = (
+        draw_flips(shape, generator)
+        if settings.augment == "flips"
+        else draw_turns(shape, generator, name=settings.augment)
+    )
+    images = motion.images(drawn.images)
+    return Drawn(drawn.ids, images, motion.maps(drawn.targets) if drawn.targets.dim() == 3 else drawn.targets)

@@ -36,6 +36,9 @@ class TrainData:
 class Epoch:
     """What one epoch gave. ``lr`` is the rate of its last step.
 
+    ``val_accuracy`` is the share of right images; of class maps those of a quality of at least 0.5, and ``val_dice`` is
+    the mean of that quality over the images (``core.dense.quality``: mean Dice of the classes an image shows).
+
     Of defences only: validation accuracy under PGD (``robust_accuracy``) and under one step, and how many clean and
     attacked images the epoch learnt from. Epoch 0 is the model before the first step.
     """
@@ -50,6 +53,7 @@ class Epoch:
     one_step_accuracy: float | None = None
     clean_images: int | None = None
     adversarial_images: int | None = None
+    val_dice: float | None = None
 
     def told(self) -> dict[str, float]:
         """The fields that have a value."""

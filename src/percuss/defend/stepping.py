@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from percuss.core.dense import IGNORE
 from percuss.core.model import Model, wide_logits
 from percuss.defend.settings import TrainSettings
 
@@ -24,7 +25,7 @@ def make_optimiser(weights: list[nn.Parameter], settings: TrainSettings) -> torc
 
 
 class ClassLoss(nn.Module):
-    """Cross-entropy of classes, or of each label; weights ``[K]`` or None."""
+    """Cross-entropy of classes, of each label, or of the class of each judged pixel; weights ``[K]`` or None."""
 
     weights: Tensor | None
 
@@ -34,16 +35,35 @@ class ClassLoss(nn.Module):
         self.register_buffer("weights", weights)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss over the images."""
+        """Mean loss over the images; of class maps over their judged pixels, by the weights of their classes."""
+        if self.task == "segment":
+            total, weight = self.summed(logits, targets)
+            return total / weight.clamp_min(1e-12)
         if self.task == "classify":
             return nn.functional.cross_entropy(wide_logits(logits), targets, weight=self.weights)
         return nn.functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=self.weights)
 
+    def summed(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Of class maps: the sum over judged pixels, and what they weigh together (their number without weights)."""
+        truth = targets.long()
+        total = nn.functional.cross_entropy(logits, truth, weight=self.weights, ignore_index=IGNORE, reduction="sum")
+        judged = truth != IGNORE
+        return total, judged.sum() if self.weights is None else self.weights[truth[judged]].sum()
 
-def make_loss(model: Model, targets: Tensor, *, weighted: bool) -> nn.Module:
-    """The loss of the model's task. Weighted: classes weigh n / (K n_k); a label's presence weighs (n - n_k) / n_k."""
+
+def make_loss(model: Model, targets: Tensor, *, weighted: bool) -> ClassLoss:
+    """The loss of the model's task. Weighted: classes weigh n / (K n_k); a label's presence weighs (n - n_k) / n_k.
+
+    Of class maps n counts judged pixels, and a class that no training image shows weighs 1.
+    """
     if not weighted:
         return ClassLoss(model.task, None)
+    if model.task == "segment":
+        # Map by map: counting makes long integers of what it counts.
+        pixels = sum(torch.bincount(truth.flatten(), minlength=IGNORE + 1) for truth in targets)
+        shown = torch.as_tensor(pixels)[: len(model.classes)].float()
+        weights = shown.sum() / (len(shown) * shown.clamp(min=1))
+        return ClassLoss(model.task, torch.where(shown > 0, weights, torch.ones_like(weights)))
     if model.task == "classify":
         counts = torch.bincount(targets, minlength=len(model.classes)).float()
         return ClassLoss(model.task, len(targets) / (len(counts) * counts.clamp(min=1)))

@@ -14,16 +14,17 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from percuss.core.errors import ModelError
-from percuss.core.model import Model, is_right
+from percuss.core.model import Model
 from percuss.core.seeds import seed_of
+from percuss.defend.judging import judged, scores
 from percuss.defend.keeping import keep_weights
-from percuss.defend.pool import Pool
+from percuss.defend.pool import Drawn, Pool
 from percuss.defend.preparing import check_data, fingerprint, make_fabric, torch_threads
 from percuss.defend.recipe import Plain, Turn, to_device
 from percuss.defend.records import Epoch, Teller, TrainData, TrainResult
 from percuss.defend.resume import read_last, write_last
 from percuss.defend.settings import TrainSettings
-from percuss.defend.stepping import decay_factor, make_loss, make_optimiser, rate_factor
+from percuss.defend.stepping import ClassLoss, decay_factor, make_loss, make_optimiser, rate_factor
 
 __all__ = ["Epoch", "TrainData", "TrainResult", "fit", "scores"]
 
@@ -48,7 +49,7 @@ class _Loop:
     model: Model
     wrapped: nn.Module
     optimiser: Any
-    loss: nn.Module
+    loss: ClassLoss
     data: TrainData
     pool: Pool
     settings: TrainSettings
@@ -104,14 +105,6 @@ def fit(
     early = len(state.history) < settings.epochs
     main = fabric.is_global_zero
     return TrainResult(tuple(state.history), state.best_epoch, fabric.device.type, early, main, state.before)
-
-
-@torch.no_grad()
-def scores(model: Model, images: Tensor, *, batch_size: int = 64) -> Tensor:
-    """Logits of the model for all images, float32 on the CPU; the model is left in eval mode."""
-    model.eval()
-    device = next(model.parameters()).device
-    return torch.cat([model(part.to(device)).float().cpu() for part in torch.split(images, batch_size)])
 
 
 def _identity(settings: TrainSettings, recipe: Plain) -> str:
@@ -205,9 +198,10 @@ def _told(loop: _Loop, state: _State) -> str:
     row = state.history[-1]
     best = " (best so far)" if state.best_epoch == row.epoch else ""
     robust = "" if row.robust_accuracy is None else f"robust {100 * row.robust_accuracy:.1f} %, "
+    good = f"accuracy {100 * row.val_accuracy:.1f} %" if row.val_dice is None else f"Dice {row.val_dice:.3f}"
     return (
         f"epoch {row.epoch} of {loop.settings.epochs}: loss {row.train_loss:.4f}, validation loss {row.val_loss:.4f}, "
-        f"accuracy {100 * row.val_accuracy:.1f} %, {robust}{row.seconds:.1f} s{best}"
+        f"{good}, {robust}{row.seconds:.1f} s{best}"
     )
 
 
@@ -263,7 +257,8 @@ def _turn(loop: _Loop, batch: Tensor, generator: torch.Generator, *, number: int
     fabric, train, settings = loop.fabric, loop.data.train, loop.settings
     rows = loop.pool.rows[batch]
     ids = [train.ids[row] for row in rows.tolist()]
-    images = loop.pool.augmented(train.images[rows], batch, ids=ids, settings=settings, generator=generator)
+    drawn = Drawn(ids, train.images[rows], train.targets[rows])
+    drawn = loop.pool.augmented(drawn, batch, settings=settings, generator=generator)
     mine = slice(fabric.global_rank, None, fabric.world_size)
     return Turn(
         fabric=fabric,
@@ -271,8 +266,8 @@ def _turn(loop: _Loop, batch: Tensor, generator: torch.Generator, *, number: int
         wrapped=loop.wrapped,
         optimiser=loop.optimiser,
         loss=loop.loss,
-        images=to_device(images[mine], fabric.device),
-        targets=train.targets[rows[mine]].to(fabric.device),
+        images=to_device(drawn.images[mine], fabric.device),
+        targets=drawn.targets[mine].to(fabric.device),
         ids=ids[mine],
         epoch=number,
         seen=seen // fabric.world_size,
@@ -283,10 +278,7 @@ def _turn(loop: _Loop, batch: Tensor, generator: torch.Generator, *, number: int
 def _judged(loop: _Loop, row: Epoch) -> Epoch:
     """The row with loss, accuracy and what the recipe asks for, on the validation images."""
     val, size = loop.data.val, loop.settings.batch_size
-    logits = scores(loop.model, val.images, batch_size=size)
-    loss = float(loop.loss(logits.to(loop.fabric.device), val.targets.to(loop.fabric.device)))
-    accuracy = float(is_right(logits, val.targets, loop.model.task).double().mean())
-    found = {"val_loss": loss, "val_accuracy": accuracy} | loop.recipe.judge(loop.model, val, batch_size=size)
+    found = judged(loop.model, loop.loss, val, batch_size=size) | loop.recipe.judge(loop.model, val, batch_size=size)
     # Batch norm statistics differ a little between devices; all must agree on when to stop, so the first decides.
     found = loop.fabric.broadcast(found)
     if not math.isfinite(found["val_loss"]):

@@ -1,15 +1,63 @@
-"""Scores of a trained model on held-out images: accuracy, balanced accuracy, AUC."""
+"""Scores of a trained model on held-out images: accuracy, balanced accuracy, AUC; of class maps Dice and IoU."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import recall_score, roc_auc_score
 from torch import Tensor
 
-from percuss.core.images import Task
-from percuss.core.model import decide, is_right, wide_logits
+from percuss.core.dense import BAR
+from percuss.core.images import Task, Tensors
+from percuss.core.model import Model, decide, is_right, wide_logits
+from percuss.defend.judging import confusions, scores
+from percuss.evaluate import dense
 
-SCORES = ("accuracy", "balanced_accuracy", "auc")
+#: Scores by task that are single values, in the order in which they are shown.
+SCORES: dict[Task, tuple[str, ...]] = {
+    "classify": ("accuracy", "balanced_accuracy", "auc"),
+    "multilabel": ("accuracy", "balanced_accuracy", "auc"),
+    "segment": ("accuracy", "quality", "dice", "iou", "pixel_accuracy", "floor"),
+}
+
+
+def scored(model: Model, part: Tensors, *, batch_size: int) -> dict[str, Any]:
+    """The scores of a model on some images, by name (``score``, ``map_scores``).
+
+    ``batch_size`` counts for class maps alone, whose logits are never held for more images at once.
+    """
+    if model.task == "segment":
+        return map_scores(confusions(model, part, batch_size=batch_size), model.classes)
+    return {**score(scores(model, part.images), part.targets, model.task)}
+
+
+def map_scores(tables: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    """Scores of class maps from the tables int64 ``[N, K, K]`` of their images, each 0 to 1.
+
+    Returns:
+        ``accuracy``: share of images of a quality of at least 0.5; ``quality``: its mean over the images
+        (``core.dense.quality``). Over the pixels of all images together: ``dice`` and ``iou``, means over the classes
+        but background that are true or decided anywhere, ``pixel_accuracy``, its ``floor`` (background everywhere), and
+        ``dice_of_class`` and ``iou_of_class``, by name with background. None where there is no value.
+    """
+    counts = tables.numpy()
+    good, whole = dense.qualities(counts), dense.scores(counts.sum(0))
+    return {
+        "accuracy": float((good >= BAR).mean()),
+        "quality": float(good.mean()),
+        "dice": _known(whole.mean("dice")),
+        "iou": _known(whole.mean("iou")),
+        "pixel_accuracy": _known(whole.pixel_accuracy),
+        "floor": _known(whole.floor),
+        "dice_of_class": {name: _known(value) for name, value in zip(classes, whole.dice, strict=True)},
+        "iou_of_class": {name: _known(value) for name, value in zip(classes, whole.iou, strict=True)},
+    }
+
+
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def score(logits: Tensor, targets: Tensor, task: Task) -> dict[str, float | None]:

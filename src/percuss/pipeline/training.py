@@ -21,18 +21,18 @@ from percuss.core.model import Model
 from percuss.defend.hardening import Hardening
 from percuss.defend.resume import LAST
 from percuss.defend.settings import TrainSettings
-from percuss.defend.training import TrainData, TrainResult, fit, scores
+from percuss.defend.training import TrainData, TrainResult, fit
 from percuss.models.checkpoint import save_model
 from percuss.models.spec import anew, load_model, takes_size
 from percuss.pipeline import environment
 from percuss.pipeline.hardening import DefencePlan, check_start, defence, defence_record
 from percuss.pipeline.inputs import match
 from percuss.pipeline.progress import Progress
-from percuss.pipeline.scoring import SCORES, score
+from percuss.pipeline.scoring import SCORES, scored
 from percuss.pipeline.trainsets import Division, divide, fold_divisions, read
 from percuss.store.safe import write_bytes
 
-Scores = dict[str, float | None]
+Scores = dict[str, Any]
 
 
 class TrainPlan(BaseModel):
@@ -108,7 +108,7 @@ def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, comma
         recipe = _recipe(plan, data)
         result = fit(model, data, settings, out=out, progress=say, recipe=recipe)
         test = read(division, division.test, "test") if division.test else None
-        record = _record(plan, division, data, test) | _results(model, data, test, result)
+        record = _record(plan, division, data, test) | _results(model, data, test, result, plan)
         if plan.defence and recipe:
             record |= defence_record(plan.defence, recipe, result, model=model, test=test)
             for finding in record["findings"]:
@@ -136,11 +136,12 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         settings = plan.settings.model_copy(update={"keep_weights": False})
         result = fit(model, data, settings, out=folder, progress=progress, recipe=_recipe(plan, data))
         left = read(division, division.test, "left-out")
-        found = score(scores(model, left.images), left.targets, model.task)
+        found = scored(model, left, batch_size=settings.batch_size)
+        found = {name: found[name] for name in SCORES[model.task]}
         row = {"repeat": fold.repeat, "fold": fold.fold, "n_train": len(data.train.ids), "n_validate": len(left.ids)}
         rows.append(row | {"best_epoch": result.best_epoch} | found)
     spread = _spread(rows)
-    tail = [{"repeat": kind} | {name: spread[name][kind] for name in SCORES} for kind in ("mean", "sd")]
+    tail = [{"repeat": kind} | {name: spread[name][kind] for name in spread} for kind in ("mean", "sd")]
     write_bytes(out / "folds.csv", _csv([*rows, *tail], list(rows[0])))
     return rows
 
@@ -227,15 +228,19 @@ def _record(plan: TrainPlan, division: Division, data: TrainData, test: Tensors 
     }
 
 
-def _results(model: Model, data: TrainData, test: Tensors | None, result: TrainResult) -> dict[str, Any]:
-    logits = scores(model, data.val.images)
+def _results(
+    model: Model, data: TrainData, test: Tensors | None, result: TrainResult, plan: TrainPlan
+) -> dict[str, Any]:
+    size = plan.settings.batch_size
+    with torch.no_grad():
+        outputs = model(data.val.images[:1].to(next(model.parameters()).device)).shape[1]
     return {
         "history": [row.told() for row in result.history],
         "best_epoch": result.best_epoch,
         "stopped_early": result.stopped_early,
-        "outputs": logits.shape[1],
-        "val": score(logits, data.val.targets, model.task),
-        "test": None if test is None else score(scores(model, test.images), test.targets, model.task),
+        "outputs": outputs,
+        "val": scored(model, data.val, batch_size=size),
+        "test": None if test is None else scored(model, test, batch_size=size),
         "environment": environment.describe(torch.device(result.device)),
     }
 
@@ -243,7 +248,7 @@ def _results(model: Model, data: TrainData, test: Tensors | None, result: TrainR
 def _spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Mean and standard deviation (n - 1) of each score over the folds; None where a fold has no value."""
     found: dict[str, dict[str, float | None]] = {}
-    for name in SCORES if rows else ():
+    for name in _scores_of(rows):
         values = [row[name] for row in rows]
         whole = None not in values
         found[name] = {
@@ -251,6 +256,10 @@ def _spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
             "sd": statistics.stdev(values) if whole and len(values) > 1 else None,
         }
     return found
+
+
+def _scores_of(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    return next((names for names in SCORES.values() if rows and set(names) <= set(rows[0])), ())
 
 
 def _write(out: Path, model: Model, division: Division, record: dict[str, Any]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
 from percuss.core.images import Entry, ImageSet, Tensors
 from percuss.data.spec import load_data, parse_spec
 from percuss.data.splits import Fold, make_splits, stratified_group_folds
-from percuss.pipeline.tasks import refuse_maps
 
 #: Shares drawn where the set declares no splits.
 SHARES = "0.7,0.15,0.15"
@@ -45,7 +45,6 @@ class Division:
 def divide(spec: str, seed: int) -> Division:
     """The division of a set: its own splits, or drawn ones. DataError where no image is left to train on."""
     images = load_data(spec)
-    refuse_maps(images)
     drawn = ""
     if not images.splits:
         spec += ("&" if parse_spec(spec)[2] else "?") + f"split={SHARES}&seed={seed}"
@@ -60,7 +59,7 @@ def divide(spec: str, seed: int) -> Division:
     train = [entry for entry in images.entries if entry.split == "train"]
     val = tuple(entry.id for entry in images.entries if entry.split == "val")
     if not val:
-        train, val = _keep_some(train, seed)
+        train, val = _keep_some(train, images, seed)
         drawn = f"val was drawn from train (share {KEPT:g}, seed {seed}), groups kept whole"
     test = tuple(entry.id for entry in images.entries if entry.split == "test")
     return Division(images, spec, tuple(entry.id for entry in train), val, test, drawn)
@@ -75,14 +74,14 @@ def fold_divisions(whole: Division, folds: int, repeats: int, *, seed: int) -> l
     entries = [known[name] for name in (*whole.train, *whole.val)]
     found = []
     for fold in stratified_group_folds(entries, folds, repeats, seed=seed):
-        train, val = _keep_some([known[name] for name in fold.train], seed)
+        train, val = _keep_some([known[name] for name in fold.train], whole.images, seed)
         ids = tuple(entry.id for entry in train)
         found.append((fold, Division(whole.images, whole.spec, ids, val, fold.validate)))
     return found
 
 
 def read(division: Division, ids: Sequence[str], use: str) -> Tensors:
-    """The images of one use; DataError where none can be read, or all that train are of one class."""
+    """The images of one use; DataError where none can be read, or all that train are of one class or background."""
     found = division.images.collect(ids)
     if not found.ids:
         first = f"first {found.bad[0].id}: {found.bad[0].reason}" if found.bad else "there are none"
@@ -94,11 +93,24 @@ def read(division: Division, ids: Sequence[str], use: str) -> Tensors:
             allowed="two classes or more",
             next_step="look at the labels of the train split",
         )
+    if use == "training" and division.images.task == "segment" and not _shows_something(found):
+        raise DataError(
+            "the class maps of all training images hold the background alone",
+            value=f"{len(found.ids)} images",
+            allowed=f"pixels of {', '.join(division.images.classes[1:])}",
+            next_step="look at the masks of the train split, and at how their values are read",
+        )
     return found
 
 
-def _keep_some(entries: list[Entry], seed: int) -> tuple[list[Entry], tuple[str, ...]]:
-    parted = make_splits(entries, {"train": 1 - KEPT, "val": KEPT}, seed=seed)
+def _shows_something(found: Tensors) -> bool:
+    """Whether a judged pixel is not background; map by map, so that no second copy of all maps is made."""
+    return any(bool(((truth > 0) & (truth != IGNORE)).any()) for truth in found.targets)
+
+
+def _keep_some(entries: list[Entry], images: ImageSet, seed: int) -> tuple[list[Entry], tuple[str, ...]]:
+    strata = [_labelled(entry, images) for entry in entries]
+    parted = make_splits(strata, {"train": 1 - KEPT, "val": KEPT}, seed=seed)
     val = tuple(entry.id for entry in parted if entry.split == "val")
     if not val or len(val) == len(parted):
         raise DataError(
@@ -107,6 +119,14 @@ def _keep_some(entries: list[Entry], seed: int) -> tuple[list[Entry], tuple[str,
             next_step="add images, or declare a val split",
         )
     return [entry for entry in parted if entry.split == "train"], val
+
+
+def _labelled(entry: Entry, images: ImageSet) -> Entry:
+    """The entry of a segmenter's image with a 0/1 label for each class that it is known to show; others as they are."""
+    if images.task != "segment":
+        return entry
+    shown = entry.target if isinstance(entry.target, tuple) else (entry.target,)
+    return replace(entry, target=tuple(int(number in shown) for number in range(len(images.classes))))
 
 
 def _quoted(text: str) -> str:

@@ -1,5 +1,8 @@
 """A small linear model that is right on most synthetic patches, and an audit of it."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +10,8 @@ from torch import nn
 from percuss.core.model import Model, ModelInfo
 from percuss.data.spec import load_data
 from percuss.pipeline.interface import audit
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 TISSUE = "synthetic:tissue?n=64&size=48&patients=8&mpp=1"
 SMALL = {"attacks": "pgd,noise", "budgets": ["linf=1/255,4/255", "l2=0.5"], "split": "all", "steps": 4}

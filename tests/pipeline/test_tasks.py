@@ -10,4 +10,4 @@ from percuss.pipeline.tasks import refuse_maps
 def test_class_maps_are_refused_with_a_way_on():
     with pytest.raises(DataError, match=r"a class at every pixel, which triage does not judge.*percuss audit"):
         refuse_maps(load_data("synthetic:patterns?n=12&size=64"), "triage")
-    refuse_maps(load_data("synthetic:tissue?n=12&size=64"), "triage")
+    refuse_maps(load_data("synthetic:tissue?n=12&size=96"), "triage")

@@ -24,6 +24,16 @@ def test_parameters_are_the_papers(upsampling, channels, classes, count):
     assert sum(isinstance(layer, torch.nn.Dropout) for layer in network.modules()) == 2
 
 
+def test_a_narrower_network_is_another_one_and_is_named():
+    options = Options(classes=("a", "b"), task="segment")
+    network, info = build({"width": "8"}, options)
+    assert network(torch.zeros(1, 3, 16, 24)).shape == (1, 2, 16, 24) and network.last.in_channels == 8
+    assert sum(value.numel() for value in network.parameters()) < 150_000 and info.task == "segment"
+    for wrong in ("0", "2.5", "4096"):
+        with pytest.raises(ModelError, match=f"width.*{wrong}"):
+            build({"width": wrong}, options)
+
+
 def test_the_papers_doubling_fills_three_in_four_with_the_bias():
     layer = Doubling(3, 2, upsampling="paper")
     with torch.no_grad():

@@ -12,15 +12,17 @@ from torch.nn import functional
 from percuss.core.errors import ModelError
 from percuss.core.model import ModelInfo
 from percuss.models.options import Options
-from percuss.models.spec_options import chosen
+from percuss.models.sides import check_sides
+from percuss.models.spec_options import chosen, number
 
-OPTIONS = ("upsampling",)
+OPTIONS = ("upsampling", "width")
 #: Two forms of what doubles the sides; both have the same number of weights.
 Upsampling = Literal["paper", "corrected"]
 UPSAMPLINGS = ("paper", "corrected")
 #: Sides must be multiples of this: they are halved three times.
 MULTIPLE = 8
-_WIDTHS = (64, 128, 256, 512)
+#: Channels of the top level, as in the paper; each level below has twice as many.
+WIDTH = 64
 _DROPOUT = 0.2
 
 
@@ -85,18 +87,19 @@ class UNetAvramidis(nn.Module):
         channels: of the images.
         classes: logits for each pixel, the background's among them.
         upsampling: ``paper`` or ``corrected``, see ``Doubling``.
+        width: channels of the top level; fewer than 64 make a smaller network than the paper's.
     """
 
-    def __init__(self, channels: int, classes: int, *, upsampling: Upsampling = "paper") -> None:
+    def __init__(self, channels: int, classes: int, *, upsampling: Upsampling = "paper", width: int = WIDTH) -> None:
         super().__init__()
         if upsampling not in UPSAMPLINGS:
             raise ModelError("unknown upsampling of unet_avramidis", value=upsampling, allowed=", ".join(UPSAMPLINGS))
-        first, second, third, bottom = _WIDTHS
+        first, second, third, bottom = (width * 2**level for level in range(4))
         down = [(channels, first), (first, second), (second, third), (third, bottom)]
         self.down = nn.ModuleList(nn.Sequential(_convolution(a, b), _convolution(b, b)) for a, b in down)
         self.up = nn.ModuleList(
-            _Up(below, width, upsampling=upsampling, top=width == first)
-            for below, width in ((bottom, third), (third, second), (second, first))
+            _Up(below, own, upsampling=upsampling, top=own == first)
+            for below, own in ((bottom, third), (third, second), (second, first))
         )
         self.last = nn.Conv2d(first, classes, 1)
         for layer in self.modules():
@@ -110,7 +113,7 @@ class UNetAvramidis(nn.Module):
         Raises:
             ModelError: H or W is no multiple of 8.
         """
-        check_sides((images.shape[2], images.shape[3]))
+        check_sides((images.shape[2], images.shape[3]), MULTIPLE, "unet_avramidis")
         kept: list[Tensor] = []
         maps = images
         for number, level in enumerate(self.down):
@@ -126,18 +129,6 @@ def _convolution(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU())
 
 
-def check_sides(size: tuple[int, int]) -> None:
-    """ModelError where a side (height, width, in pixels) is no multiple of 8."""
-    if min(size) < MULTIPLE or any(side % MULTIPLE for side in size):
-        up = [max(MULTIPLE, -(-side // MULTIPLE) * MULTIPLE) for side in size]
-        raise ModelError(
-            "the images do not fit unet_avramidis, which halves their sides three times",
-            value=f"{size[0]} x {size[1]} pixels",
-            allowed=f"sides that are multiples of {MULTIPLE}",
-            next_step=f"give ?size={max(up)} behind the data spec",
-        )
-
-
 def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelInfo]:
     """The network and what it says of itself; without ``mean`` and ``std`` it takes [0, 1], as in the paper."""
     if options.task != "segment":
@@ -150,12 +141,15 @@ def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelI
     if options.weights == "pretrained":
         raise ModelError("unet_avramidis has no pretrained weights", next_step="train it, or give a file of weights")
     upsampling = cast("Upsampling", chosen(given, "upsampling", UPSAMPLINGS, otherwise="paper"))
+    width = number(given, "width", otherwise=WIDTH)
+    if width != int(width) or not 1 <= width <= 1024:
+        raise ModelError("the option width is out of its range", value=given["width"], allowed="1 to 1024, whole")
     channels = 1 if options.grey_inside else options.channels or 3
     if options.size is not None:
-        check_sides(options.size)
+        check_sides(options.size, MULTIPLE, "unet_avramidis")
     classes = options.classes or ()
     inside = 3 if options.grey_inside else channels
-    network = UNetAvramidis(inside, len(classes), upsampling=upsampling)
+    network = UNetAvramidis(inside, len(classes), upsampling=upsampling, width=int(width))
     info = ModelInfo(
         "percuss:unet_avramidis",
         options.task,

@@ -61,7 +61,7 @@ def run_attack(  # noqa: PLR0913
         clean = clean_logits(job)
         choose_search(job, clean)
         swept = Swept(notes=job.notes)
-        held = _untouched(batch, clean, model)
+        held = _untouched(job, clean)
         records = all_sizes(job, clean) if name in AT_ONCE else None
         for index, budget in enumerate(job.ordered):
             if records is None:
@@ -110,10 +110,12 @@ def _check_budgets(budgets: Sequence[Budget], batch_size: int) -> None:
         raise AttackError("the batch size is too small", value=batch_size, allowed="1 or more")
 
 
-def _untouched(batch: Tensors, clean: Tensor, model: Model) -> Measured:
+def _untouched(job: Job, clean: Tensor) -> Measured:
+    batch, model, score = job.batch, job.model, job.score(job.batch.region)
     wrong = ~is_right(clean, batch.targets, model.task)
     lead = margin(clean, batch.targets, model.task)
-    return Measured(batch.images.clone(), batch.images.clone(), clean.clone(), wrong, wrong.clone(), lead)
+    reached = None if score is None else score(clean, batch.targets)
+    return Measured(batch.images.clone(), batch.images.clone(), clean.clone(), wrong, wrong.clone(), lead, reached)
 
 
 def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cost, Tensor]:
@@ -124,7 +126,10 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
     before = (held.success | held.success_stored) & right
     # A mask can always get worse: without early stop all of them are attacked at every size.
     tireless = job.model.task == "segment" and not job.goal.early_stop
-    pending = list(range(count)) if tireless else _left(held, right.nonzero().flatten().tolist())
+    # An aim of the attack's own is not reached when the mask is bad: what is still right stays under attack.
+    asked = list(range(count)) if tireless else right.nonzero().flatten().tolist()
+    all_the_way = tireless or held.score is not None
+    pending = asked if all_the_way else _left(held, asked)
     fresh = torch.zeros(count, dtype=torch.bool)
     for restart in range(job.goal.restarts):
         for part, (found, spent) in in_chunks(job, pending, lambda rows: strike(job, budget, rows, restart=restart)):  # noqa: B023
@@ -134,7 +139,7 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
             fresh[rows[better]] = True
             cost.gradients[rows] += spent.gradients
             cost.forwards[rows] += spent.forwards
-        pending = pending if tireless else _left(held, pending)
+        pending = pending if all_the_way else _left(held, pending)
     return cost, before & ~fresh
 
 

@@ -26,14 +26,14 @@ def one_by_one(
         chosen = rows[torch.tensor([tries[row] for row in rows.tolist()], dtype=torch.bool, device=rows.device)]
         if not len(chosen):
             continue
-        found = _part(target, batch, budget, rows=chosen, run=part, rng=rng)
+        found = on_rows(target, batch, budget, rows=chosen, run=part, rng=rng)
         left = ~keeper.see(chosen, found, target.logits(found, chosen))
         closed = set(chosen[~left].tolist())
         rows = rows[[row not in closed for row in rows.tolist()]]
     return keeper.attempt()
 
 
-def _part(target: Target, batch: Batch, budget: Budget, *, rows: Tensor, run: Part, rng: ImageRandom) -> Tensor:
+def on_rows(target: Target, batch: Batch, budget: Budget, *, rows: Tensor, run: Part, rng: ImageRandom) -> Tensor:
     """Attacked images of some rows; what they cost is booked on the target of the whole."""
     region = None if batch.region is None else batch.region[rows]
     given = Batch(batch.images[rows].clone(), batch.targets[rows], region)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from percuss.attacks.aims import aim_of
 from percuss.attacks.eval_mode import device_of
 from percuss.attacks.fast import TOLERANCE, search_copy
 from percuss.attacks.keeper import delivered
@@ -83,6 +84,11 @@ class Job:
         search = self.search or self.model
         slack = 0.0 if search is self.model else 2 * TOLERANCE
         return Target(search, given, self.goal, pixels=self.pixels, slack=slack)
+
+    def score(self, region: Tensor | None) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """How far an aim of the attack's own is reached, from logits and targets; None where it has none."""
+        aim = aim_of(self.attack, self.model.classes, self.own)
+        return None if aim is None else lambda logits, truth: aim.score(logits, truth, region)
 
     def heed(self, ids: Sequence[str], target: Target) -> None:
         """Note on which images a gradient was asked for, and where it was not zero."""
@@ -161,7 +167,8 @@ def strike(
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))
     attacked = delivered(attacked, given, budget, target=target)
-    found = measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
+    shown, score = (given.images, given.targets), job.score(given.region)
+    found = measure(job.model, shown, attacked, budget=budget, pixels=job.pixels, score=score)
     job.heed(ids, target)
     job.notes += attempt.notes
     return found, Cost(target.gradient_evaluations, target.model_evaluations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,8 @@ class Measured:
         logits: of the float images ``[N, outputs]``.
         success, success_stored: wrong decision as float and as stored, bool ``[N]``.
         margin: best wrong minus true logit of the float image, float64 ``[N]``.
+        score: of an attack with an aim of its own (``attacks.aims``), how far the float image reaches it, float64
+            ``[N]``; None for all others.
     """
 
     images: Tensor
@@ -37,24 +40,42 @@ class Measured:
     success: Tensor
     success_stored: Tensor
     margin: Tensor
+    score: Tensor | None = None
 
     def replace(self, rows: Tensor, other: Measured, chosen: Tensor) -> None:
         """Take the ``chosen`` rows of ``other`` into ``rows[chosen]``."""
-        for name in vars(self):
-            getattr(self, name)[rows[chosen]] = getattr(other, name)[chosen]
+        for name, values in vars(self).items():
+            if values is not None:
+                values[rows[chosen]] = getattr(other, name)[chosen]
 
     def improved_by(self, rows: Tensor, other: Measured) -> Tensor:
-        """Where ``other`` is nowhere worse than these rows and somewhere better: as stored, as float, in margin."""
+        """Where ``other`` is nowhere worse than these rows and somewhere better: as stored, as float, in margin.
+
+        With an aim a higher score is better, whatever the margin, and a lower one is not.
+        """
         old = self.success[rows].long(), self.success_stored[rows].long()
         new = other.success.long(), other.success_stored.long()
         same = (new[0] == old[0]) & (new[1] == old[1])
-        return (new[0] >= old[0]) & (new[1] >= old[1]) & (~same | (other.margin > self.margin[rows]))
+        better = ~same | (other.margin > self.margin[rows])
+        if self.score is not None and other.score is not None:
+            score = self.score[rows]
+            better = (other.score > score) | ((other.score == score) & better)
+        return (new[0] >= old[0]) & (new[1] >= old[1]) & better
 
 
 def measure(
-    model: Model, clean: tuple[Tensor, Tensor], attacked: Tensor, *, budget: Budget, pixels: PixelRange | None
+    model: Model,
+    clean: tuple[Tensor, Tensor],
+    attacked: Tensor,
+    *,
+    budget: Budget,
+    pixels: PixelRange | None,
+    score: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Measured:
-    """Measure attacked images against ``clean`` (images, targets), all on the model's device."""
+    """Measure attacked images against ``clean`` (images, targets), all on the model's device.
+
+    ``score`` tells of logits and targets how far an aim is reached.
+    """
     images, targets = clean
     saved = attacked if pixels is None else as_stored(images, attacked, budget, pixels)
     with torch.no_grad():
@@ -67,6 +88,7 @@ def measure(
         ~is_right(logits, targets, model.task).cpu(),
         ~is_right(logits_saved, targets, model.task).cpu(),
         margin(logits, targets, model.task).cpu(),
+        None if score is None else score(logits, targets).cpu(),
     )
 
 

@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import io
 import json
 import os
 import platform
-import resource
 import statistics
-import subprocess
 import sys
-import time
 import types
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from measuring import apart, in_turn, peak
 
 STEPS = 10
 EPS = {"linf": 2 / 255, "l2": 1.0}
@@ -169,45 +166,19 @@ def times(norm: str, options: argparse.Namespace) -> dict[str, list[float]]:
     given = (norm, *setting(options))
     made = {name: make(*given) for name, make in METHODS.items()}
     ready = {name: attack for name, attack in made.items() if attack is not None}
-    found: dict[str, list[float]] = {name: [] for name in ready}
-    for turn in range(-1, options.rounds):
-        names = list(ready)[turn % len(ready) :] + list(ready)[: turn % len(ready)]
-        for name in names:
-            gc.collect()
-            before = time.process_time()
-            ready[name]()
-            if turn >= 0:  # the first turn warms up
-                found[name].append(time.process_time() - before)
-    return found
+    in_turn(ready, 1)  # warms up
+    return in_turn(ready, options.rounds)
 
 
 def memory(name: str, norm: str, options: argparse.Namespace) -> float:
     """Peak resident MiB above what model, images and imports take, in this process."""
     attack = METHODS[name](norm, *setting(options))
-    if attack is None:
-        return float("nan")
-    gc.collect()
-    status = Path("/proc/self/status")
-    if status.exists():
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is held now
-        before = _status("VmRSS")
-        attack()
-        return (_status("VmHWM") - before) / 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    attack()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-
-
-def _status(key: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith(key + ":")))
+    return float("nan") if attack is None else peak(attack)
 
 
 def memory_apart(name: str, norm: str, options: argparse.Namespace) -> float:
     """``memory`` in a process of its own."""
-    command = [sys.executable, __file__, "--memory", name, "--norm", norm, *_passed(options)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return apart([__file__, "--memory", name, "--norm", norm, *_passed(options)])
 
 
 def _passed(options: argparse.Namespace) -> list[str]:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fake_masks import mask_tables
 from fake_parts import texture, wilson
 from PIL import Image
 
 from percuss.core.budget import parse_budget
 from percuss.core.outcome import COLUMNS
 from percuss.core.results import Interval, Results
+from percuss.evaluate.dense_summary import dense_summary
+from percuss.evaluate.summary import summarise
 from percuss.report.schema import write_results
 
 
@@ -44,13 +47,21 @@ class Fake:
 def build(folder: Path, fake: Fake = Fake()) -> Path:
     rng = np.random.default_rng(7)
     folder.mkdir(parents=True, exist_ok=True)
-    clean = _clean(fake, rng)
-    rows = _rows(fake, clean, rng)
-    if fake.images:
-        _images(folder, fake, rows, rng)
+    if fake.task == "segment":
+        clean, rows, dense = mask_tables(folder, fake)
+        dense.to_parquet(folder / "dense.parquet")
+        masks = dense_summary(dense, classes=fake.classes, seed=0)
+        numbers = summarise(rows, clean, classes=fake.classes, task="segment", dense=masks)
+        update = {"dense": masks, "clean": numbers.clean, "curves": numbers.curves, "sensitivity": numbers.sensitivity}
+    else:
+        clean = _clean(fake, rng)
+        rows = _rows(fake, clean, rng)
+        update = {}
+        if fake.images:
+            _images(folder, fake, rows, rng)
     clean.to_parquet(folder / "clean.parquet")
     rows.to_parquet(folder / "rows.parquet")
-    write_results(_results(fake, clean, rows), folder / "results.json")
+    write_results(_results(fake, clean, rows).model_copy(update=update), folder / "results.json")
     return folder
 
 

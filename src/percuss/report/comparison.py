@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from percuss.core.comparison import CLEAN, Contrast, Standing
+from percuss.core.comparison import CLEAN, Contrast, MaskContrast, Standing
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.report.charts import Axis, Line, Point, chart
-from percuss.report.numbers import NORM_WORDS, UNDEFINED, share, size_text
+from percuss.report.numbers import NORM_WORDS, UNDEFINED, decimal, share, size_text
 from percuss.report.rows import NORM_ORDER, is_control
 from percuss.report.sections import Section, Table
 
@@ -58,6 +58,28 @@ def worst_table(contrasts: Sequence[Contrast], standing: Sequence[Standing]) -> 
     clean = contrast_table(contrasts, standing, attack=CLEAN)
     worst = contrast_table(contrasts, standing, attack=WORST)
     return Table(HEAD, clean.body + worst.body, words=3, caption="worst case over attacks")
+
+
+def mask_section(masks: Sequence[MaskContrast]) -> Section:
+    """The mean Dice of two runs on the same images, and the difference."""
+    head = ("runs", "attack", "limit", "judged", "first, Dice", "second, Dice", "difference, points")
+    body = tuple(
+        (
+            f"{item.first} − {item.second}",
+            item.attack,
+            "" if item.attack == CLEAN else f"{item.norm} {size_text(item.budget)}",
+            "as stored" if item.stored or item.attack == CLEAN else "as float",
+            decimal(item.of_first),
+            decimal(item.of_second),
+            points(item.difference),
+        )
+        for item in masks
+    )
+    text = (
+        "Dice of each image over the classes it holds, without the background, mean over the images; the difference is "
+        "the first run's minus the second's on the same images, in hundredths, with its 95 % interval."
+    )
+    return Section("Masks", (text,), tables=(Table(head, body, words=4),))
 
 
 def contrast_table(contrasts: Sequence[Contrast], standing: Sequence[Standing], *, attack: str) -> Table:

@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from percuss.core.results import DataRecord, Results
+from percuss.report import masks
 from percuss.report import rows as table
 from percuss.report.numbers import absolute_text, class_text, percent
 
@@ -26,6 +27,8 @@ _WHY = {
     "random": "Drawn at random among the flipped",
     "never": "Never flipped",
 }
+_WORST_MAPS = "Flipped by the smallest change, lowest Dice first"
+_FATES = ("removed", "hallucinated", "another class")
 _Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -42,7 +45,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Shot:
-    """One case: original, attacked and difference, with what they show; ``zoom`` is a whole number."""
+    """One case: original, attacked and difference, with what they show; ``zoom`` is a whole number.
+
+    ``maps`` holds, for class maps, truth, decision before and after, and where these differ.
+    """
 
     why: str
     id: str
@@ -53,6 +59,7 @@ class Shot:
     width: int
     height: int
     zoom: int
+    maps: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def gallery(folder: Path, results: Results, outcome: pd.DataFrame, *, norm: str 
         except (OSError, ValueError) as error:
             notes.append(f"The pictures of {shown.row['id']} cannot be shown: {error}")
             continue
-        weight = sum(len(picture.uri) for picture in shot.pictures)
+        weight = sum(len(picture.uri) for picture in (*shot.pictures, *shot.maps))
         if used + weight > BYTE_LIMIT or sum(map(len, kinds.values())) >= CASE_LIMIT:
             skipped += 1
             continue
@@ -85,7 +92,8 @@ def gallery(folder: Path, results: Results, outcome: pd.DataFrame, *, norm: str 
         kinds[shown.why].append(shot)
     if skipped:
         notes.append(f"{skipped} more cases were left out to keep this file small; all kept images are in images/.")
-    return Gallery([(_WHY[why], shots) for why, shots in kinds.items() if shots], notes)
+    words = _WHY | ({"worst": _WORST_MAPS} if results.data.task == "segment" else {})
+    return Gallery([(words[why], shots) for why, shots in kinds.items() if shots], notes)
 
 
 def _in_turn(chosen: list[table.Shown]) -> Iterable[table.Shown]:
@@ -128,7 +136,31 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
         width=wide,
         height=high,
         zoom=max(1, min(8, 256 // max(wide, 1))),
+        maps=_maps(folder, row, clean, data) if data.task == "segment" else (),
     )
+
+
+def _maps(folder: Path, row: dict[str, Any], clean: _Array, data: DataRecord) -> tuple[Picture, ...]:
+    """Truth, decisions and their difference over the unattacked image, which shows the tissue as it is."""
+    name, base, found = str(row["id"]).replace("/", "__"), masks.grey(clean, data.levels), []
+    kinds = (("truth", "truth"), ("clean", "decided before"), (str(row["norm"]), "decided after, as stored"))
+    pictures = []
+    for part, caption in kinds:
+        path = folder / "maps" / part / f"{name}.png"
+        classes, content = _read(path)
+        if classes.shape != base.shape:
+            raise ValueError(f"map {path.name} is {classes.shape}, its image {base.shape}")
+        found.append(classes)
+        digest = hashlib.sha256(content).hexdigest()
+        note = masks.shares(classes, data.classes)
+        pictures.append(
+            Picture(_embed(masks.overlay(base, classes)), caption, path.relative_to(folder).as_posix(), digest, note)
+        )
+    _, before, after = found
+    changed = masks.fates(before, after)
+    said = [f"{word} {100 * float((changed == place).mean()):.1f} %" for place, word in enumerate(_FATES, 1)]
+    picture = Picture(_embed(masks.fate(base, before, after)), "before against after", "", "", ", ".join(said))
+    return (*pictures, picture)
 
 
 def _title(row: dict[str, Any], data: DataRecord) -> str:
@@ -139,6 +171,9 @@ def _title(row: dict[str, Any], data: DataRecord) -> str:
 def _lines(row: dict[str, Any], data: DataRecord) -> list[str]:
     before = f"{class_text(str(row['clean_prediction']), data)} ({percent(float(row['clean_confidence']))})"
     after = f"{class_text(str(row['prediction']), data)} ({percent(float(row['confidence']))})"
+    if data.task == "segment":
+        before = f"mean Dice {row['clean_dice']:.3f}, mean confidence {percent(float(row['clean_confidence']))}"
+        after = f"mean Dice {row['dice_stored']:.3f} as stored"
     return [
         f"true: {class_text(str(row['label']), data)}",
         f"before: {before}",

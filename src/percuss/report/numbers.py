@@ -135,8 +135,12 @@ def depth_text(data: DataRecord) -> str:
 
 
 def class_text(label: str, data: DataRecord) -> str:
-    """A label as stored (class index, or 0/1 text) in class names."""
+    """A label as stored (class index, 0/1 text, or the classes of a map as ``0|2``) in class names."""
     names = data.classes
+    if data.task == "segment":
+        parts = label.split("|")
+        fine = all(part.isdigit() and int(part) < len(names) for part in parts)
+        return ", ".join(names[int(part)] for part in parts) if fine else label or "nothing judged"
     if data.task == "multilabel":
         if len(label) != len(names) or set(label) - {"0", "1"}:
             return label

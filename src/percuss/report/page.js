@@ -10,6 +10,7 @@
   const text = (row) => [row[0], row[1], row[2], row[3], states[row[4]], row[6] || "–", row[8] || "–", row[9] || "–", row[10]?.toFixed(2) ?? "–", row[11] ?? "–"];
   const numeric = new Set([5, 6, 8, 9]);
   const order = new Intl.Collator(undefined, { numeric: true }).compare;
+  const heads = document.querySelectorAll("#rows th");
   const draw = () => {
     const body = document.querySelector("#rows tbody"), pages = Math.max(1, Math.ceil(shown.length / PAGE));
     page = Math.min(Math.max(page, 0), pages - 1);
@@ -18,7 +19,7 @@
       text(row).forEach((value, place) => {
         const cell = line.insertCell();
         cell.textContent = value;
-        if (numeric.has(place)) cell.className = "n";
+        if (numeric.has(place) || heads[place].className === "n") cell.className = "n";
         else if (place < 4 && value.length > 40) cell.className = "long";
       });
       return line;

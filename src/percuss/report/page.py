@@ -12,7 +12,10 @@ from markupsafe import Markup
 from percuss.core.results import Clean, Results
 from percuss.report import rows as outcome_rows
 from percuss.report.curves import norm_parts
+from percuss.report.dense import HEADS, dense_part
 from percuss.report.gallery import gallery
+from percuss.report.mask_rows import WORST_HEAD, load_masks, with_dice, with_lowest, worst_images
+from percuss.report.masks import FATES, legend
 from percuss.report.numbers import counted, counted_share, decimal, share, whole
 from percuss.report.remedies import REMEDIES
 from percuss.report.schema import read_results, write_text
@@ -39,8 +42,13 @@ def write_report(folder: Path) -> Path:
         )
         for norm in outcome_rows.norms(rows)
     }
+    point, masks = headline(results), None
+    if results.dense is not None:
+        masks = load_masks(folder, len(results.data.classes))
+        rows = with_dice(rows, masks)
     lines = outcome_rows.table(rows, clean, results.data)
-    point = headline(results)
+    if masks is not None:
+        lines = with_lowest(lines, masks)
     path = folder / "report.html"
     write_text(
         path,
@@ -48,6 +56,9 @@ def write_report(folder: Path) -> Path:
             results=results,
             verdict=verdict(results, f", split {results.data.split}" if results.data.split else ""),
             parts=norm_parts(results, flips),
+            dense=dense_part(results),
+            headline=point.budget if point else "",
+            worst_images=worst_images(masks, point) if masks is not None and point else [],
             gallery=gallery(folder, results, rows, norm=point.norm if point else None),
             lines=lines[:STATIC_ROWS],
             untried=any(line[4] == "untried" for line in lines),
@@ -76,6 +87,9 @@ def _render(**values: Any) -> str:
             remedies={finding.id: REMEDIES.get(finding.id, "") for finding in results.findings},
             checks=[[item.check, "flagged" if item.flagged else "fine", item.message] for item in results.checks],
             survival=_survival(results),
+            heads=HEADS | {"worst": WORST_HEAD},
+            legend=legend(results.data.classes),
+            fates=FATES,
             counted=counted,
             whole=whole,
             show=_show,
@@ -158,4 +172,6 @@ def _methods(results: Results) -> list[str]:
     for point in results.curves:
         found += [point.robust_accuracy, point.success_rate, point.confidence_change]
     found += [interval for item in results.survival for interval in (item.flips, item.clean_right)]
+    for item in [results.dense.clean, *results.dense.points] if results.dense else []:
+        found += [item.dice, item.pixel_accuracy, item.loss, *(one.dice for one in item.classes)]
     return list(dict.fromkeys(interval.method for interval in found if interval.method))

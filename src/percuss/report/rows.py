@@ -119,7 +119,8 @@ def choose(rows: pd.DataFrame, norm: str, run_id: str, *, each: int = 6) -> list
     kept = rows[(rows["norm"] == norm) & (rows["image"] != "") & rows["correct"].astype(bool)]
     kept = kept[~_controls(kept)]
     flipped_ids = {key[0] for key in smallest(rows[rows["norm"] == norm], "success_stored")}
-    hit = kept[kept["success_stored"].astype(bool)].sort_values(["eps", "id"], kind="stable")
+    order = ["eps", *(["dice_stored"] if "dice_stored" in kept else []), "id"]
+    hit = kept[kept["success_stored"].astype(bool)].sort_values(order, kind="stable")
     flips = _dicts(hit.drop_duplicates("id"))
     rest = kept[~kept["id"].isin(flipped_ids)].sort_values(["eps", "id"], kind="stable")
     never = _dicts(rest.drop_duplicates("id", keep="last"))

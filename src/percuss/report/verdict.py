@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from percuss.core.results import CurvePoint, Interval, Results
 from percuss.report.curves import WORST, points_of
+from percuss.report.mask_verdict import mask_clean, mask_number, mask_sentences
 from percuss.report.numbers import (
     absolute_text,
     counted,
@@ -46,13 +47,15 @@ def verdict(results: Results, split: str) -> Verdict:
     sentences = [_tested(results, split), _clean(results)]
     big, small = "–", "no attack was run"
     if point is not None:
-        sentences += _flips(point, results)
+        stored = _storable(point, results)
+        sentences += mask_sentences(results, point, stored=stored) + _flips(point, results)
         rate = _judged(point, results)
         if rate.value is None:
             small = "no image was right before the attack, so none could be flipped"
         else:
             big = counted(rate)
             small = f"{'image' if rate.n == 1 else 'images'} flipped by {point.budget}; {share(rate)}"
+        big, small = mask_number(results, point, stored=stored) or (big, small)
     else:
         sentences.append("No attack was run, so it is not known how small a change flips its decisions.")
     sentences.append(
@@ -98,7 +101,9 @@ def _tested(results: Results, split: str) -> str:
 
 
 def _clean(results: Results) -> str:
-    accuracy = results.clean.accuracy
+    accuracy, masks = results.clean.accuracy, mask_clean(results)
+    if masks is not None:
+        return masks
     if accuracy.n == 1 and accuracy.value is not None:
         return f"Without any attack it is {'right' if hits(accuracy) else 'wrong'} on it."
     return f"Without any attack it is right on {counted(accuracy)} images: {share(accuracy)}."

@@ -55,6 +55,29 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class MaskContrast:
+    """Two audits of class maps at one attack and size, by the Dice of each image (``core.dense.quality``).
+
+    Attributes:
+        first, second: names of the runs.
+        attack, norm, budget, eps, stored: where, as in ``Contrast``.
+        of_first, of_second: mean over the images that both judged.
+        difference: first minus second on the same images, in [-1, 1].
+    """
+
+    first: str
+    second: str
+    attack: str
+    norm: str
+    budget: str
+    eps: float | None
+    stored: bool
+    of_first: Interval
+    of_second: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
 class Pooled:
     """Two ways to train, each from several seeds, at one attack and size; each seed's two models on the same images.
 

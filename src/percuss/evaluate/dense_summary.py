@@ -53,7 +53,7 @@ def dense_summary(table: pd.DataFrame, *, classes: Sequence[str], seed: int) -> 
     groups = [str(name) if isinstance(name, str) else "" for name in clean["group"]]
     maker = _Maker(tuple(classes), Clusters.of(groups, seed), clean.index)
     attacked = judged[judged["attack"] != CLEAN]
-    both = pd.concat([attacked, _worst(attacked)], ignore_index=True)
+    both = pd.concat([attacked, worst_rows(attacked)], ignore_index=True)
     points = []
     for _, line in both.groupby(["attack", "norm"], sort=False):
         for (_, state), part in line.sort_values("eps", kind="stable").groupby(["budget", "state"], sort=False):
@@ -85,7 +85,7 @@ def _tables(table: pd.DataFrame, classes: int) -> Counts:
     return flat.reshape(len(table), classes, classes)
 
 
-def _worst(attacked: pd.DataFrame) -> pd.DataFrame:
+def worst_rows(attacked: pd.DataFrame) -> pd.DataFrame:
     """Per norm, budget and state the row of each image with the lowest quality, at this size or a smaller one."""
     real = attacked[~attacked["attack"].isin(CONTROLS)]
     real = real.sort_values(["quality", "loss"], ascending=[True, False], kind="stable")

@@ -116,8 +116,8 @@ class UNetAvramidis(nn.Module):
         check_sides((images.shape[2], images.shape[3]), MULTIPLE, "unet_avramidis")
         kept: list[Tensor] = []
         maps = images
-        for number, level in enumerate(self.down):
-            maps = level(maps if number == 0 else functional.max_pool2d(maps, 2))
+        for place, level in enumerate(self.down):
+            maps = level(maps if place == 0 else functional.max_pool2d(maps, 2))
             kept.append(maps)
         for level, skipped in zip(self.up, reversed(kept[:-1]), strict=True):
             maps = level(maps, skipped)

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from percuss.core.comparison import Contrast, Pooled, Standing
+from percuss.core.comparison import Contrast, MaskContrast, Pooled, Standing
 from percuss.core.errors import UsageError
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.evaluate.comparison import Side, compare_sides
+from percuss.evaluate.dense_comparison import compare_masks
 from percuss.evaluate.pooled import pool_sides
 from percuss.pipeline import environment
 from percuss.pipeline.finished import (
@@ -24,7 +25,8 @@ from percuss.pipeline.finished import (
     shared_sizes,
     sides,
 )
-from percuss.report.comparison import points, sections, worst_table
+from percuss.pipeline.masks import TABLE
+from percuss.report.comparison import mask_section, points, sections, worst_table
 from percuss.report.pooled import pooled_section, pooled_table, pooled_words
 from percuss.report.sections import Table, write_sections
 from percuss.store.folder import RunFolder, now
@@ -43,6 +45,7 @@ class Comparison:
         standing: each run at each shared attack and size; ``contrasts`` each pair of runs there.
         pooled: where asked for, the first half of the runs against the second, over their seeds.
         findings: what a reader must know before believing a difference.
+        masks: of class maps, each pair of runs by the mean Dice; not with ``pooled``.
     """
 
     names: tuple[str, ...]
@@ -53,6 +56,7 @@ class Comparison:
     contrasts: tuple[Contrast, ...]
     findings: tuple[Finding, ...]
     pooled: tuple[Pooled, ...] = ()
+    masks: tuple[MaskContrast, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -85,7 +89,7 @@ class Comparison:
     def record(self) -> dict[str, Any]:
         """Plain values, as in results.json."""
         found = asdict(self)
-        for kind in ("standing", "contrasts", "pooled"):
+        for kind in ("standing", "contrasts", "pooled", "masks"):
             found[kind] = [_plain(item) for item in getattr(self, kind)]
         return {"kind": NAME, "percuss_version": environment.version(), **found}
 
@@ -129,6 +133,7 @@ def compare(
         tuple(contrasts),
         tuple(_findings(opened, len(ids))),
         tuple(over),
+        () if pooled else tuple(_masks(opened, ids, groups, seed)),
     )
     if out is not None:
         _write(Path(out), found, opened, seed)
@@ -151,6 +156,15 @@ def _compared(
     over = pool_sides(parts[:half], parts[half:], groups)
     found = [compare_sides(pair, groups, seed=seed) for pair in zip(parts[:half], parts[half:], strict=True)]
     return [item for own, _ in found for item in own], [item for _, own in found for item in own], over
+
+
+def _masks(runs: Sequence[Finished], ids: Sequence[str], groups: Sequence[str], seed: int) -> list[MaskContrast]:
+    """Differences of the mean Dice where the runs judged class maps."""
+    data = runs[0].results.data
+    if data.task != "segment":
+        return []
+    tables = {run.name: RunFolder.existing(run.path).read_table(TABLE) for run in runs}
+    return compare_masks(tables, ids, groups, classes=len(data.classes), seed=seed)
 
 
 def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
@@ -189,7 +203,7 @@ def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
     return found
 
 
-def _plain(item: Standing | Contrast | Pooled) -> dict[str, Any]:
+def _plain(item: Standing | Contrast | Pooled | MaskContrast) -> dict[str, Any]:
     return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(item).items()}
 
 
@@ -223,7 +237,10 @@ def _write(out: Path, found: Comparison, runs: Sequence[Finished], seed: int) ->
             sections(
                 found.standing,
                 found.contrasts,
-                more=[pooled_section(found.pooled)] if found.pooled else [],
+                more=[
+                    *([pooled_section(found.pooled)] if found.pooled else []),
+                    *([mask_section(found.masks)] if found.masks else []),
+                ],
                 findings=found.findings,
                 opening=found.sentences,
                 runs=_runs_table(runs),

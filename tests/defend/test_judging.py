@@ -60,7 +60,7 @@ def test_a_batch_without_a_judged_pixel_teaches_nothing_and_is_finite():
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     found = ClassLoss("segment", None)(logits, torch.full((1, 4, 4), dense.IGNORE, dtype=torch.uint8))
     found.backward()
-    assert float(found) == 0 and not bool(logits.grad.any())
+    assert float(found.detach()) == 0 and not bool(logits.grad.any())
 
 
 def test_confusions_do_not_depend_on_the_batch_and_hold_one_batch_at_a_time(model, part, monkeypatch):

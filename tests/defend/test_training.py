@@ -252,3 +252,15 @@ def test_portions_give_each_device_the_same_share():
     assert sizes == [8, 8, 8, 8]
     assert [len(portion) for portion in _batches(torch.arange(9), 8, 1)] == [8]
     assert [len(portion) for portion in _batches(torch.arange(1), 8, 1)] == [1]
+
+
+def test_decades_are_those_of_the_paper_without_warm_up():
+    chosen = settings(schedule="decades", lr=0.004, epochs=60)
+    rates = [0.004 * rate_factor(chosen, number + share) for number in range(60) for share in (0.01, 1)]
+    assert rates[:20] == pytest.approx([0.003619] * 20, abs=5e-7) and rates[-1] == pytest.approx(0.002195, abs=5e-7)
+    assert rates[19] > rates[20] and len(set(rates)) == 6
+    assert chosen.rising == 0 and settings(schedule="decades", warmup=2).rising == 2 and settings().rising == 1
+
+
+def test_an_unset_warm_up_is_the_identity_of_one_epoch():
+    assert settings().identity() == settings(warmup=1).identity() != settings(warmup=0).identity()

@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 from percuss.attacks.moves import Place, move
 from percuss.attacks.target import no_gradient
+from percuss.core import dense
 from percuss.core.budget import Norm
 from percuss.core.images import Task
 from percuss.core.losses import direction
-from percuss.core.model import Model, is_right
+from percuss.core.model import Model, decide, is_right
 from percuss.core.norms import Room, random_start
 from percuss.core.seeds import ImageRandom
 
 #: Direction on the logits ``[n, outputs]`` to climb; its scale has no meaning.
 Slope = Callable[[Tensor], Tensor]
+#: The direction to climb at each step, counted from 0.
+Slopes = Callable[[int], Slope]
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,14 @@ class Climb:
         return random_start(self.norm, self.eps, Room.of(images), rng)
 
     def attacked(self, model: Model, images: Tensor, slope: Slope, *, start: Tensor) -> Tensor:
+        """The images after the last step, within ball and [0, 1]; every step climbs the same."""
+        return self.climbed(model, images, lambda _: slope, start=start)
+
+    def climbed(self, model: Model, images: Tensor, slopes: Slopes, *, start: Tensor) -> Tensor:
         """The images after the last step, within ball and [0, 1]."""
         place = Place.at(start, Room.of(images), self.norm)
         for number in range(self.steps):
-            _, gradient = uphill(model, images + place.change, slope)
+            _, gradient = uphill(model, images + place.change, slopes(number))
             place = move(place, gradient, self.norm, eps=self.eps, length=self.length, step=number)
         return (images + place.change).clamp(0, 1)
 
@@ -67,9 +74,25 @@ class Climb:
                 place = move(place, gradient, self.norm, eps=self.eps, length=self.length, step=number)
         return right
 
+    def lowest(self, model: Model, images: Tensor, truth: Tensor, *, start: Tensor) -> Tensor:
+        """Quality of the class maps without a change or at the worst of all steps, float64 ``[N]``."""
+        place = Place.at(start, Room.of(images), self.norm)
+        with torch.no_grad():
+            least = _quality(model(images), truth)
+        for number in range(self.steps):
+            logits, gradient = uphill(model, (images + place.change).clamp(0, 1), true_slope(truth, model.task))
+            least = torch.minimum(least, _quality(logits, truth))
+            place = move(place, gradient, self.norm, eps=self.eps, length=self.length, step=number)
+        with torch.no_grad():
+            return torch.minimum(least, _quality(model((images + place.change).clamp(0, 1)), truth))
+
+
+def _quality(logits: Tensor, truth: Tensor) -> Tensor:
+    return dense.quality(decide(logits, "segment"), truth, logits.shape[1])
+
 
 def true_slope(targets: Tensor, task: Task) -> Slope:
-    """Away from the true decision: the direction of the cross-entropy."""
+    """Away from the true decision: the direction of the cross-entropy, of class maps of that of all their pixels."""
     return lambda logits: direction(logits, targets, task)
 
 

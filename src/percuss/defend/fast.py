@@ -15,7 +15,8 @@ from percuss.defend.records import Epoch
 
 #: Length of the one step, in sizes of the ball.
 STEP = 1.25
-#: A collapse: PGD accuracy falls to this share of its best or lower, having been above LEAST ...
+#: A collapse, of class maps with Dice for accuracy:
+#: PGD accuracy falls to this share of its best or lower, having been above LEAST ...
 FALLEN = 0.1
 LEAST = 0.05
 #: ... while accuracy under one step stays at this share of its best or above.
@@ -48,15 +49,17 @@ class Defence(Hardening):
         """Catastrophic overfitting, seen on the last epoch against those before it."""
         if len(history) < 2:
             return None
-        robust = [row.robust_accuracy or 0.0 for row in history]
-        single = [row.one_step_accuracy or 0.0 for row in history]
+        maps = history[-1].robust_dice is not None
+        measure = "Dice" if maps else "accuracy"
+        robust = [(row.robust_dice if maps else row.robust_accuracy) or 0.0 for row in history]
+        single = [(row.one_step_dice if maps else row.one_step_accuracy) or 0.0 for row in history]
         best, one = max(robust[:-1]), max(single[:-1])
         if best < LEAST or robust[-1] > FALLEN * best or single[-1] < STAYING * one:
             return None
         return Finding(
             "catastrophic-overfitting",
             "warning",
-            f"in epoch {len(history)} validation accuracy under PGD fell from {100 * best:.1f} % to "
+            f"in epoch {len(history)} validation {measure} under PGD fell from {100 * best:.1f} % to "
             f"{100 * robust[-1]:.1f} % while it is {100 * single[-1]:.1f} % under one step: the model learnt to fool "
             "single steps. The training ended, and the best epoch before is kept.",
             {"epoch": len(history), "robust": robust[-1], "best_robust": best, "one_step": single[-1]},

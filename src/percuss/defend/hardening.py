@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from percuss.core.budget import Norm
-from percuss.core.images import Tensors
+from percuss.core.dense import BAR
+from percuss.core.errors import UsageError
+from percuss.core.images import Task, Tensors
 from percuss.core.model import Model
 from percuss.core.seeds import ImageRandom
 from percuss.defend.climbing import Climb, mode
@@ -64,6 +66,8 @@ class Hardening(Plain):
 
     hardens = True
     name: ClassVar[str]
+    #: What its models may decide.
+    tasks: ClassVar[tuple[Task, ...]] = ("classify", "multilabel", "segment")
     settings: Checked
 
     def __init__(self, settings: Checked, ground: Ground) -> None:
@@ -73,16 +77,30 @@ class Hardening(Plain):
         """Name, ball and settings as JSON."""
         return json.dumps(self.told(), sort_keys=True)
 
+    def check_task(self, task: Task) -> None:
+        """UsageError where the defence is not for models of this task."""
+        if task not in self.tasks:
+            raise UsageError(
+                f"the defence {self.name} is not for this task",
+                value=task,
+                allowed=", ".join(self.tasks),
+                next_step="--defence pgd hardens every kind",
+            )
+
     def told(self) -> dict[str, Any]:
         """Name, ball and settings, for the record."""
         ball = {"norm": self.ground.norm.value, "eps": self.ground.eps}
         return {"name": self.name, **ball, "settings": self.settings.model_dump(mode="json")}
 
     def judge(self, model: Model, part: Tensors, *, batch_size: int) -> dict[str, float]:
-        """Accuracy that is left under PGD from a random start, and under one full step from the clean image."""
-        eps, count = self.ground.eps, self.settings.check_steps
-        many = Climb(self.ground.norm, eps, count, max(2.5 / count, 1 / 4) * eps)
-        one = Climb(self.ground.norm, eps, 1, eps)
+        """Accuracy that is left under PGD from a random start, and under one full step from the clean image.
+
+        Of class maps also the mean over the images of the worst quality, ``robust_dice`` and ``one_step_dice``; an
+        image counts as right where that is at least 0.5.
+        """
+        many, one = self._checks()
+        if model.task == "segment":
+            return self._maps_judged(model, part, batch_size=batch_size)
         robust, single = 0, 0
         with mode(model, "eval"):
             for images, targets, ids in _portions(part, batch_size, next(model.parameters()).device):
@@ -91,8 +109,27 @@ class Hardening(Plain):
                 single += int(one.survivors(model, images, targets, start=torch.zeros_like(images)).sum())
         return {"robust_accuracy": robust / len(part.ids), "one_step_accuracy": single / len(part.ids)}
 
+    def _checks(self) -> tuple[Climb, Climb]:
+        eps, count = self.ground.eps, self.settings.check_steps
+        many = Climb(self.ground.norm, eps, count, max(2.5 / count, 1 / 4) * eps)
+        return many, Climb(self.ground.norm, eps, 1, eps)
+
+    def _maps_judged(self, model: Model, part: Tensors, *, batch_size: int) -> dict[str, float]:
+        many, one = self._checks()
+        robust, single = [], []
+        with mode(model, "eval"):
+            for images, truth, ids in _portions(part, batch_size, next(model.parameters()).device):
+                start = many.start(images, ImageRandom(self.ground.seed, ids, "harden check"))
+                robust.append(many.lowest(model, images, truth, start=start))
+                single.append(one.lowest(model, images, truth, start=torch.zeros_like(images)))
+        found = {"robust": torch.cat(robust), "one_step": torch.cat(single)}
+        shares = {f"{name}_accuracy": float((worst >= BAR).double().mean()) for name, worst in found.items()}
+        return shares | {f"{name}_dice": float(worst.mean()) for name, worst in found.items()}
+
     def score(self, row: Epoch) -> float:
-        """Robust accuracy decides, and among equals the clean one."""
+        """Robust accuracy decides, of class maps their robust Dice; among equals the clean one."""
+        if row.robust_dice is not None:
+            return -row.robust_dice - 1e-6 * (row.val_dice or 0.0)
         return -(row.robust_accuracy or 0.0) - 1e-6 * row.val_accuracy
 
 

@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from percuss.core.images import Task
 from percuss.core.seeds import ImageRandom
-from percuss.defend.climbing import Climb, mode, true_slope
+from percuss.defend.climbing import Climb, Slopes, mode, true_slope
 from percuss.defend.hardening import Hardening, Inner, step_length
 from percuss.defend.recipe import Done, Turn
 
@@ -45,8 +46,13 @@ class Defence(Hardening):
         climb = Climb(self.ground.norm, eps, settings.steps, step_length(eps, settings.steps, settings.step_size))
         images, rng = turn.images[:count], ImageRandom(turn.seed, turn.ids[:count], f"harden {turn.epoch}")
         with mode(turn.model, settings.batch_norm), turn.fabric.autocast():
-            slope = true_slope(turn.targets[:count], turn.model.task)
-            return climb.attacked(turn.model, images, slope, start=climb.start(images, rng))
+            slopes = self.slopes(turn.targets[:count], turn.model.task)
+            return climb.climbed(turn.model, images, slopes, start=climb.start(images, rng))
+
+    def slopes(self, targets: Tensor, task: Task) -> Slopes:
+        """What the inner attack climbs at each step: the loss of the truth at all of them."""
+        slope = true_slope(targets, task)
+        return lambda _: slope
 
 
 def due(ratio: float, seen: int, size: int) -> int:

@@ -39,8 +39,9 @@ class Epoch:
     ``val_accuracy`` is the share of right images; of class maps those of a quality of at least 0.5, and ``val_dice`` is
     the mean of that quality over the images (``core.dense.quality``: mean Dice of the classes an image shows).
 
-    Of defences only: validation accuracy under PGD (``robust_accuracy``) and under one step, and how many clean and
-    attacked images the epoch learnt from. Epoch 0 is the model before the first step.
+    Of defences only: validation accuracy under PGD (``robust_accuracy``) and under one step, of class maps the mean
+    quality too (``robust_dice``, ``one_step_dice``), and how many clean and attacked images the epoch learnt from.
+    Epoch 0 is the model before the first step.
     """
 
     epoch: int
@@ -54,6 +55,8 @@ class Epoch:
     clean_images: int | None = None
     adversarial_images: int | None = None
     val_dice: float | None = None
+    robust_dice: float | None = None
+    one_step_dice: float | None = None
 
     def told(self) -> dict[str, float]:
         """The fields that have a value."""

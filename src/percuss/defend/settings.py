@@ -32,8 +32,10 @@ class TrainSettings(BaseModel):
         epsilon: term that keeps Adam's and AdamW's division from zero; None means 1e-8.
         momentum: of SGD, Nesterov's; 0 for none, None means 0.9.
         weight_decay: decay of the weights, as the optimiser means it.
-        schedule: ``none``, ``cosine`` (down to 0) or ``step`` (a tenth after 60 % and again after 85 %).
-        warmup: epochs over which the learning rate rises from 0; at most half of all epochs.
+        schedule: ``none``, ``cosine`` (down to 0), ``step`` (a tenth after 60 % and again after 85 %) or ``decades``
+            (times e ** -0.1 before the first epoch and after every tenth, as Avramidis et al. have it).
+        warmup: epochs over which the learning rate rises from 0; at most half of all epochs. None means 1, and 0 with
+            ``decades``.
         class_weights: weigh classes against their frequency in the training images.
         patience: stop after so many epochs without a lower validation loss; None never stops early.
         min_delta: by how much the validation loss must fall below the best to count as lower.
@@ -61,8 +63,8 @@ class TrainSettings(BaseModel):
     epsilon: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     momentum: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
-    schedule: Literal["none", "cosine", "step"] = "cosine"
-    warmup: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    schedule: Literal["none", "cosine", "step", "decades"] = "cosine"
+    warmup: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     class_weights: bool = False
     patience: int | None = Field(default=None, ge=1)
     min_delta: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -97,6 +99,12 @@ class TrainSettings(BaseModel):
         """The learning rate at its highest."""
         return LEARNING_RATES[self.optimiser] if self.lr is None else self.lr
 
+    @property
+    def rising(self) -> float:
+        """Epochs over which the learning rate rises."""
+        usual = 0.0 if self.schedule == "decades" else 1.0
+        return min(usual if self.warmup is None else self.warmup, self.epochs / 2)
+
     def _left_alone(self) -> set[str]:
         fields = type(self).model_fields
         return {name for name in _UNSET if getattr(self, name) == fields[name].default}
@@ -105,6 +113,7 @@ class TrainSettings(BaseModel):
         """SHA-256 (hex) of what decides the weights; device, devices, threads and what is kept do not count."""
         told = self.model_dump(mode="json", exclude=_PLACE | self._left_alone())
         told |= {"lr": self.rate}
+        told |= {"warmup": 1.0} if self.warmup is None else {}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -73,13 +73,16 @@ def make_loss(model: Model, targets: Tensor, *, weighted: bool) -> ClassLoss:
 
 def rate_factor(settings: TrainSettings, passed: float) -> float:
     """Share of the highest learning rate after ``passed`` epochs, 0 to 1."""
-    warm = min(settings.warmup, settings.epochs / 2)
+    warm = settings.rising
     factor = 1.0
     share = max(passed - warm, 0) / (settings.epochs - warm)
     if settings.schedule == "cosine":
         factor = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
     elif settings.schedule == "step":
         factor = 0.01 if share > 0.85 else 0.1 if share > 0.6 else 1.0
+    elif settings.schedule == "decades":
+        # The last step of epoch 10 has 10 epochs behind it and still belongs to the first decade.
+        factor = math.exp(-0.1 * (max(math.ceil(passed) - 1, 0) // 10 + 1))
     return factor * passed / warm if passed < warm else factor
 
 

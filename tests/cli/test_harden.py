@@ -94,3 +94,23 @@ def test_a_plain_training_may_not_go_on_in_the_folder(harden, percuss, tmp_path,
     options = ("--data", DATA, "--model", model, "--out", tmp_path / "hard", "--batch-size", "8", "--epochs", "1")
     done = percuss("train", *options, "--device", "cpu", "--quiet")
     assert done.exit_code == 2 and "differs in its settings" in done.stderr
+
+
+def test_options_of_the_made_sets_reach_the_plan(harden, monkeypatch):
+    from percuss.pipeline import training
+
+    plans = []
+    monkeypatch.setattr(training, "train", lambda plan, **_: plans.append(plan) or 1 / 0)
+    given = ("--protocol", "paper", "--search", "exact", "--criterion", "mae", "--asks", "60", "--pattern-size", "0.02")
+    harden("--steps", "9", "--whole-epochs", "--fresh", "--augmented", "sets", *given, defence="both")
+    assert plans[0].defence.augmented == "sets" and plans[0].defence.fresh
+    wanted = {"protocol": "paper", "search": "exact", "criterion": "mae", "asks": 60, "pattern_size": 0.02}
+    assert plans[0].defence.settings == wanted | {"steps": 9, "whole_epochs": True, "check_steps": 2}
+    monkeypatch.undo()
+    done = harden("--whole-epochs", defence="pgd")
+    assert done.exit_code == 2 and "whole_epochs" in done.stderr
+
+
+def test_made_sets_are_for_segmenters(harden):
+    done = harden(defence="layered")
+    assert done.exit_code == 2 and "layered is not for this task" in done.stderr

@@ -37,18 +37,25 @@ from percuss.core.errors import UsageError
 
 Option = typer.Option
 #: Options of the command that belong to the defence; those left out take its defaults.
-OWN = ("steps", "step_size", "ratio", "batch_norm", "beta", "replays", "check_steps")
+OWN = (
+    *("steps", "step_size", "ratio", "batch_norm", "beta", "replays", "check_steps"),
+    *("protocol", "search", "criterion", "asks", "pattern_size"),
+)
 
 
 def harden(  # noqa: PLR0913
     *,
     data: Annotated[str, Option(help="Images, as for percuss train.")],
     model: Annotated[str, Option(help="Model to harden: a folder of percuss train, or a network by name.")],
-    defence: Annotated[str, Option(help="pgd, trades, free or fast (percuss list defences).")],
+    defence: Annotated[
+        str, Option(help="pgd, trades, free, fast, layered, hypothesis or both (percuss list defences).")
+    ],
     out: ModelFolder,
     budget: Annotated[str, Option(help="Changes to harden against: linf=SIZE or l2=SIZE.")] = "linf=2/255",
     fresh: Annotated[bool, Option("--fresh", help="Start from fresh weights of the model's network.")] = False,
-    steps: Annotated[int | None, Option(help="pgd, trades: steps of the inner attack.")] = None,
+    steps: Annotated[
+        int | None, Option(help="pgd, trades: steps of the inner attack. layered: for each class.")
+    ] = None,
     step_size: Annotated[float | None, Option(help="Length of a step, in the measure of the norm.")] = None,
     ratio: Annotated[float | None, Option(help="pgd: share of attacked images, above 0 to 1. Default 0.5.")] = None,
     batch_norm: Annotated[
@@ -56,6 +63,15 @@ def harden(  # noqa: PLR0913
     ] = None,
     beta: Annotated[float | None, Option(help="trades: weight of stability against accuracy. Default 6.")] = None,
     replays: Annotated[int | None, Option(help="free: updates on each batch. Default 4.")] = None,
+    protocol: Annotated[str | None, Option(help="layered, hypothesis, both: corrected (default) or paper.")] = None,
+    search: Annotated[str | None, Option(help="hypothesis, both: quick (default) or exact.")] = None,
+    criterion: Annotated[str | None, Option(help="hypothesis, both: loss (default) or mae.")] = None,
+    asks: Annotated[int | None, Option(help="hypothesis, both: choices judged by quick. Default 100.")] = None,
+    pattern_size: Annotated[float | None, Option(help="hypothesis, both on paper: size of a pattern.")] = None,
+    whole_epochs: Annotated[bool, Option("--whole-epochs", help="both: all epochs, not a third of them.")] = False,
+    augmented: Annotated[
+        str | None, Option(help="layered, hypothesis, both: folder of the made sets. Default OUT/augmented.")
+    ] = None,
     check_steps: Annotated[int | None, Option(help="PGD steps on validation after each epoch. Default 10.")] = None,
     epochs: Epochs = 10,
     seed: Seed = 0,
@@ -109,8 +125,10 @@ def _harden(given: dict[str, Any]) -> None:
         defence=DefencePlan(
             name=given["defence"],
             budget=given["budget"],
-            settings={name: given[name] for name in OWN if given[name] is not None},
+            settings={name: given[name] for name in OWN if given[name] is not None}
+            | ({"whole_epochs": True} if given["whole_epochs"] else {}),
             fresh=given["fresh"],
+            augmented=given["augmented"],
         ),
     )
     done = train(plan, out=given["out"], progress=talk(quiet=given["quiet"]), command=given_command())

@@ -54,30 +54,33 @@ def harden(
 
     Args:
         data: spec of the images. model: folder of the model to harden, or spec of a network.
-        defence: ``pgd``, ``trades``, ``free`` or ``fast``.
+        defence: ``pgd``, ``trades``, ``free``, ``fast``, ``layered``, ``hypothesis`` or ``both``.
         out: model folder to make.
         budget: text of one linf or l2 budget.
         progress: told what happens; silent where None.
         options: settings of the defence (``steps``, ``ratio``, ``beta`` and so on: its page in ``docs/defences``) and
             of the training as in ``train``, but 10 epochs where none are given, as the command has it; ``weights``,
-            ``allow_code``, ``grey_inside``; ``fresh=True`` starts from fresh weights of the model's network.
+            ``allow_code``, ``grey_inside``; ``fresh=True`` starts from fresh weights of the model's network;
+            ``augmented`` is the folder of the sets that layered, hypothesis and both make.
 
     ``record`` of what comes back holds ``defence``, ``before``, ``robust`` and the scores.
 
     Raises:
         PercussError: as ``train``; an unknown defence or setting, a budget it cannot take.
     """
-    own, fresh = _own(options, _PLAN), bool(options.pop("fresh", False))
+    own, fresh, sets = _own(options, _PLAN), bool(options.pop("fresh", False)), options.pop("augmented", None)
     given = {name: options.pop(name) for name in [*options] if name in TrainSettings.model_fields}
     if defence in defences():  # an unknown one is refused below, with the names there are
         known = defences()[defence].Settings.model_fields
-        _refuse_unknown(options, known, (*TrainSettings.model_fields, *_PLAN, "fresh"))
+        _refuse_unknown(options, known, (*TrainSettings.model_fields, *_PLAN, "fresh", "augmented"))
     wanted = {name: value for name, value in options.items() if value is not None}
     plan = TrainPlan(
         data=data,
         model=str(model),
         settings=make_settings(**{"epochs": 10} | given),
-        defence=DefencePlan(name=defence, budget=budget, settings=wanted, fresh=fresh),
+        defence=DefencePlan(
+            name=defence, budget=budget, settings=wanted, fresh=fresh, augmented=None if sets is None else str(sets)
+        ),
         **own,
     )
     return run(plan, out=Path(out), progress=progress)

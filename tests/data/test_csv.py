@@ -137,8 +137,8 @@ def test_unknown_option_and_column(table):
         load_data(spec, label_colum="label")
     with pytest.raises(DataError, match="the table has no column for label: lable. Allowed: label"):
         load_data(spec, label_column="lable")
-    with pytest.raises(DataError, match="task has an unknown value: segment"):
-        load_data(spec, task="segment")
+    with pytest.raises(DataError, match="task has an unknown value: regress"):
+        load_data(spec, task="regress")
 
 
 def test_empty_group_and_split_columns_count_as_absent(table):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from percuss.core.errors import DataError
-from percuss.data import pannuke
+from percuss.data import pannuke, pannuke_folds
 from percuss.data.spec import load_data
 
 
@@ -81,7 +81,7 @@ def test_folds_as_splits(spec):
 
 
 def test_a_fold_with_the_count_of_another(spec, monkeypatch):
-    monkeypatch.setattr(pannuke, "OFFICIAL", {"1": 4, "2": 9, "3": 4})
+    monkeypatch.setattr(pannuke_folds, "OFFICIAL", {"1": 4, "2": 9, "3": 4})
     with pytest.raises(DataError, match="fold 2 has as many patches as the official fold 1: 4"):
         load_data(spec)
     assert len(load_data(spec, check="no")) == 9

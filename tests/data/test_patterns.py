@@ -10,7 +10,7 @@ from percuss.core.errors import DataError
 from percuss.data.patterns.scene import CLASSES, COLOURS, pattern
 from percuss.data.patterns.shapes import SHAPES, Shape, corners, covered
 from percuss.data.spec import load_data
-from percuss.testing.datasets import check_fingerprints, check_ids, check_pixels, check_repeats, check_splits
+from percuss.testing.datasets import CHECKS, check_repeats
 
 #: Area of each shape at radius 1.
 AREAS = {
@@ -122,7 +122,7 @@ def test_patterns_are_a_set_of_task_segment():
     spec = "synthetic:patterns?n=10&size=32&tries=4"
     images = load_data(spec)
     assert (images.task, images.classes, images.spec) == ("segment", CLASSES, spec)
-    for check in (check_ids, check_pixels, check_splits, check_fingerprints):
+    for check in CHECKS:
         check(images)
     check_repeats(images, load_data(spec))
     assert {name: len(images.subset(split=name)) for name in images.splits} == {"train": 6, "val": 2, "test": 2}

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from percuss.core.class_maps import check_map
-from percuss.core.errors import DataError
+from percuss.core.class_maps import EMPTY, check_map, shows_nothing
+from percuss.core.errors import DataError, nearest
 
 Task = Literal["classify", "multilabel", "segment"]
 
@@ -67,6 +67,7 @@ class Case:
             where only classes are known.
         group: patient (or other unit that must not be divided), None where unknown.
         spacing_mm: pixel spacing (row, column) in millimetres where known.
+        notes: what the reader found odd and settled by a rule, a few words each, such as ``overlapping channels``.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Case:
     group: str | None = None
     spacing_mm: tuple[float, float] | None = None
     instances: np.ndarray[Any, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def unit(self) -> Tensor:
         """Pixels as float32 in [0, 1], ``[channels, height, width]``; raises DataError on NaN or out of range."""
@@ -121,7 +123,8 @@ class Tensors:
     """Images that could be read, stacked, with the list of those that could not.
 
     ``region``, bool ``[N, H, W]``, is where attacks may change pixels; everywhere where None. ``instances``, int32
-    ``[N, H, W]``, are the numbers of things at each pixel; None where they are not known of every image.
+    ``[N, H, W]``, are the numbers of things at each pixel; None where they are not known of every image. ``notes``
+    are the ids of the images that each note of ``noted`` holds for.
     """
 
     ids: list[str]
@@ -132,6 +135,7 @@ class Tensors:
     bad: list[BadImage] = field(default_factory=list)
     region: Tensor | None = None
     instances: Tensor | None = None
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
 
 class ImageSet(ABC):
@@ -161,8 +165,6 @@ class ImageSet(ABC):
 
     def entry(self, case_id: str) -> Entry:
         """The entry of one id; DataError with the nearest ids where unknown."""
-        from percuss.core.errors import nearest
-
         if case_id not in self._index:
             raise DataError("no such image in the set", value=case_id, allowed=nearest(case_id, self.ids))
         return self._index[case_id]
@@ -243,6 +245,7 @@ class ImageSet(ABC):
             range=good[0][0].range if good else PixelRange(),
             bad=bad + odd,
             instances=stacked_instances([case for case, _ in good]),
+            notes=noted([case for case, _ in good]),
         )
 
 
@@ -252,6 +255,15 @@ def stacked_instances(cases: Sequence[Case]) -> Tensor | None:
     if not found or len(found) < len(cases):
         return None
     return torch.from_numpy(np.stack(found).astype(np.int32))
+
+
+def noted(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """Ids by note: those of the readers, and ``EMPTY`` for images whose class map shows background alone."""
+    found: dict[str, list[str]] = {}
+    for case in cases:
+        for note in (*case.notes, *([EMPTY] if shows_nothing(case.target) else [])):
+            found.setdefault(note, []).append(case.id)
+    return found
 
 
 def stacked_targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +9,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from percuss.core.errors import DataError, nearest
-from percuss.core.images import Entry, Task
+from percuss.core.errors import DataError
+from percuss.core.images import Entry, ImageSet, Task
+from percuss.data.csv_maps import MAP_OPTIONS, open_maps
 from percuss.data.decode import READING_OPTIONS, reading
 from percuss.data.files import FileSet
 from percuss.data.labels import check_classes, class_order, target_of
 from percuss.data.options import check_names, choice, spec_text
 from percuss.data.splits import check_entries, split_name, with_splits
+from percuss.data.table import check_paths, check_splits, column, needed_column, table_rows
 
-OPTIONS = (
-    *READING_OPTIONS,
-    "split",
-    "seed",
-    "task",
-    *(f"{name}_column" for name in ("path", "label", "name", "group", "split", "mask")),
-)
+_COLUMNS = tuple(f"{name}_column" for name in ("path", "label", "name", "group", "split", "mask"))
+OPTIONS = (*READING_OPTIONS, "split", "seed", "task", *_COLUMNS)
+TASKS = ("classify", "multilabel")
 _SEPARATOR = "|"
 
 
@@ -40,23 +37,34 @@ class _Columns:
     mask: str | None
 
 
-def open_set(location: str, options: Mapping[str, str]) -> FileSet:
+def open_set(location: str, options: Mapping[str, str]) -> ImageSet:
     """Images listed in a UTF-8, comma-separated table; ids are the paths as written, relative to the table.
 
     Options: the reading options, ``split`` and ``seed`` (make splits), ``task=multilabel`` (labels separated
     by ``|``), and ``path_column``, ``label_column``, ``name_column``, ``group_column``, ``split_column``,
-    ``mask_column`` for other column names. DataError where the table or a column is missing or contradicts itself.
+    ``mask_column`` for other column names. ``task=segment`` takes class maps in place of labels, with options of its
+    own (``percuss.data.csv_maps``). DataError where the table or a column is missing or contradicts itself.
     """
+    if choice(options, "task", (*TASKS, "segment")) == "segment":
+        return open_maps(location, options)
+    for name in options:
+        if name in MAP_OPTIONS:
+            raise DataError(f"the option {name} is for class maps", value=options[name], next_step="give ?task=segment")
+    return open_labelled(location, options)
+
+
+def open_labelled(location: str, options: Mapping[str, str]) -> FileSet:
+    """As ``open_set``, for tables with labels alone."""
     check_names(options, OPTIONS, "csv")
+    task: Task = "multilabel" if choice(options, "task", TASKS) == "multilabel" else "classify"
     table = Path(location).expanduser()
-    header, rows = _rows(table)
+    header, rows = table_rows(table)
     columns = _columns(header, options)
-    task: Task = "multilabel" if choice(options, "task", ("classify", "multilabel")) == "multilabel" else "classify"
     labels = [_labels(row[columns.label], line, task) for line, row in rows]
     keys = class_order(label for found in labels for label in found)
     classes = _names([row for _, row in rows], labels, keys, column=columns.name)
     check_classes(classes, task, f"the table {location}")
-    _check_splits([row for _, row in rows], columns.split)
+    check_splits(rows, columns.split)
     entries = [
         Entry(
             row[columns.path],
@@ -67,7 +75,7 @@ def open_set(location: str, options: Mapping[str, str]) -> FileSet:
         )
         for (_, row), found in zip(rows, labels, strict=True)
     ]
-    _check_paths(rows, entries, columns.path)
+    check_paths(rows, [entry.source for entry in entries], columns.path)
     entries = with_splits(entries, options)
     check_entries(entries)
     masks = {
@@ -80,67 +88,16 @@ def open_set(location: str, options: Mapping[str, str]) -> FileSet:
     )
 
 
-def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Header and rows with their line numbers, values stripped."""
-    if not table.is_file():
-        raise DataError("the table does not exist", value=str(table), next_step="check the path behind csv:")
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            raw = [(reader.line_num, row) for row in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(
-            "the table cannot be read",
-            value=f"{table}: {error}",
-            allowed="UTF-8, commas",
-            next_step="save it as CSV in UTF-8",
-        ) from error
-    for line, row in raw:
-        if None in row or None in row.values():
-            raise DataError(f"line {line} of the table has more or fewer values than the header", value=str(table))
-    if len(set(header)) < len(header):
-        raise DataError("two columns of the table have the same name", value=", ".join(header))
-    if not raw:
-        raise DataError("the table holds no images", value=str(table))
-    return header, [(line, {name: value.strip() for name, value in row.items()}) for line, row in raw]
-
-
 def _columns(header: list[str], options: Mapping[str, str]) -> _Columns:
-    def find(role: str, *defaults: str) -> str | None:
-        asked = options.get(f"{role}_column")
-        if asked is not None and asked not in header:
-            raise DataError(f"the table has no column for {role}", value=asked, allowed=nearest(asked, header))
-        present = [asked] if asked else [name for name in defaults if name in header]
-        if len(present) > 1:
-            raise DataError(
-                f"two columns may be the {role}",
-                value=" and ".join(present),
-                next_step=f"choose one with ?{role}_column={present[0]}",
-            )
-        return present[0] if present else None
-
-    def need(role: str) -> str:
-        found = find(role, role)
-        if found is None:
-            raise DataError(
-                f"the table has no column {role}",
-                value=", ".join(header),
-                next_step=f"name it with ?{role}_column=NAME behind the data spec",
-            )
-        return found
-
-    path = need("path")
+    path = needed_column(header, options, "path")
     # label_name speaks of the column label; it says nothing about another label column.
-    name = find("name", *(["label_name"] if "label_column" not in options else []))
-    if name is not None and "label" not in header and "label_column" not in options:
-        return _Columns(
-            path, name, None, find("group", "patient", "group"), find("split", "split"), find("mask", "mask")
-        )
-    return _Columns(
-        path, need("label"), name, find("group", "patient", "group"), find("split", "split"), find("mask", "mask")
-    )
+    name = column(header, options, "name", ("label_name",) if "label_column" not in options else ())
+    label, names = name, None
+    if name is None or "label" in header or "label_column" in options:
+        label, names = needed_column(header, options, "label"), name
+    assert label is not None
+    group, split = column(header, options, "group", ("patient", "group")), column(header, options, "split", ("split",))
+    return _Columns(path, label, names, group, split, column(header, options, "mask", ("mask",)))
 
 
 def _labels(text: str, line: int, task: Task) -> list[str]:
@@ -177,40 +134,20 @@ def _names(
     return tuple(names)
 
 
-def _check_splits(rows: list[dict[str, str]], column: str | None) -> None:
-    if column is None:
-        return
-    empty = sum(not row[column] for row in rows)
-    if 0 < empty < len(rows):
-        raise DataError(
-            f"{empty} of {len(rows)} rows have no split", value=f"column {column}", next_step="fill it, or remove it"
-        )
-
-
-def _check_paths(rows: list[tuple[int, dict[str, str]]], entries: list[Entry], column: str) -> None:
-    for line, row in rows:
-        if not row[column]:
-            raise DataError(f"line {line} of the table has no path", value=f"column {column}")
-    if not any(Path(entry.source).is_file() for entry in entries):
-        raise DataError(
-            "none of the table's images exists",
-            value=entries[0].source,
-            allowed="paths relative to the table",
-            next_step="move the table, or mend its paths",
-        )
-
-
 def miniature(folder: Path) -> str:
-    """Write twelve tiny 16-bit images with masks, patients and splits, and a table; return its spec."""
+    """Write twelve tiny 16-bit images with masks, things, patients and splits, and a table; return its spec."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["path,label,label_name,split,patient,mask"]
+    lines = ["path,label,label_name,split,patient,mask,instances"]
     for number in range(12):
         pixels = (np.arange(48).reshape(6, 8) * 1300 + number).astype(np.uint16)
         Image.fromarray(pixels).save(folder / f"image{number:02d}.png")
-        Image.fromarray((pixels > 30000).astype(np.uint8)).save(folder / f"mask{number:02d}.png")
+        mask = (pixels > 30000).astype(np.uint8)
+        Image.fromarray(mask).save(folder / f"mask{number:02d}.png")
+        Image.fromarray(mask * (1 + np.arange(8, dtype=np.uint8) // 4)).save(folder / f"things{number:02d}.png")
         label, split = number % 2, ("train", "val", "test")[number // 4]
         name = ("normal", "tumour")[label]
-        lines.append(f"image{number:02d}.png,{label},{name},{split},p{number // 2},mask{number:02d}.png")
+        files = f"mask{number:02d}.png,things{number:02d}.png"
+        lines.append(f"image{number:02d}.png,{label},{name},{split},p{number // 2},{files}")
     table = folder / "labels.csv"
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return f"csv:{table}"

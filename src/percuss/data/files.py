@@ -33,10 +33,10 @@ class FileSet(ImageSet):
     def read(self, case_id: str) -> Case:
         """Decode one file (and its mask). DataError where it is missing, damaged or not as declared."""
         entry = self.entry(case_id)
-        pixels, levels = decode(_content(Path(entry.source), case_id), case_id, self._how)
+        pixels, levels = decode(content(Path(entry.source), case_id), case_id, self._how)
         mask = None
         if case_id in self.masks:
-            mask = decode_mask(_content(self.masks[case_id], case_id), case_id, self._how.size)
+            mask = decode_mask(content(self.masks[case_id], case_id), case_id, self._how.size)
             if mask.shape != pixels.shape[1:]:
                 raise DataError(
                     f"the mask of {case_id} has another size", value=mask.shape, allowed=f"{pixels.shape[1:]}"
@@ -48,9 +48,9 @@ class FileSet(ImageSet):
         """SHA-256 (hex) of the file, its mask, label and group, and the reading options."""
         entry = self.entry(case_id)
         digest = hashlib.sha256(repr((self._how, entry.target, entry.group)).encode())
-        digest.update(hashlib.sha256(_content(Path(entry.source), case_id)).digest())
+        digest.update(hashlib.sha256(content(Path(entry.source), case_id)).digest())
         if case_id in self.masks:
-            digest.update(hashlib.sha256(_content(self.masks[case_id], case_id)).digest())
+            digest.update(hashlib.sha256(content(self.masks[case_id], case_id)).digest())
         return digest.hexdigest()
 
     def subset(self, split: str | None = None, ids: Sequence[str] | None = None) -> FileSet:
@@ -61,7 +61,8 @@ class FileSet(ImageSet):
         return found
 
 
-def _content(path: Path, name: str) -> bytes:
+def content(path: Path, name: str) -> bytes:
+    """The bytes of a file of image ``name``; DataError where it cannot be opened."""
     try:
         return path.read_bytes()
     except OSError as error:

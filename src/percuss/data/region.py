@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
 from percuss.core.images import Case
 from percuss.data.decode import decode_mask
@@ -24,7 +25,7 @@ class Region:
     """A rule for regions.
 
     Attributes:
-        text: ``mask`` (pixels above 0 of each image's own mask), ``tissue`` or a file.
+        text: ``mask`` (pixels above 0 of each image's own mask, or of its class map), ``tissue`` or a file.
         plane: bool ``[H, W]``, the file's mask; None for the others.
         key: names the rule and the content of its file.
     """
@@ -107,6 +108,8 @@ def otsu(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
 
 
 def _own(case: Case) -> Tensor:
+    if case.mask is None and isinstance(case.target, np.ndarray) and case.target.ndim == 2:  # a class map
+        return torch.from_numpy((case.target > 0) & (case.target != IGNORE))
     if case.mask is None:
         raise DataError(
             f"image {case.id} has no mask",

@@ -52,7 +52,7 @@ def labelled_files(
 
 
 def _from_table(location: str, options: Mapping[str, str]) -> tuple[Task, tuple[str, ...], list[Source]]:
-    table = tables.open_set(location, options)
+    table = tables.open_labelled(location, options)
     files = [
         Source(entry.id, Path(entry.source), entry.target, entry.split, entry.group, table.masks.get(entry.id))
         for entry in table.entries

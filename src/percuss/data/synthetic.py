@@ -10,18 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from percuss.core.errors import DataError, nearest
-from percuss.core.images import Case, Entry, ImageSet, PixelRange
+from percuss.core.images import Case, Entry, ImageSet, PixelRange, Task
 from percuss.core.seeds import seed_of
-from percuss.data.options import check_names, spec_text, whole
+from percuss.data.options import check_names, choice, spec_text, whole
 from percuss.data.patterns.images import PatternSet, open_patterns
 from percuss.data.splits import check_entries, choose
 from percuss.data.tissue.fields import Frame
-from percuss.data.tissue.scene import make_patch
+from percuss.data.tissue.nuclei import BACKGROUND, CHANNELS
+from percuss.data.tissue.scene import make_patch, type_mask
 from percuss.data.tissue.stains import Stain, draw_stain
 
 LOCATIONS = ("tissue", "patterns")
-OPTIONS = ("n", "size", "patients", "seed", "mpp")
+OPTIONS = ("task", "n", "size", "patients", "seed", "mpp")
 CLASSES = ("normal", "tumour")
+#: Classes of each pixel with ``task=segment``, as PanNuke numbers them.
+MAP_CLASSES = ("background", *CHANNELS[:BACKGROUND])
 #: Raised whenever the same options would draw another image.
 RECIPE = "tissue-1"
 #: Smallest field in micrometres: five neoplastic nuclei must fit.
@@ -42,32 +45,44 @@ class Settings:
 class TissueSet(ImageSet):
     """Patches that are drawn when read; each from its own seed, so order and number of reads do not matter."""
 
-    def __init__(self, spec: str, settings: Settings, entries: Sequence[Entry]) -> None:
-        super().__init__(spec, "classify", CLASSES, entries)
+    def __init__(self, spec: str, settings: Settings, entries: Sequence[Entry], *, task: Task = "classify") -> None:
+        super().__init__(spec, task, MAP_CLASSES if task == "segment" else CLASSES, entries)
         self.settings = settings
 
     def read(self, case_id: str) -> Case:
-        """One patch ``[3, size, size]`` uint8 with its nuclei, ``mask`` ``[6, size, size]`` in PanNuke's order."""
+        """One patch ``[3, size, size]`` uint8 with its nuclei.
+
+        They are the ``mask`` ``[6, size, size]`` in PanNuke's order; for task segment ``target`` is the map of their
+        kinds and ``instances`` that of their numbers.
+        """
         entry, use = self.entry(case_id), self.settings
-        assert entry.group is not None and isinstance(entry.target, int)
+        assert entry.group is not None
+        label = _label(case_id, use.patients)
         rng = np.random.default_rng(seed_of(RECIPE, use.seed, case_id))
         frame = Frame(use.size, use.size, use.mpp)
         grade = float(patient_rng(use.seed, entry.group, "grade").uniform(0.7, 1.4))
         scene = make_patch(
-            rng, frame, patient_stain(use.seed, entry.group), tumour=CLASSES[entry.target] == "tumour", grade=grade
+            rng, frame, patient_stain(use.seed, entry.group), tumour=CLASSES[label] == "tumour", grade=grade
         )
         spacing = (use.mpp / 1000, use.mpp / 1000)
-        return Case(case_id, scene.pixels, PixelRange(0, 255), entry.target, scene.masks, entry.group, spacing)
+        if self.task == "segment":
+            target, numbers = type_mask(scene.masks), scene.masks[:BACKGROUND].max(0)
+            group = entry.group
+            return Case(
+                case_id, scene.pixels, PixelRange(0, 255), target, group=group, spacing_mm=spacing, instances=numbers
+            )
+        return Case(case_id, scene.pixels, PixelRange(0, 255), label, scene.masks, entry.group, spacing)
 
     def fingerprint(self, case_id: str) -> str:
         """SHA-256 (hex) of the recipe: its version, the settings that decide the image, and the entry."""
         use, entry = self.settings, self.entry(case_id)
-        recipe = (RECIPE, use.seed, use.size, use.mpp, entry.id, entry.group, entry.target)
+        shown = "segment" if self.task == "segment" else entry.target
+        recipe = (RECIPE, use.seed, use.size, use.mpp, entry.id, entry.group, shown)
         return hashlib.sha256(repr(recipe).encode()).hexdigest()
 
     def subset(self, split: str | None = None, ids: Sequence[str] | None = None) -> TissueSet:
         """The same set limited to a split or to some ids, order kept."""
-        return TissueSet(self.spec, self.settings, choose(self.entries, split, ids))
+        return TissueSet(self.spec, self.settings, choose(self.entries, split, ids), task=self.task)
 
 
 def patient_rng(seed: int, patient: str, purpose: str) -> np.random.Generator:
@@ -83,7 +98,8 @@ def patient_stain(seed: int, patient: str) -> Stain:
 def open_set(location: str, options: Mapping[str, str]) -> TissueSet | PatternSet:
     """Synthetic tissue patches, half of them tumour, split 60:20:20 by patient; or patterns (``open_patterns``).
 
-    Options of tissue: ``n`` (patches, at least two for each patient), ``size`` (pixels), ``patients`` (at least 3),
+    Options of tissue: ``task=segment`` (kind and number of the nucleus at each pixel as the truth, in place of tumour
+    or normal), ``n`` (patches, at least two for each patient), ``size`` (pixels), ``patients`` (at least 3),
     ``seed``, ``mpp`` (micrometres per pixel). DataError where one is unknown or out of its range.
     """
     if location not in LOCATIONS:
@@ -93,10 +109,11 @@ def open_set(location: str, options: Mapping[str, str]) -> TissueSet | PatternSe
     if location == "patterns":
         return open_patterns(options)
     check_names(options, OPTIONS, "synthetic")
+    task: Task = "segment" if choice(options, "task", ("classify", "segment")) == "segment" else "classify"
     use = _settings(options)
-    entries = _entries(use)
+    entries = _entries(use, task)
     check_entries(entries)
-    return TissueSet(spec_text("synthetic", location, options), use, entries)
+    return TissueSet(spec_text("synthetic", location, options), use, entries, task=task)
 
 
 def _settings(options: Mapping[str, str]) -> Settings:
@@ -144,7 +161,7 @@ def _mpp(text: str | None) -> float:
     return value
 
 
-def _entries(use: Settings) -> list[Entry]:
+def _entries(use: Settings, task: Task) -> list[Entry]:
     """Patches dealt to patients in turn, each patient with both classes; ids are PATIENT-NUMBER."""
     digits = max(2, len(str(use.patients)))
     names = [f"P{number + 1:0{digits}d}" for number in range(use.patients)]
@@ -152,9 +169,16 @@ def _entries(use: Settings) -> list[Entry]:
     found = []
     for index in range(use.n):
         patient = index % use.patients
-        target = (index // use.patients + patient) % 2
-        found.append(Entry(f"{names[patient]}-{index:04d}", target, split[names[patient]], names[patient]))
+        name = f"{names[patient]}-{index:04d}"
+        target = 0 if task == "segment" else _label(name, use.patients)
+        found.append(Entry(name, target, split[names[patient]], names[patient]))
     return found
+
+
+def _label(name: str, patients: int) -> int:
+    """Whether a patch is drawn with tumour (1) or not (0), by its number."""
+    index = int(name.rpartition("-")[2])
+    return (index // patients + index % patients) % 2
 
 
 def _splits(names: Sequence[str], seed: int) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -15,16 +15,18 @@ import numpy as np
 from percuss.core.errors import DataError
 from percuss.core.images import Case, ImageSet
 from percuss.data.spec import parse_spec
+from percuss.testing.class_maps import check_maps, same_case
 
 Check = Callable[[ImageSet], None]
 
 
-def check_dataset(module: ModuleType, folder: Path) -> None:
+def check_dataset(module: ModuleType, folder: Path, options: Mapping[str, str] | None = None) -> None:
     """Run every check on a reader.
 
     Args:
         module: has ``open_set(location, options) -> ImageSet``, ``miniature(folder) -> spec``, a docstring.
         folder: an empty folder to write miniatures in.
+        options: added to those of the miniature's spec, where a reader has several tasks (``{"task": "segment"}``).
 
     Raises:
         AssertionError: naming the broken promise and the image.
@@ -32,10 +34,11 @@ def check_dataset(module: ModuleType, folder: Path) -> None:
     _hold(bool((module.__doc__ or "").strip()), "the module has no docstring, which listings show")
     with no_network():
         spec = module.miniature(folder / "first")
-        _, location, options = parse_spec(spec)
+        _, location, given = parse_spec(spec)
+        given |= options or {}
 
         def open_again() -> ImageSet:
-            found: ImageSet = module.open_set(location, dict(options))
+            found: ImageSet = module.open_set(location, dict(given))
             return found
 
         images = open_again()
@@ -43,8 +46,8 @@ def check_dataset(module: ModuleType, folder: Path) -> None:
             check(images)
         check_repeats(images, open_again())
         again = parse_spec(module.miniature(folder / "second"))
-        check_miniature(images, module.open_set(again[1], dict(again[2])))
-        check_errors(module, location, options)
+        check_miniature(images, module.open_set(again[1], {**again[2], **(options or {})}))
+        check_errors(module, location, given)
 
 
 @contextmanager
@@ -74,18 +77,22 @@ def check_ids(images: ImageSet) -> None:
 
 
 def check_targets(images: ImageSet) -> None:
-    """Task and classes fit the targets: an index below the number of classes, or 0/1 for each."""
-    _hold(images.task in ("classify", "multilabel"), f"unknown task {images.task!r}")
+    """Task and classes fit the targets: an index below the number of classes, 0/1 for each, or classes shown."""
+    _hold(images.task in ("classify", "multilabel", "segment"), f"unknown task {images.task!r}")
     count = len(images.classes)
-    _hold(len(set(images.classes)) == count and count >= (2 if images.task == "classify" else 1), "classes repeat")
+    _hold(len(set(images.classes)) == count and count >= (1 if images.task == "multilabel" else 2), "classes repeat")
     for entry in images.entries:
         target = entry.target
         if images.task == "classify":
             fits = type(target) is int and 0 <= target < count
+        elif images.task == "segment":
+            shown = target if isinstance(target, tuple) else (target,)
+            fits = target == 0 or (isinstance(target, tuple) and list(shown) == sorted(set(shown) & set(range(count))))
         else:
             fits = isinstance(target, tuple) and len(target) == count and set(target) <= {0, 1}
         _hold(fits, f"the target of {entry.id} is {target!r}, with {count} classes and task {images.task}")
-    _hold(len({entry.target for entry in images.entries}) > 1, "all images have the same target")
+    same = len({entry.target for entry in images.entries}) == 1
+    _hold(images.task == "segment" or not same, "all images have the same target")
 
 
 def check_pixels(images: ImageSet) -> None:
@@ -109,8 +116,10 @@ def check_agreement(images: ImageSet) -> None:
     """What ``read`` returns agrees with the entry: target, group; mask and spacing make sense."""
     for entry in images.entries:
         case = images.read(entry.id)
-        target = case.target if isinstance(case.target, int) else tuple(np.asarray(case.target).tolist())
-        _hold(target == entry.target, f"the target of {entry.id} is {target} when read, {entry.target} in its entry")
+        if images.task != "segment":
+            target = case.target if isinstance(case.target, int) else tuple(np.asarray(case.target).tolist())
+            words = f"the target of {entry.id} is {target} when read, {entry.target} in its entry"
+            _hold(target == entry.target, words)
         _hold(case.group == entry.group, f"the group of {entry.id} is {case.group!r} when read, {entry.group!r} before")
         if case.mask is not None:
             _hold(case.mask.dtype.kind in "iub", f"the mask of {entry.id} is not whole numbers")
@@ -146,10 +155,18 @@ def check_fingerprints(images: ImageSet) -> None:
         text, case = images.fingerprint(name), images.read(name)
         _hold(re.fullmatch(r"[0-9a-f]{64}", text) is not None, f"the fingerprint of {name} is not SHA-256 in hex")
         other = seen.setdefault(text, case)
-        _hold(_same(other.pixels, case.pixels), f"{other.id} and {name} differ but have one fingerprint")
+        _hold(same_case(other, case), f"{other.id} and {name} differ but have one fingerprint")
 
 
-CHECKS: Sequence[Check] = (check_ids, check_targets, check_pixels, check_agreement, check_splits, check_fingerprints)
+CHECKS: Sequence[Check] = (
+    check_ids,
+    check_targets,
+    check_pixels,
+    check_maps,
+    check_agreement,
+    check_splits,
+    check_fingerprints,
+)
 
 
 def check_repeats(images: ImageSet, again: ImageSet) -> None:
@@ -158,6 +175,7 @@ def check_repeats(images: ImageSet, again: ImageSet) -> None:
     for name in reversed(images.ids):
         first, second = images.read(name), again.read(name)
         _hold(_same(first.pixels, second.pixels), f"read twice, {name} has other pixels")
+        _hold(same_case(first, second), f"read twice, {name} has another class map")
         _hold(images.fingerprint(name) == again.fingerprint(name), f"the fingerprint of {name} changes")
     _hold(
         images.subset(ids=images.ids[:1]).fingerprint(images.ids[0]) == again.fingerprint(images.ids[0]),
@@ -169,9 +187,7 @@ def check_miniature(images: ImageSet, other: ImageSet) -> None:
     """Two miniatures are equal, wherever they are written."""
     _hold(images.ids == other.ids, "ids depend on where the data lies")
     for name in images.ids:
-        _hold(
-            _same(images.read(name).pixels, other.read(name).pixels), f"miniature writes {name} differently each time"
-        )
+        _hold(same_case(images.read(name), other.read(name)), f"miniature writes {name} differently each time")
         _hold(images.fingerprint(name) == other.fingerprint(name), f"the fingerprint of {name} depends on its place")
 
 

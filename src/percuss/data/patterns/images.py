@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from percuss.core.images import Case, Entry, ImageSet, PixelRange
 from percuss.core.seeds import seed_of
-from percuss.data.options import check_names, spec_text, whole
+from percuss.data.options import check_names, choice, spec_text, whole
 from percuss.data.patterns.scene import CLASSES, RECIPE, pattern
 from percuss.data.splits import choose
 
-OPTIONS = ("n", "size", "seed", "tries")
+OPTIONS = ("task", "n", "size", "seed", "tries")
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ class PatternSet(ImageSet):
 def open_patterns(options: Mapping[str, str]) -> PatternSet:
     """Patterns in splits of 60:20:20.
 
-    Options: ``n`` (5 and more), ``size`` (pixels, 16 to 4096), ``seed``, ``tries`` (shapes tried on each, 0 to 10000).
+    Options: ``n`` (5 and more), ``size`` (pixels, 16 to 4096), ``seed``, ``tries`` (shapes tried on each, 0 to 10000),
+    ``task=segment``, which they have in any case.
     DataError where one is unknown or out of its range.
     """
     check_names(options, OPTIONS, "synthetic:patterns")
+    choice(options, "task", ("segment",))
     asked = {
         "n": whole(options, "n", low=5, high=1_000_000),
         "size": whole(options, "size", low=16, high=4096),

@@ -24,7 +24,7 @@ from percuss.pipeline.progress import Progress
 
 NAMES = ("fast", "free", "pgd", "segpgd", "trades")
 CLASSES = ("background", "a", "b")
-EPS = 0.08
+EPS = 0.06
 
 
 class Net(nn.Module):
@@ -51,7 +51,7 @@ def part(n, seed):
     drawn = torch.Generator().manual_seed(seed)
     maps = torch.randint(0, 3, (n, 4, 4), generator=drawn, dtype=torch.uint8)
     maps = maps.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    strong = 0.5 + 0.35 * (maps.float() - 1) + 0.12 * torch.randn(n, 16, 16, generator=drawn)
+    strong = 0.5 + 0.35 * (maps.float() - 1) + 0.1 * torch.randn(n, 16, 16, generator=drawn)
     faint = 0.5 + 0.05 * (maps.float() - 1)
     maps[:, :1] = dense.IGNORE
     images = torch.stack([strong, faint], 1).clamp(0, 1)
@@ -63,7 +63,7 @@ def data():
 
 
 def run(out, name, *, progress=None, own=None, **options):
-    made, given = model(), {"epochs": 3, "batch_size": 8, "device": "cpu", "lr": 0.03} | options
+    made, given = model(), {"epochs": 3, "batch_size": 8, "device": "cpu", "lr": 0.05} | options
     way = make_defence(name, Ground(Norm.LINF, EPS), own or {}) if name else None
     result = fit(made, data(), make_settings(**given), out=out, progress=progress or Progress(), recipe=way)
     return made, result
@@ -93,7 +93,7 @@ def test_robust_dice_rises_clearly_over_the_plain_model(tmp_path, plain, name):
     own = {"beta": 3.0} if name == "trades" else {}
     made, result = run(tmp_path, name, epochs=15, own=own)
     before, after = robust(plain[0]), robust(made)
-    assert after >= before + 0.15, (before, after)
+    assert after >= before + 0.2, (before, after)
     best = result.history[result.best_epoch - 1]
     assert best.robust_dice == max(row.robust_dice for row in result.history)
     assert best.robust_dice == pytest.approx(after, abs=0.1)

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from percuss.core.budget import parse_budget
 from percuss.core.errors import UsageError
-from percuss.core.images import Tensors
+from percuss.core.images import Task, Tensors
 from percuss.core.model import Model
+from percuss.defend.augmenting import Augmenting
 from percuss.defend.hardening import Ground, Hardening
-from percuss.defend.library import make_defence
-from percuss.defend.records import TrainResult
+from percuss.defend.library import defences, make_defence
+from percuss.defend.records import Epoch, TrainResult
 
 
 class DefencePlan(BaseModel):
@@ -25,6 +26,8 @@ class DefencePlan(BaseModel):
         budget: text of one linf or l2 budget.
         settings: of the defence, by name; None means its default.
         fresh: start from fresh weights of the model's network, not from its own.
+        augmented: folder of the sets of a defence that makes its images before the training; None for ``augmented`` in
+            the model folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,17 +36,34 @@ class DefencePlan(BaseModel):
     budget: str
     settings: dict[str, Any] = {}
     fresh: bool = False
+    augmented: str | None = None
 
 
-def defence(plan: DefencePlan, images: Tensors, seed: int) -> Hardening:
-    """The defence on these images; errors as ``percuss.defend.library.make_defence`` and ``parse_budget``."""
+def defence(plan: DefencePlan, images: Tensors, seed: int, *, task: Task) -> Hardening:
+    """The defence on these images; errors as ``make_defence``, ``Hardening.check_task`` and ``parse_budget``."""
     budget = parse_budget(plan.budget)
     eps = budget.eps(tuple(images.images.shape[1:]), images.range)
-    return make_defence(plan.name, Ground(budget.norm, eps, seed), plan.settings)
+    found = make_defence(plan.name, Ground(budget.norm, eps, seed), plan.settings)
+    found.check_task(task)
+    return found
 
 
 def check_start(plan: DefencePlan, model: str, out: Path, *, weights: str | None) -> None:
-    """UsageError where the start contradicts itself, or the hardened model would replace the given one."""
+    """UsageError where the start contradicts itself, or the hardened model would replace the given one.
+
+    Also where images are to be made against a model that has learnt nothing, or by a defence that makes none.
+    """
+    known = defences().get(plan.name)
+    makes = known is not None and issubclass(known.Defence, Augmenting)
+    if makes and weights is None and not Path(model).is_dir():
+        raise UsageError(
+            f"the defence {plan.name} needs a trained model, to make its images against",
+            value=model,
+            allowed="a folder that percuss train wrote, or a network with weights",
+            next_step="percuss train first, and give its folder with --model",
+        )
+    if plan.augmented is not None and known is not None and not makes:
+        raise UsageError(f"the defence {plan.name} makes no images before the training", value=plan.augmented)
     if plan.fresh and weights is not None:
         raise UsageError("--fresh excludes weights to start from", value=weights)
     if Path(model).is_dir() and Path(model).resolve() == out.resolve():
@@ -51,17 +71,19 @@ def check_start(plan: DefencePlan, model: str, out: Path, *, weights: str | None
 
 
 def defence_record(
-    plan: DefencePlan, recipe: Hardening, result: TrainResult, *, model: Model, test: Tensors | None
+    plan: DefencePlan, recipe: Hardening, result: TrainResult, *, model: Model, test: Tensors | None, batch_size: int
 ) -> dict[str, Any]:
     """The parts ``defence``, ``before``, ``robust`` and ``findings`` of training.json.
 
     ``robust``: accuracy under the same PGD as after each epoch, of the best epoch on val, and on test where there is
-    one. ``before``: validation accuracies of the model at the start.
+    one. ``before``: validation accuracies of the model at the start. Of class maps with the Dice of each.
+    ``batch_size``: images at once.
     """
     clean = sum(row.clean_images or 0 for row in result.history)
     attacked = sum(row.adversarial_images or 0 for row in result.history)
     best = result.history[result.best_epoch - 1]
-    names = ("robust_accuracy", "one_step_accuracy")
+    names = ["robust_accuracy", "one_step_accuracy"]
+    names += [] if best.robust_dice is None else ["robust_dice", "one_step_dice"]
     ending = recipe.ending(result.history)
     start = result.before
     return {
@@ -73,10 +95,14 @@ def defence_record(
             "adversarial_images": attacked,
             "ratio_used": attacked / (clean + attacked),
         },
-        "before": start and {"accuracy": start.val_accuracy} | {name: getattr(start, name) for name in names},
+        "before": start and _clean(start) | {name: getattr(start, name) for name in names},
         "robust": {
             "val": {name: getattr(best, name) for name in names},
-            "test": None if test is None else recipe.judge(model, test, batch_size=64),
+            "test": None if test is None else recipe.judge(model, test, batch_size=batch_size),
         },
         "findings": [asdict(ending)] if ending else [],
     }
+
+
+def _clean(row: Epoch) -> dict[str, float]:
+    return {"accuracy": row.val_accuracy} | ({} if row.val_dice is None else {"dice": row.val_dice})

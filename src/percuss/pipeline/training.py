@@ -6,9 +6,9 @@ import csv
 import hashlib
 import io
 import json
-import statistics
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,8 @@ from percuss.defend.training import TrainData, TrainResult, fit
 from percuss.models.checkpoint import save_model
 from percuss.models.spec import anew, load_model, takes_size
 from percuss.pipeline import environment
+from percuss.pipeline.augmented import FOLDER, Prepared, prepared
+from percuss.pipeline.fold_scores import spread_of
 from percuss.pipeline.hardening import DefencePlan, check_start, defence, defence_record
 from percuss.pipeline.inputs import match
 from percuss.pipeline.progress import Progress
@@ -105,16 +107,20 @@ def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, comma
         data = TrainData(read(division, division.train, "training"), _choosing(plan, division))
         say.line(_opening(plan, division, data))
         model = _model(plan, division, data.train)
-        recipe = _recipe(plan, data)
-        result = fit(model, data, settings, out=out, progress=say, recipe=recipe)
+        recipe = _recipe(plan, division, data)
+        ready = _prepared(plan, division, data, recipe=recipe, made=(out, say))
+        result = fit(model, ready.data, ready.settings, out=out, progress=say, recipe=recipe)
         test = read(division, division.test, "test") if division.test else None
         record = _record(plan, division, data, test) | _results(model, data, test, result, plan)
         if plan.defence and recipe:
-            record |= defence_record(plan.defence, recipe, result, model=model, test=test)
+            # Logits of class maps are large: a batch of the training fits, more may not.
+            size = settings.batch_size if model.task == "segment" else 64
+            record |= defence_record(plan.defence, recipe, result, model=model, test=test, batch_size=size)
+            record["augmented"] = ready.told
             for finding in record["findings"]:
                 say.line(f"{finding['severity']}: {finding['message']}")
     record["findings"] = [*_selection(plan, division), *record.get("findings", ())]
-    record |= {"folds": _spread(folds), "seconds": time.monotonic() - began, "command": command}
+    record |= {"folds": spread_of(folds), "seconds": time.monotonic() - began, "command": command}
     if result.main:
         _write(out, model, division, record)
     return Trained(out, record, division.spec, result.main)
@@ -132,22 +138,40 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
         model = _model(plan, division, data.train)
         folder = out / "folds" / f"repeat{fold.repeat}-fold{fold.fold}"
+        recipe = _recipe(plan, division, data)
+        ready = _prepared(plan, division, data, recipe=recipe, made=(folder, progress))
         # The ways of the folds would fill the disk, and nobody asks for them.
-        settings = plan.settings.model_copy(update={"keep_weights": False})
-        result = fit(model, data, settings, out=folder, progress=progress, recipe=_recipe(plan, data))
+        settings = ready.settings.model_copy(update={"keep_weights": False})
+        result = fit(model, ready.data, settings, out=folder, progress=progress, recipe=recipe)
         left = read(division, division.test, "left-out")
         found = scored(model, left, batch_size=settings.batch_size)
         found = {name: found[name] for name in SCORES[model.task]}
         row = {"repeat": fold.repeat, "fold": fold.fold, "n_train": len(data.train.ids), "n_validate": len(left.ids)}
         rows.append(row | {"best_epoch": result.best_epoch} | found)
-    spread = _spread(rows)
+    spread = spread_of(rows)
     tail = [{"repeat": kind} | {name: spread[name][kind] for name in spread} for kind in ("mean", "sd")]
     write_bytes(out / "folds.csv", _csv([*rows, *tail], list(rows[0])))
     return rows
 
 
-def _recipe(plan: TrainPlan, data: TrainData) -> Hardening | None:
-    return None if plan.defence is None else defence(plan.defence, data.train, plan.settings.seed)
+def _recipe(plan: TrainPlan, division: Division, data: TrainData) -> Hardening | None:
+    if plan.defence is None:
+        return None
+    return defence(plan.defence, data.train, plan.settings.seed, task=division.images.task)
+
+
+def _prepared(
+    plan: TrainPlan, division: Division, data: TrainData, *, recipe: Hardening | None, made: tuple[Path, Progress]
+) -> Prepared:
+    """The data and settings of the training; sets made for it lie where the plan says, or in the model folder."""
+    home = made[0] / FOLDER
+    start = plan
+    if plan.defence:
+        home = Path(plan.defence.augmented or home)
+        start = plan.model_copy(update={"defence": plan.defence.model_copy(update={"fresh": False})})
+    return prepared(
+        recipe, data, plan.settings, given=partial(_model, start, division, data.train), made=(home, made[1])
+    )
 
 
 def _check(plan: TrainPlan, out: Path) -> None:
@@ -161,7 +185,7 @@ def _check(plan: TrainPlan, out: Path) -> None:
         raise UsageError("repeats need folds", value=plan.repeats, next_step="give --folds 5 too")
     if out.exists() and not out.is_dir():
         raise RunError("the output is a file", value=out, next_step="give a folder with --out")
-    known = {LAST, "folds", "folds.csv", "splits.csv"}
+    known = {LAST, FOLDER, "folds", "folds.csv", "splits.csv"}
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in known):
         raise RunError("the folder holds something else", value=out, next_step="give a new or empty folder with --out")
 
@@ -243,23 +267,6 @@ def _results(
         "test": None if test is None else scored(model, test, batch_size=size),
         "environment": environment.describe(torch.device(result.device)),
     }
-
-
-def _spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Mean and standard deviation (n - 1) of each score over the folds; None where a fold has no value."""
-    found: dict[str, dict[str, float | None]] = {}
-    for name in _scores_of(rows):
-        values = [row[name] for row in rows]
-        whole = None not in values
-        found[name] = {
-            "mean": statistics.fmean(values) if whole else None,
-            "sd": statistics.stdev(values) if whole and len(values) > 1 else None,
-        }
-    return found
-
-
-def _scores_of(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    return next((names for names in SCORES.values() if rows and set(names) <= set(rows[0])), ())
 
 
 def _write(out: Path, model: Model, division: Division, record: dict[str, Any]) -> None:

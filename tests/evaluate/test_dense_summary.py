@@ -43,6 +43,7 @@ def rows(decided, truth, *, attack="clean", norm="", budget="", eps=0.0, state="
                 "eps": eps,
                 "state": state,
                 "loss": 0.5 + index,
+                "linf": 0.01 * index,
                 "pixels": table.ravel().tolist(),
             }
             | vars(counts)

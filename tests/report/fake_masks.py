@@ -67,7 +67,15 @@ def mask_tables(folder: Path, fake: Any) -> tuple[pd.DataFrame, pd.DataFrame, pd
         pairs = torch.from_numpy(np.stack(found)), torch.from_numpy(np.stack([truth for truth, _ in cases]))
         tables = confusion(*pairs, len(fake.classes)).flatten(1).tolist()
         counts = [vars(count_instances(components(one), case[1])) for one, case in zip(found, cases, strict=True)]
-        what = {"attack": attack, "norm": norm, "budget": budget, "eps": eps, "state": state, "loss": 0.3 + 9 * eps}
+        what = {
+            "attack": attack,
+            "norm": norm,
+            "budget": budget,
+            "eps": eps,
+            "state": state,
+            "loss": 0.3 + 9 * eps,
+            "linf": eps,
+        }
         parts.append(pd.DataFrame(base | {"pixels": tables}).assign(**what).join(pd.DataFrame(counts)))
     dense = with_quality(pd.concat(parts, ignore_index=True), classes=len(fake.classes))
     clean, rows = _rows(dense, [text(torch.from_numpy(truth)) for truth, _ in cases])

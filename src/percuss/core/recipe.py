@@ -99,8 +99,9 @@ class Beside(_Part):
 
 
 #: What a figure shows: success or accuracy over sizes, risk over coverage, attacked images, maps before and after, the
-#: plane of features, the landscape of the loss, one change for all images.
-FigureKind = Literal["curve", "risk", "pictures", "maps", "plane", "landscape", "change"]
+#: plane of features, the landscape of the loss, one change for all images, loss and Dice of trainings over epochs,
+#: class maps before and after beside the truth.
+FigureKind = Literal["curve", "risk", "pictures", "maps", "plane", "landscape", "change", "learning", "masks"]
 #: The block whose step a figure is drawn from.
 DRAWN_FROM: dict[FigureKind, Kind] = {
     "curve": "audit",
@@ -110,6 +111,8 @@ DRAWN_FROM: dict[FigureKind, Kind] = {
     "plane": "explain",
     "landscape": "explain",
     "change": "universal",
+    "learning": "train",
+    "masks": "audit",
 }
 
 
@@ -138,7 +141,7 @@ class FigureSpec(_Part):
         of: steps, one line or part each; ``{name}`` stands for a name of ``each``; ``label``: what each is called.
         each: the steps are taken once for each combination of these values.
         attacks: of a curve: its lines, beside each step; ``noise`` is drawn dashed.
-        measure: of a curve: accuracy under attack, or share flipped of what was right.
+        measure: of a curve: accuracy under attack, share flipped of what was right, or mean Dice of masks as stored.
         panels: of a curve: one for each norm, or one for each attack.
         cases: images of each step, where pictures are shown.
         caption: what ours shows; ``paper``: what the paper's figure shows.
@@ -151,7 +154,7 @@ class FigureSpec(_Part):
     label: tuple[str, ...] = ()
     each: dict[str, Any] = {}
     attacks: tuple[str, ...] = ("worst",)
-    measure: Literal["accuracy", "success"] = "accuracy"
+    measure: Literal["accuracy", "success", "dice"] = "accuracy"
     panels: Literal["norm", "attack"] = "norm"
     cases: int = Field(default=2, ge=1, le=12)
     caption: str = ""

@@ -167,6 +167,7 @@ class DensePoint(_Record):
     pixel_accuracy: Interval
     floor: Interval = Field(description="pixel accuracy of deciding background everywhere")
     loss: Interval = Field(description="cross-entropy, mean over pixels")
+    linf: Interval = Field(description="largest change of any value that was really made, mean; of a range of 1")
     classes: list[DenseClass]
     nuclei: Nuclei | None = None
 

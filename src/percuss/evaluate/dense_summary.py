@@ -34,7 +34,7 @@ def dense_summary(table: pd.DataFrame, *, classes: Sequence[str], seed: int) -> 
 
     Args:
         table: one row per image, attack (``clean`` for the unattacked), budget and state (``float`` or ``stored``):
-            id, group, attack, norm, budget, eps, state, loss, pixels (the confusion table, true times decided class,
+            id, group, attack, norm, budget, eps, state, linf (size of the change), loss, pixels (the confusion table, true times decided class,
             row by row), and the counts of ``InstanceCounts`` where numbers of things are known.
         classes: names, the background first.
         seed: of the bootstrap.
@@ -126,6 +126,7 @@ class _Maker:
             eps=float(first["eps"]) if math.isfinite(first["eps"]) else None,
             stored=stored,
             loss=mean(loss, self.clusters, every),
+            linf=mean(rows["linf"].to_numpy(dtype=np.float64), self.clusters, every),
             classes=self._classes(tables, found),
             nuclei=Nuclei(**{name: found[name] for name in Nuclei.model_fields}) if counted else None,
             **{name: found[name] for name in _image_names()},

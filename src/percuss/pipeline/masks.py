@@ -11,9 +11,11 @@ from torch import Tensor
 
 from percuss.attacks.job import Swept
 from percuss.core import dense
+from percuss.core.budget import Norm
 from percuss.core.errors import RunError
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import decide
+from percuss.core.norms import distance
 from percuss.core.outcome import Outcome
 from percuss.data.decode import Reading, decode
 from percuss.evaluate.instances import components, count_instances
@@ -35,7 +37,7 @@ def counted(batch: Tensors, logits: Tensor, what: Mapping[str, Any]) -> list[dic
     Args:
         batch: the images with their maps.
         logits: of the images as they are judged, ``[N, classes, H, W]`` on the CPU.
-        what: columns ``attack``, ``norm``, ``budget``, ``eps`` and ``state``.
+        what: columns ``attack``, ``norm``, ``budget``, ``eps`` and ``state``, the same for all.
     """
     classes = logits.shape[1]
     maps = decide(logits, "segment")
@@ -65,7 +67,7 @@ def _things(batch: Tensors, maps: Tensor, index: int) -> dict[str, Any]:
 
 def clean_part(folder: RunFolder, key: str, batch: Tensors, logits: Tensor) -> None:
     """Write the counts of unattacked images as a part, and the maps of their truth and of what was decided."""
-    what = {"attack": CLEAN, "norm": "", "budget": "", "eps": 0.0, "state": "stored"}
+    what = {"attack": CLEAN, "norm": "", "budget": "", "eps": 0.0, "state": "stored", "linf": 0.0}
     for name, truth, found in zip(batch.ids, batch.targets, decide(logits, "segment"), strict=True):
         folder.write(f"maps/truth/{slug(name)}.png", as_png(truth))
         folder.write(f"maps/{CLEAN}/{slug(name)}.png", as_png(found))
@@ -91,8 +93,9 @@ def attack_part(
         for state, images in (("float", swept.images), ("stored", swept.stored)):
             logits = judge(images[first.budget])
             some = counted(batch, logits, what | {"state": state})
-            for row, decided in zip(some, decide(logits, "segment"), strict=True):
-                row |= {"image": "", "image_sha256": ""}
+            sizes = distance(Norm.LINF, images[first.budget] - batch.images).tolist()
+            for row, decided, size in zip(some, decide(logits, "segment"), sizes, strict=True):
+                row |= {"linf": size, "image": "", "image_sha256": ""}
                 if state == "stored" and (row["id"], first.budget) in kept:
                     name = f"parts/{key}/maps/{slug(row['id'])}.png"
                     row |= {"image": name, "image_sha256": folder.write(name, as_png(decided))}

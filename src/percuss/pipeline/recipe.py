@@ -201,7 +201,11 @@ def _each_of(name: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def filled(value: Any, names: Mapping[str, Any]) -> Any:
-    """``{name}`` replaced in texts; other braces stay."""
+    """``{name}`` replaced in texts, also within nested plain values; other braces stay."""
+    if isinstance(value, dict):
+        return {key: filled(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled(item, names) for item in value]
     if isinstance(value, str):
         for key, item in names.items():
             value = value.replace(f"{{{key}}}", str(item))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from percuss.core.errors import RunError
 from percuss.core.recipe import FigureSpec, Protocol, PublishedLine
 from percuss.core.results import CurvePoint, Interval, Results
 from percuss.report.charts import Axis, Line, Point, chart
@@ -16,7 +17,7 @@ from percuss.report.schema import read_results
 from percuss.report.sections import Panel
 
 FLOOR = "floor-at-clean-error"
-_SIDES = {"accuracy": "images still right, %", "success": "right images flipped, %"}
+_SIDES = {"accuracy": "images still right, %", "success": "right images flipped, %", "dice": "mean Dice, %"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def _panel(spec: FigureSpec, ground: Ground, runs: Sequence[_One], norm: str, at
 
 def _level(spec: FigureSpec, runs: Sequence[_One]) -> tuple[str, float] | None:
     """Accuracy of the only model without attack; where it scores as published, the clean error instead."""
-    clean = runs[0].results.clean.accuracy.value
+    clean, dense = runs[0].results.clean.accuracy.value, runs[0].results.dense
+    if spec.measure == "dice":
+        clean = dense.clean.dice.value if dense else None
     if spec.measure == "success" or len(runs) > 1 or clean is None:
         return None
     return ("clean error", 1 - clean) if runs[0].published else ("no attack", clean)
@@ -100,10 +103,20 @@ def _line(name: str, style: str, shift: float, points: Sequence[CurvePoint], spe
 def _value(point: CurvePoint, spec: FigureSpec, one: _One) -> Interval:
     if spec.measure == "success":
         return point.success_rate
+    if spec.measure == "dice":
+        return _dice(point, one.results)
     scored = one.published.get(f"{point.attack} {point.budget}")
     if scored is None:
         return point.robust_accuracy
     return Interval(value=scored, low=None, high=None, n=point.robust_accuracy.n, method="as published")
+
+
+def _dice(point: CurvePoint, results: Results) -> Interval:
+    """Mean Dice of the masks of a point, on the images as stored; RunError where the run judged no masks."""
+    if results.dense is None:
+        raise RunError("the run judged no class maps, so there is no Dice", value=results.data.spec)
+    same = (item for item in results.dense.points if (item.attack, item.norm) == (point.attack, point.norm))
+    return next(item.dice for item in same if item.budget == point.budget and item.stored)
 
 
 def _said(spec: FigureSpec, ground: Ground, norm: str, attack: str) -> list[PublishedLine]:

@@ -15,6 +15,8 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 #: Colours of classes 1, 2, ... over grey: the set of M. Okabe and K. Ito for colour-blind readers, in the order in
 #: which the charts use their darker relatives.
 COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#f0e442", "#56b4e9", "#0072b2")
+#: The same in words, for captions.
+_WORDS = ("orange", "green", "pink", "yellow", "light blue", "blue")
 #: What became of a pixel, and its colour in the picture of the difference.
 FATES = (
     ("removed: some class before, background after", "#d55e00"),
@@ -27,6 +29,11 @@ _TINT = 0.45
 def legend(classes: Sequence[str]) -> list[tuple[str, str]]:
     """Names and colours (``#rrggbb``) of all classes but the background; from the seventh on they repeat."""
     return [(name, COLOURS[index % len(COLOURS)]) for index, name in enumerate(classes[1:])]
+
+
+def colour_words(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Names of all classes but the background, and the words for their colours."""
+    return [(name, _WORDS[index % len(_WORDS)]) for index, name in enumerate(classes[1:])]
 
 
 def grey(pixels: Pixels, levels: int) -> Pixels:

@@ -22,6 +22,8 @@ from percuss.report.plane import groups_of, plane_chart
 from percuss.report.schema import read_results
 from percuss.report.sections import Panel, Section
 from percuss.report.study_curves import Ground, curve_panels
+from percuss.report.study_learning import learning_panels
+from percuss.report.study_masks import mask_panels
 from percuss.report.study_pictures import attacked_panels, change_panels, map_panels
 from percuss.report.triage import risk_chart
 
@@ -42,12 +44,19 @@ class Figure:
 def draw(spec: FigureSpec, ground: Ground) -> list[Panel]:
     """The panels of a figure on one data set; RunError where there is nothing to draw, with the reason."""
     try:
-        panels = curve_panels(spec, ground) if spec.kind == "curve" else _each(spec, ground)
+        panels = _together(spec, ground) if spec.kind in ("curve", "learning") else _each(spec, ground)
     except (OSError, ValueError, KeyError) as error:
         raise RunError("the figure cannot be drawn", value=f"{type(error).__name__}: {error}") from error
     if not panels:
         raise RunError("the figure has nothing to show", value="no image was flipped, or the step made no such part")
     return panels
+
+
+def _together(spec: FigureSpec, ground: Ground) -> list[Panel]:
+    """Panels with a line for each step."""
+    if spec.kind == "curve":
+        return curve_panels(spec, ground)
+    return learning_panels(ground.steps, title="" if ground.alone else ground.data)
 
 
 def _each(spec: FigureSpec, ground: Ground) -> list[Panel]:
@@ -91,6 +100,7 @@ _PANELS: dict[FigureKind, Callable[[str, Path, int], list[Panel]]] = {
     "plane": _plane,
     "landscape": _landscape,
     "risk": _risk,
+    "masks": mask_panels,
 }
 
 

@@ -35,13 +35,13 @@ def attacked_panels(name: str, folder: Path, cases: int) -> list[Panel]:
     """Images of an audit before and after: flips from the middle of the order of sizes, of every norm in turn."""
     results = read_results(folder / "results.json")
     outcome, _ = table.load(folder)
-    chosen = [_middle(table.choose(outcome, norm, results.run_id)) for norm in table.norms(outcome)]
+    chosen = [middle(table.choose(outcome, norm, results.run_id)) for norm in table.norms(outcome)]
     turns = [shown[turn] for turn in range(cases) for shown in chosen if turn < len(shown)]
     return [_attacked(name, folder, item.row, results) for item in turns[:cases]]
 
 
-def _middle(shown: list[table.Shown]) -> list[table.Shown]:
-    """Flips only, of the middle first: the smallest ones are flattering and the largest ones are not.
+def middle(shown: list[table.Shown]) -> list[table.Shown]:
+    """Flips only, of the middle of the order first: the smallest ones are flattering and the largest ones are not.
 
     Images that were never flipped where there is nothing else.
     """
@@ -52,7 +52,7 @@ def _middle(shown: list[table.Shown]) -> list[table.Shown]:
 
 def _attacked(name: str, folder: Path, row: dict[str, Any], results: Results) -> Panel:
     data = results.data
-    before, after = (_open(folder / file) for file in (_original(row["id"]), str(row["image"])))
+    before, after = (opened(folder / file) for file in (_original(row["id"]), str(row["image"])))
     factor, signed = difference(before, after, data)
     size = absolute_text(str(row["norm"]), float(row["eps"]), data)
     said = [
@@ -60,12 +60,12 @@ def _attacked(name: str, folder: Path, row: dict[str, Any], results: Results) ->
         f"attacked: {class_text(str(row['prediction']), data)}, {percent(float(row['confidence']))}",
         f"difference, times {factor}",
     ]
-    shown = (_eight(before, data.levels), _eight(after, data.levels), signed)
+    shown = (eight(before, data.levels), eight(after, data.levels), signed)
     title = f"{name}: {row['id']}, {row['attack']}, {row['budget']} ({size})"
     true = f"True: {class_text(str(row['label']), data)}. Stored as {row['image']}."
     if not row["success_stored"]:
         true = f"Not flipped at any size. {true}"
-    return Panel(title, pictures=tuple(zip(said, map(_png, shown), strict=True)), lines=(true,))
+    return Panel(title, pictures=tuple(zip(said, map(png_of, shown), strict=True)), lines=(true,))
 
 
 def map_panels(name: str, folder: Path, cases: int) -> list[Panel]:
@@ -81,8 +81,8 @@ def map_panels(name: str, folder: Path, cases: int) -> list[Panel]:
     found = []
     for case in record["images"][:cases]:
         row = files.loc[case]
-        pair = [_eight(_open(folder / file), results.data.levels) for file in (_original(case), str(row["image"]))]
-        shown = [("original", _png(pair[0])), ("attacked", _png(pair[1]))]
+        pair = [eight(opened(folder / file), results.data.levels) for file in (_original(case), str(row["image"]))]
+        shown = [("original", png_of(pair[0])), ("attacked", png_of(pair[1]))]
         for kind in kinds:
             with np.load(folder / "explain" / kind / norm / f"{slug(case)}.npz") as maps:
                 shown += _maps(kind, pair, maps["before"], maps["after"])
@@ -97,7 +97,7 @@ def _maps(kind: str, pair: list[_Array], *maps: _Array) -> list[tuple[str, bytes
         peak = float(np.quantile(values, 0.995)) or float(values.max())
         light = np.moveaxis(np.atleast_3d(image), 2, 0) / 255
         drawn = overlay_pixels(light, values, peak=peak) if kind == "gradcam" else heat_pixels(values, peak=peak)
-        found.append((name, _png(drawn)))
+        found.append((name, png_of(drawn)))
     return found
 
 
@@ -109,7 +109,7 @@ def change_panels(name: str, folder: Path) -> list[Panel]:
     for item in record["tallies"]:
         if item["name"] == "all" and item["success"]["value"] is not None:
             lines.append(f"{item['split']}: {percent(item['success']['value'], item['success']['n'])} flipped.")
-    picture = _png(_open(folder / "perturbation.png"))
+    picture = png_of(opened(folder / "perturbation.png"))
     lines.append("Amplified: grey is no change, black and white the largest.")
     return [Panel(f"{name}: {record['options']['budget']}", pictures=(("change", picture),), lines=(" ".join(lines),))]
 
@@ -118,12 +118,13 @@ def _original(case: str) -> str:
     return f"images/original/{slug(case)}.png"
 
 
-def _open(path: Path) -> _Array:
+def opened(path: Path) -> _Array:
+    """The pixels of a picture file as they are stored."""
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         return np.asarray(image)
 
 
-def _eight(pixels: _Array, levels: int) -> _Array:
+def eight(pixels: _Array, levels: int) -> _Array:
     """Eight bits for the browser."""
     if pixels.dtype == np.uint8:
         return pixels
@@ -131,7 +132,7 @@ def _eight(pixels: _Array, levels: int) -> _Array:
     return np.round(pixels.astype(np.float64) * 255 / top).astype(np.uint8)
 
 
-def _png(pixels: _Array) -> bytes:
+def png_of(pixels: _Array) -> bytes:
     """A picture as PNG, made smaller where a side is longer than ``SIDE``."""
     image, file = Image.fromarray(pixels), io.BytesIO()
     if max(image.size) > SIDE:

@@ -41,7 +41,14 @@ def test_writes_a_model_folder_with_what_was_done(harden, tmp_path):
     told = record["defence"]
     assert told["name"] == "pgd" and told["budget"] == "linf=4grey" and told["eps"] == pytest.approx(4 / 255)
     assert (told["clean_images"], told["adversarial_images"], told["ratio_used"]) == (18, 6, 0.25)
-    assert told["settings"] == {"check_steps": 2, "step_size": None, "batch_norm": "eval", "steps": 2, "ratio": 0.25}
+    assert told["settings"] == {
+        "check_steps": 2,
+        "choose": "robust",
+        "step_size": None,
+        "batch_norm": "eval",
+        "steps": 2,
+        "ratio": 0.25,
+    }
     row = record["history"][0]
     assert {"val_accuracy", "robust_accuracy", "one_step_accuracy"} <= set(row)
     assert record["robust"]["val"]["robust_accuracy"] == row["robust_accuracy"] and record["findings"] == []

@@ -200,3 +200,15 @@ def test_counts_of_images(tmp_path):
     for name, counts in (("segpgd", (12, 12)), ("trades", (24, 24)), ("fast", (0, 24))):
         row = run(tmp_path / name, name, epochs=1)[1].history[0]
         assert (row.clean_images, row.adversarial_images) == counts and math.isfinite(row.train_loss)
+
+
+def test_the_best_epoch_is_chosen_as_asked():
+    rows = [
+        Epoch(1, 0.1, 1.0, 0.4, 0.9, 1.0, robust_accuracy=0.2, val_dice=0.9, robust_dice=0.3),
+        Epoch(2, 0.1, 1.0, 0.6, 0.8, 1.0, robust_accuracy=0.5, val_dice=0.7, robust_dice=0.6),
+    ]
+    for choose, best in (("robust", 2), ("loss", 1)):
+        way = make_defence("layered", Ground(Norm.LINF, EPS), {"choose": choose})
+        assert min(rows, key=way.score).epoch == best
+    with pytest.raises(UsageError, match="choose"):
+        make_defence("layered", Ground(Norm.LINF, EPS), {"choose": "test"})

@@ -38,7 +38,7 @@ from percuss.core.errors import UsageError
 Option = typer.Option
 #: Options of the command that belong to the defence; those left out take its defaults.
 OWN = (
-    *("steps", "step_size", "ratio", "batch_norm", "beta", "replays", "check_steps"),
+    *("steps", "step_size", "ratio", "batch_norm", "beta", "replays", "check_steps", "choose"),
     *("protocol", "search", "criterion", "asks", "pattern_size"),
 )
 
@@ -48,18 +48,20 @@ def harden(  # noqa: PLR0913
     data: Annotated[str, Option(help="Images, as for percuss train.")],
     model: Annotated[str, Option(help="Model to harden: a folder of percuss train, or a network by name.")],
     defence: Annotated[
-        str, Option(help="pgd, trades, free, fast, layered, hypothesis or both (percuss list defences).")
+        str, Option(help="pgd, segpgd, trades, free, fast, layered, hypothesis or both (percuss list defences).")
     ],
     out: ModelFolder,
     budget: Annotated[str, Option(help="Changes to harden against: linf=SIZE or l2=SIZE.")] = "linf=2/255",
     fresh: Annotated[bool, Option("--fresh", help="Start from fresh weights of the model's network.")] = False,
     steps: Annotated[
-        int | None, Option(help="pgd, trades: steps of the inner attack. layered: for each class.")
+        int | None, Option(help="pgd, segpgd, trades: steps of the inner attack. layered: for each class.")
     ] = None,
     step_size: Annotated[float | None, Option(help="Length of a step, in the measure of the norm.")] = None,
-    ratio: Annotated[float | None, Option(help="pgd: share of attacked images, above 0 to 1. Default 0.5.")] = None,
+    ratio: Annotated[
+        float | None, Option(help="pgd, segpgd: share of attacked images, above 0 to 1. Default 0.5.")
+    ] = None,
     batch_norm: Annotated[
-        str | None, Option(help="pgd, trades, fast: mode of the model under the inner attack, eval or train.")
+        str | None, Option(help="pgd, segpgd, trades, fast: mode of the model under the inner attack, eval or train.")
     ] = None,
     beta: Annotated[float | None, Option(help="trades: weight of stability against accuracy. Default 6.")] = None,
     replays: Annotated[int | None, Option(help="free: updates on each batch. Default 4.")] = None,
@@ -73,6 +75,9 @@ def harden(  # noqa: PLR0913
         str | None, Option(help="layered, hypothesis, both: folder of the made sets. Default OUT/augmented.")
     ] = None,
     check_steps: Annotated[int | None, Option(help="PGD steps on validation after each epoch. Default 10.")] = None,
+    choose: Annotated[
+        str | None, Option(help="Best epoch on validation: the most robust (robust, default), or by clean loss (loss).")
+    ] = None,
     epochs: Epochs = 10,
     seed: Seed = 0,
     device: Device = "auto",
@@ -136,5 +141,7 @@ def _harden(given: dict[str, Any]) -> None:
         print(json.dumps(done.record))
     elif done.main and not given["quiet"]:
         split = "test" if done.record["test"] else "val"
-        left = done.record["robust"][split]["robust_accuracy"]
-        print(f"robust accuracy {left:.3f} at {given['budget']}, {closing(done, allow_code=given['allow_code'])}")
+        left = done.record["robust"][split]
+        maps = "robust_dice" in left
+        words, value = ("Dice", left["robust_dice"]) if maps else ("accuracy", left["robust_accuracy"])
+        print(f"robust {words} {value:.3f} at {given['budget']}, {closing(done, allow_code=given['allow_code'])}")

@@ -36,11 +36,14 @@ class Checked(BaseModel):
 
     Attributes:
         check_steps: PGD steps on the validation images after each epoch, each of ``2.5 * eps / check_steps``.
+        choose: the best epoch: the most robust on the validation images (``robust``), or of the lowest loss on them
+            without attack, as plain training has it (``loss``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     check_steps: int = Field(default=10, ge=1, le=1000)
+    choose: Literal["robust", "loss"] = "robust"
 
 
 class Inner(Checked):
@@ -127,7 +130,9 @@ class Hardening(Plain):
         return shares | {f"{name}_dice": float(worst.mean()) for name, worst in found.items()}
 
     def score(self, row: Epoch) -> float:
-        """Robust accuracy decides, of class maps their robust Dice; among equals the clean one."""
+        """Robust accuracy decides, of class maps their robust Dice; among equals the clean one. Or the loss alone."""
+        if self.settings.choose == "loss":
+            return row.val_loss
         if row.robust_dice is not None:
             return -row.robust_dice - 1e-6 * (row.val_dice or 0.0)
         return -(row.robust_accuracy or 0.0) - 1e-6 * row.val_accuracy

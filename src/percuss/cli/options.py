@@ -46,7 +46,7 @@ RunFolderOut = Annotated[Path, Option(help="Run folder to make, or to go on with
 RunModel = Annotated[str | None, Option(help="The run's model, where it has moved.")]
 RunThreads = Annotated[int | None, Option(min=1, help="Threads of the processor to use.")]
 RunWeights = Annotated[str | None, Option(help="The run's weights, where they have moved.")]
-Schedule = Annotated[str, Option(help="Learning rate over time: none, cosine or step.")]
+Schedule = Annotated[str, Option(help="Learning rate over time: none, cosine, step or decades.")]
 Seed = Annotated[int, Option(help="Decides all randomness.")]
 Split = Annotated[str, Option(help="A split, all, or auto: test where there is one.")]
 StartPretrained = Annotated[bool, Option("--pretrained", help="Start from the network's own pretrained weights.")]

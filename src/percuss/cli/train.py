@@ -1,4 +1,4 @@
-"""percuss train: a plain, good classifier from images."""
+"""percuss train: a plain, good classifier or segmenter from images."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def train(  # noqa: PLR0913
     *,
     data: ImagesSpec,
     model: Annotated[
-        str, Option(help="Network: timm:NAME, torchvision:NAME, factory:module:function, or a trained folder.")
+        str,
+        Option(
+            help="Network: timm:NAME, torchvision:NAME, percuss:NAME, factory:module:function, or a trained folder."
+        ),
     ],
     out: ModelFolder,
     epochs: Epochs = 20,
@@ -98,7 +101,7 @@ def train(  # noqa: PLR0913
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train a classifier; the best epoch is chosen on the validation split, never on the test split.
+    """Train a classifier or a segmenter; the best epoch is chosen on the validation split, never on the test split.
 
     Writes a model folder for percuss audit. Stopped or killed, the same command goes on after its last epoch.
     """

@@ -22,7 +22,7 @@ _FOLDS = ("folds", "repeats")
 def train(
     *, data: str, model: str | Path, out: Path | str, progress: Progress | None = None, **options: Any
 ) -> Trained:
-    """Train a classifier, or go on with it; the best epoch is chosen on the validation split.
+    """Train a classifier or a segmenter, or go on with it; the best epoch is chosen on the validation split.
 
     Args:
         data: spec of the images. model: spec of a network, or a model folder to go on from.
@@ -54,7 +54,7 @@ def harden(
 
     Args:
         data: spec of the images. model: folder of the model to harden, or spec of a network.
-        defence: ``pgd``, ``trades``, ``free``, ``fast``, ``layered``, ``hypothesis`` or ``both``.
+        defence: ``pgd``, ``segpgd``, ``trades``, ``free``, ``fast``, ``layered``, ``hypothesis`` or ``both``.
         out: model folder to make.
         budget: text of one linf or l2 budget.
         progress: told what happens; silent where None.

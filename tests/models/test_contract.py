@@ -1,9 +1,11 @@
 """Every source of models keeps the contract; one logit and failed downloads."""
 
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
+from monai.networks.nets import SegResNet
 from torch import nn
 
 from percuss.core.errors import ModelError
@@ -15,12 +17,18 @@ from percuss.testing.models import check_source
 
 NETWORK = {
     "timm": "resnet10t", "torchvision": "shufflenet_v2_x0_5", "factory": "contract_net:small",
-    "percuss": "soft_attention?network=resnet10t",
+    "percuss": "soft_attention?network=resnet10t", "smp": "Unet?encoder=tu-test_resnet", "monai": "SegResNet",
+}  # fmt: skip
+SEGMENTERS = {
+    "smp": NETWORK["smp"], "monai": NETWORK["monai"], "torchvision": "lraspp_mobilenet_v3_large",
+    "percuss": "unet_avramidis", "factory": "contract_net:pixels",
 }  # fmt: skip
 FACTORY = """
 from torch import nn
 def small(classes, channels):
     return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes))
+def pixels(classes, channels):
+    return nn.Conv2d(channels, classes, 3, padding=1)
 def single(channels):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1))
 """
@@ -48,6 +56,14 @@ def raw_percuss(classes):
     return found, network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
 
 
+def raw_smp(classes):
+    return smp.Unet("tu-test_resnet", encoder_weights=None, classes=classes), (0.0,) * 3, (1.0,) * 3
+
+
+def raw_monai(classes):
+    return SegResNet(spatial_dims=2, in_channels=3, out_channels=classes), (0.0,) * 3, (1.0,) * 3
+
+
 RAW = {"timm": raw_timm, "torchvision": raw_torchvision, "factory": raw_factory, "percuss": raw_percuss}
 
 
@@ -57,9 +73,17 @@ def factory(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", [source for source in SOURCES if source not in ("smp", "monai")])
 def test_source_keeps_the_contract(source, tmp_path):
     check_source(SOURCES[source], NETWORK[source], tmp_path / "work", allow_code=source == "factory", raw=RAW[source])
+
+
+@pytest.mark.parametrize("source", SEGMENTERS)
+def test_source_of_segmenters_keeps_the_contract(source, tmp_path):
+    raw = {"smp": raw_smp, "monai": raw_monai}.get(source)
+    assert set(SOURCES) == set(NETWORK), "a new source is added to these lists"
+    settings = {"allow_code": source == "factory", "task": "segment", "pixels": 16, "raw": raw}
+    check_source(SOURCES[source], SEGMENTERS[source], tmp_path / "work", **settings)
 
 
 def test_model_of_one_logit_comes_back_from_its_folder(tmp_path):

@@ -11,6 +11,7 @@ from percuss.core.errors import ModelError, nearest
 from percuss.core.model import ModelInfo
 from percuss.models.options import Options
 from percuss.models.pretrained import downloading
+from percuss.models.segmenters import judges_images
 
 
 def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
@@ -22,6 +23,7 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
             allowed=nearest(name, timm.list_models()),
             next_step=f"percuss list models --match {name[:6]}",
         )
+    judges_images(f"timm:{name}", options)
     classes = options.classes
     if classes is None:
         raise ModelError("a new network needs class names", value=f"timm:{name}", next_step="give classes=[...]")

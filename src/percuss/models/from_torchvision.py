@@ -1,4 +1,4 @@
-"""torchvision:NAME, a classifier of torchvision; normalisation from the transforms of its weights."""
+"""torchvision:NAME, a classifier or segmenter of torchvision; normalisation from the transforms of its weights."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from torch import nn
 
 from percuss.core.errors import ModelError, nearest
 from percuss.core.model import ModelInfo
+from percuss.models import torchvision_segmenters
 from percuss.models.options import Options
 from percuss.models.pretrained import downloading
+from percuss.models.segmenters import judges_images
 from percuss.models.weights import fill
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -23,13 +25,17 @@ def names() -> list[str]:
 
 def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     """The network and what it says of itself. Grey images are copied to its three channels inside."""
+    if name in torchvision_segmenters.segmenters():
+        return torchvision_segmenters.build(name, options, start=_start_from)
     if name not in names():
+        known = torchvision_segmenters.segmenters() if options.task == "segment" else names()
         raise ModelError(
-            "torchvision has no such classifier",
+            f"torchvision has no such {'segmenter' if options.task == 'segment' else 'classifier'}",
             value=name,
-            allowed=nearest(name, names()),
+            allowed=nearest(name, known),
             next_step=f"percuss list models --match {name[:6]}",
         )
+    judges_images(f"torchvision:{name}", options)
     classes = options.classes
     if classes is None:
         raise ModelError("a new network needs class names", value=f"torchvision:{name}", next_step="give classes=[...]")

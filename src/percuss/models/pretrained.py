@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from percuss.core.errors import ModelError
+from percuss.core.errors import ModelError, PercussError
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def downloading(spec: str, *, wanted: bool, plain: Callable[[], object] | None =
         yield
     except Exception as error:
         # Hubs and their clients raise many kinds, from OSError to their own; without a download nothing is hidden.
-        if not wanted:
+        if not wanted or isinstance(error, PercussError):
             raise
         if plain is not None:
             plain()

@@ -12,18 +12,21 @@ from torch import nn
 
 from percuss.core.errors import ModelError, nearest
 from percuss.core.model import Model, ModelInfo
-from percuss.models import from_factory, from_percuss, from_timm, from_torchvision
+from percuss.models import from_factory, from_monai, from_percuss, from_smp, from_timm, from_torchvision
 from percuss.models.caffe import caffe
 from percuss.models.checkpoint import read_record
 from percuss.models.from_module import describe
 from percuss.models.options import Options
 from percuss.models.sharpening import sharpened, stretched
+from percuss.models.torchvision_segmenters import segmenters
 from percuss.models.weights import fill, read_weights
 
 Build = Callable[[str, Options], tuple[nn.Module, ModelInfo]]
 SOURCES: dict[str, Build] = {
     "timm": from_timm.build,
     "torchvision": from_torchvision.build,
+    "smp": from_smp.build,
+    "monai": from_monai.build,
     "percuss": from_percuss.build,
     "factory": from_factory.build,
 }
@@ -36,11 +39,11 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
     """A model that takes images in [0, 1] and gives logits, callable on tensors ``[N, C, H, W]``.
 
     Args:
-        spec: ``timm:NAME``, ``torchvision:NAME``, ``percuss:NAME``, ``factory:MODULE:FUNCTION``, a folder that
-            ``percuss train`` wrote, ``sharpened:``, ``stretched:`` or ``caffe:`` and one of these, or a
-            ``torch.nn.Module`` that returns logits.
+        spec: ``timm:NAME``, ``torchvision:NAME``, ``smp:NAME``, ``monai:NAME``, ``percuss:NAME``,
+            ``factory:MODULE:FUNCTION``, a folder that ``percuss train`` wrote, ``sharpened:``, ``stretched:`` or
+            ``caffe:`` and one of these, or a ``torch.nn.Module`` that returns logits.
         classes: class names in output order; a folder knows its own.
-        task: ``classify`` (default) or ``multilabel``.
+        task: ``classify`` (default), ``multilabel``, or ``segment``: logits ``[N, classes, height, width]``.
         channels: channels of the images (3 by default).
         weights: None starts at random, ``pretrained`` downloads, a path is read (.safetensors, or .pt with
             tensors only).
@@ -79,11 +82,13 @@ def load_model(spec: str | Path | nn.Module, *, classes: Sequence[str] | None = 
 
 
 def names(match: str = "") -> list[str]:
-    """Specs of every classifier of timm, torchvision and Percuss that hold the text ``match``."""
+    """Specs of every network that hold the text ``match``, those of libraries that are not installed among them."""
     import timm
 
     found = [f"timm:{name}" for name in timm.list_models()]
     found += [f"torchvision:{name}" for name in from_torchvision.names()]
+    found += [f"torchvision:{name}" for name in segmenters()]
+    found += [f"smp:{name}" for name in from_smp.NAMES] + [f"monai:{name}" for name in from_monai.NAMES]
     found += [f"percuss:{name}" for name in from_percuss.OWN]
     return [name for name in found if match.lower() in name.lower()]
 
@@ -91,7 +96,7 @@ def names(match: str = "") -> list[str]:
 def takes_size(spec: str) -> bool:
     """Whether a new network is built for the size of its images (``size=`` of ``load_model``) where that matters."""
     front, _, behind = spec.partition(":")
-    return takes_size(behind) if front in FRONTS else spec.startswith(("timm:", "percuss:"))
+    return takes_size(behind) if front in FRONTS else spec.startswith(("timm:", "percuss:", "smp:", "monai:"))
 
 
 def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
@@ -100,8 +105,8 @@ def _build(spec: str, options: Options) -> tuple[nn.Module, ModelInfo]:
         raise ModelError(
             "there is no such model folder",
             value=spec,
-            allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, percuss:NAME, "
-            "factory:MODULE:FUNCTION",
+            allowed="a folder that percuss train wrote, timm:NAME, torchvision:NAME, smp:NAME, monai:NAME, "
+            "percuss:NAME, factory:MODULE:FUNCTION",
             next_step=f"check the path, or write timm:{spec} or torchvision:{spec} for a network of that name",
         )
     if source in FRONTS:

@@ -1,21 +1,23 @@
-"""Options behind the spec of one of our own networks: NAME?key=value&key=value."""
+"""Options behind the name of a network: NAME?key=value&key=value."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from percuss.core.errors import ModelError, nearest
 
 
-def divided(text: str, known: Mapping[str, Iterable[str]]) -> tuple[str, dict[str, str]]:
-    """Name and options; ``known`` says which options each name has.
+def divided(text: str, known: Mapping[str, Iterable[str]], *, library: str = "percuss") -> tuple[str, dict[str, str]]:
+    """Name and options; ``known`` says which options each name of the library has.
 
     Raises:
         ModelError: an unknown name or option, or one without or with two values.
     """
     name, _, tail = text.partition("?")
     if name not in known:
-        raise ModelError("percuss has no such network", value=name, allowed=nearest(name, known))
+        raise ModelError(f"{library} has no such network", value=name, allowed=nearest(name, known))
     given: dict[str, str] = {}
     for pair in filter(None, tail.split("&")):
         key, equals, value = pair.partition("=")
@@ -44,3 +46,20 @@ def number(given: Mapping[str, str], name: str, *, otherwise: float) -> float:
     if not 0 <= value <= 1e6:
         raise ModelError(f"the option {name} must be a number", value=given[name], allowed="0 to 1e6")
     return value
+
+
+def typed(text: str) -> Any:
+    """The value that a text stands for: JSON where it is JSON (``3``, ``true``, ``null``, ``["group", 4]``), a list
+    where it is JSON with commas (``16,32``), else the text itself.
+    """
+    for form in (text, f"[{text}]"):
+        try:
+            found: Any = json.loads(form, parse_constant=_refused)
+        except ValueError:
+            continue
+        return found
+    return text
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from percuss.core.errors import ModelError
+from percuss.core.images import Task
 from percuss.core.model import Model, ModelInfo
 from percuss.models.checkpoint import save_model
 from percuss.models.options import Options
@@ -25,8 +26,15 @@ Raw = Callable[[int], tuple[nn.Module, tuple[float, ...], tuple[float, ...]]]
 _SEED = 7
 
 
-def check_source(
-    build: Build, name: str, folder: Path, *, allow_code: bool = False, pixels: int = 64, raw: Raw | None = None
+def check_source(  # noqa: PLR0913
+    build: Build,
+    name: str,
+    folder: Path,
+    *,
+    allow_code: bool = False,
+    task: Task = "classify",
+    pixels: int = 64,
+    raw: Raw | None = None,
 ) -> None:
     """Run every check on a source.
 
@@ -35,7 +43,8 @@ def check_source(
         name: a network of the source that takes images ``[N, 1 or 3, pixels, pixels]``.
         folder: an empty folder to write weights in.
         allow_code: for sources that run code; the others must answer a misspelt name with the nearest.
-        pixels: side of the images tried.
+        task: what the network gives; ``segment`` for one logit per class at every pixel.
+        pixels: side of the images tried; those of segmenters are half as wide again.
         raw: the same network built without the source, from the same random state: ``classes -> (network, mean,
             std)``. Without it nobody can see a network that normalises twice or not as its configuration says.
 
@@ -45,8 +54,9 @@ def check_source(
     for count in (2, 3):
         classes = tuple(f"class {i}" for i in range(count))
         for grey in (False, True):
-            options = Options(classes=classes, channels=1 if grey else 3, grey_inside=grey, allow_code=allow_code)
-            images = torch.rand(4, 1 if grey else 3, pixels, pixels, generator=torch.Generator().manual_seed(count))
+            channels, width = 1 if grey else 3, pixels * 3 // 2 if task == "segment" else pixels
+            options = Options(classes=classes, task=task, channels=channels, grey_inside=grey, allow_code=allow_code)
+            images = torch.rand(4, channels, pixels, width, generator=torch.Generator().manual_seed(count))
             model = _made(build, name, options)
             check_record(model, options)
             check_logits(model, images)
@@ -82,6 +92,10 @@ def check_logits(model: Model, images: Tensor) -> None:
             alone = torch.cat([model(image.unsqueeze(0)) for image in images])
     except ModelError as error:
         raise AssertionError(f"the model does not take its own images: {error}") from error
+    if model.task == "segment":
+        wanted = (len(images), len(model.classes), *images.shape[2:])
+        _hold(tuple(logits.shape) == wanted, f"logits are {tuple(logits.shape)}, not {wanted}")
+        _hold(not torch.equal(logits[0], logits[1]), "two images get the same map")
     _hold(bool(torch.isfinite(logits).all()), "logits are not finite")
     _hold(torch.equal(logits, again), "asked again, the model says something else")
     scale = float(logits.abs().max())

@@ -220,3 +220,27 @@ def test_a_small_network_learns_it(task):
         right = float((net(others).argmax(1) == truth).float().mean())
     torch.set_num_threads(threads)
     assert right > 0.9
+
+
+def test_class_maps_of_tissue(images, cases):
+    maps = load_data(f"{images.spec}&task=segment")
+    assert maps.task == "segment" and maps.classes == ("background", *CHANNELS[:BACKGROUND])
+    assert maps.ids == images.ids and {entry.target for entry in maps.entries} == {0}
+    assert [entry.split for entry in maps.entries] == [entry.split for entry in images.entries]
+    for case in cases[:8]:
+        same = maps.read(case.id)
+        assert np.array_equal(same.pixels, case.pixels), "the same picture, whatever is asked of it"
+        assert same.target.dtype == np.uint8 and np.array_equal(same.target, type_mask(case.mask))
+        assert same.instances.dtype == np.int32 and np.array_equal(same.instances, case.mask[:BACKGROUND].sum(0))
+        assert same.mask is None and same.group == case.group and same.spacing_mm == case.spacing_mm
+        assert maps.fingerprint(case.id) != images.fingerprint(case.id)
+    part = maps.subset(split="test")
+    assert part.task == "segment" and part.read(part.ids[0]).target.ndim == 2
+    got = part.collect(part.ids)
+    assert not got.bad and got.targets.shape == got.instances.shape == (len(part), 96, 96)
+
+
+def test_patterns_have_their_task_in_any_case():
+    assert load_data("synthetic:patterns?n=5&task=segment").task == "segment"
+    with pytest.raises(DataError, match="task has an unknown value: classify. Allowed: segment"):
+        load_data("synthetic:patterns?n=5&task=classify")

@@ -154,3 +154,107 @@ FAULTY_MODULES = {
 def test_a_faulty_module_is_caught(words, tmp_path):
     with pytest.raises(AssertionError, match=words):
         check_dataset(reader(**FAULTY_MODULES[words]), Path(tmp_path))
+
+
+class Maps(Plain):
+    """A sound set of class maps: background, things of class 1 and 2 on each, and a pixel that is not judged."""
+
+    def __init__(self, spec, chosen=None):
+        super().__init__(spec, chosen)
+        self.task, self.classes = "segment", ("ground", "a", "b")
+
+    def listed(self, entries):
+        return [renamed(number, entry, target=0 if number else (1, 2)) for number, entry in enumerate(entries)]
+
+    def read(self, case_id):
+        group, number = self.entry(case_id).group, int(case_id[1:])
+        pixels = np.full((1, 4, 4), number * 9, np.uint8)
+        things = np.array([[1, 1, 0, 0], [1, 0, 0, 2], [0, 0, 2, 2], [0, 0, 0, 3 + number]], np.int32)
+        target = np.array([[1, 1, 0, 0], [1, 0, 0, 2], [0, 0, 2, 2], [0, 0, 0, 255]], np.uint8)
+        return self.case(Case(case_id, pixels, PixelRange(), target, group=group, instances=things))
+
+
+def maps_with(**parts):
+    faulty = case_with(**parts)
+    return type("Faulty", (Maps,), {"case": faulty.case})
+
+
+def marked(name, place, value):
+    """A change of one pixel of a map."""
+
+    def change(case):
+        found = getattr(case, name).copy()
+        found[place] = value
+        return found
+
+    return {name: change}
+
+
+def first_alone(change):
+    """A change of the first image's map."""
+    return lambda case: change(case) if case.id == "i0" else case.target
+
+
+FAULTY_MAPS = {
+    "the target of i0 is no class map": maps_with(target=1),
+    "the target of i0 is no class map of uint8": maps_with(target=lambda c: c.target.astype(np.int64)),
+    "the class map of i0 has another size": maps_with(target=lambda c: c.target[:3]),
+    "no pixel of i0 is judged": maps_with(target=first_alone(lambda c: np.full((4, 4), 255, np.uint8))),
+    "the class map of i0 holds unknown classes": maps_with(**marked("target", (0, 0), 3)),
+    "the instances of i0 are no int32": maps_with(instances=lambda c: c.instances.astype(np.int64)),
+    "the instances of i0 are no int32 numbers": maps_with(instances=lambda c: c.instances[:3]),
+    "the instances of i0 are no int32 numbers of": maps_with(instances=lambda c: -c.instances),
+    "not zero exactly where its map is background": maps_with(**marked("instances", (3, 0), 9)),
+    "of i0 are not zero exactly where": maps_with(**marked("instances", (0, 0), 0)),
+    "number 1 of i0 has several classes": maps_with(**marked("target", (0, 0), 2)),
+    "every class map shows background alone": type(
+        "Faulty",
+        (maps_with(target=lambda c: np.zeros((4, 4), np.uint8), instances=None),),
+        {"listed": lambda self, entries: [renamed(0, entry, target=0) for entry in entries]},
+    ),
+    "the entry of i0 tells classes that its map does not show": maps_with(
+        target=lambda c: np.where(c.target == 2, 0, c.target), instances=None
+    ),
+    r"the target of i1 is \(2, 1\)": type(
+        "Faulty", (Maps,), {"listed": lambda self, entries: [renamed(0, e, target=(2, 1)) for e in entries[1:]]}
+    ),
+    "the target of i1 is 1, with": type(
+        "Faulty", (Maps,), {"listed": lambda self, entries: [renamed(0, e, target=1) for e in entries[1:]]}
+    ),
+    "the target of i1 is .3,., with": type(
+        "Faulty", (Maps,), {"listed": lambda self, entries: [renamed(0, e, target=(3,)) for e in entries[1:]]}
+    ),
+    "read twice, i3 has another class map": type(
+        "Faulty",
+        (Maps,),
+        {"case": lambda self, c: Case(**(vars(c) | {"instances": c.instances * (1 + next(COUNTER) % 7)}))},
+    ),
+}
+
+
+def test_a_sound_set_of_class_maps_passes(tmp_path):
+    check_dataset(reader(Maps), tmp_path)
+    check_dataset(reader(maps_with(instances=None)), tmp_path)
+
+
+@pytest.mark.parametrize("words", FAULTY_MAPS)
+def test_a_faulty_set_of_class_maps_is_caught(words, tmp_path):
+    with pytest.raises(AssertionError, match=words):
+        check_dataset(reader(FAULTY_MAPS[words]), tmp_path)
+
+
+def test_instances_outside_class_maps_and_equal_fingerprints_are_caught(tmp_path):
+    with pytest.raises(AssertionError, match="i0 has instances, and its task is classify"):
+        check_dataset(reader(case_with(instances=np.zeros((4, 4), np.int32))), tmp_path)
+
+    class Alike(Maps):
+        """Images of equal pixels, whose maps differ, under one fingerprint."""
+
+        def case(self, case):
+            return Case(**(vars(case) | {"pixels": np.zeros((1, 4, 4), np.uint8)}))
+
+        def fingerprint(self, case_id):
+            return "0" * 64
+
+    with pytest.raises(AssertionError, match="i0 and i1 differ but have one fingerprint"):
+        check_dataset(reader(Alike), tmp_path)

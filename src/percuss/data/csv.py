@@ -91,13 +91,16 @@ def open_labelled(location: str, options: Mapping[str, str]) -> FileSet:
 def _columns(header: list[str], options: Mapping[str, str]) -> _Columns:
     path = needed_column(header, options, "path")
     # label_name speaks of the column label; it says nothing about another label column.
-    name = column(header, options, "name", ("label_name",) if "label_column" not in options else ())
+    name = column(header, options, "name", defaults=("label_name",) if "label_column" not in options else ())
     label, names = name, None
     if name is None or "label" in header or "label_column" in options:
         label, names = needed_column(header, options, "label"), name
     assert label is not None
-    group, split = column(header, options, "group", ("patient", "group")), column(header, options, "split", ("split",))
-    return _Columns(path, label, names, group, split, column(header, options, "mask", ("mask",)))
+    group, split = (
+        column(header, options, "group", defaults=("patient", "group")),
+        column(header, options, "split", defaults=("split",)),
+    )
+    return _Columns(path, label, names, group, split, column(header, options, "mask", defaults=("mask",)))
 
 
 def _labels(text: str, line: int, task: Task) -> list[str]:

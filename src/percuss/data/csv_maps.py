@@ -42,8 +42,7 @@ def open_maps(location: str, options: Mapping[str, str]) -> MapSet:
     table = Path(location).expanduser()
     header, rows = table_rows(table)
     path = needed_column(header, options, "path")
-    mask, numbers = (column(header, options, name, (name,)) for name in ("mask", "instances"))
-    classes, ignore = _names(options, mask is not None), _ignore(options, mask)
+    mask, numbers = (column(header, options, name, defaults=(name,)) for name in ("mask", "instances"))
     if mask is None and numbers is None:
         raise DataError(
             "the table has neither class maps nor numbers of nuclei",
@@ -51,7 +50,11 @@ def open_maps(location: str, options: Mapping[str, str]) -> MapSet:
             allowed="a column mask, or instances, or both",
             next_step="name them with ?mask_column=NAME or ?instances_column=NAME behind the data spec",
         )
-    group, split = column(header, options, "group", ("patient", "group")), column(header, options, "split", ("split",))
+    group, split = (
+        column(header, options, "group", defaults=("patient", "group")),
+        column(header, options, "split", defaults=("split",)),
+    )
+    classes, ignore = _names(options, mask is not None), _ignore(options, mask)
     check_splits(rows, split)
     entries = [
         Entry(

@@ -42,7 +42,7 @@ def table_rows(table: Path) -> tuple[list[str], list[Row]]:
     return header, [(line, {name: value.strip() for name, value in row.items()}) for line, row in raw]
 
 
-def column(header: list[str], options: Mapping[str, str], role: str, defaults: tuple[str, ...]) -> str | None:
+def column(header: list[str], options: Mapping[str, str], role: str, *, defaults: tuple[str, ...]) -> str | None:
     """The column that ``ROLE_column=`` names, else the one of ``defaults`` that is there; None where none is.
 
     DataError where the named one is absent, or several of the defaults are there.
@@ -62,7 +62,7 @@ def column(header: list[str], options: Mapping[str, str], role: str, defaults: t
 
 def needed_column(header: list[str], options: Mapping[str, str], role: str) -> str:
     """As ``column``, with the role itself as the usual name; DataError where there is none."""
-    found = column(header, options, role, (role,))
+    found = column(header, options, role, defaults=(role,))
     if found is None:
         raise DataError(
             f"the table has no column {role}",

@@ -117,8 +117,9 @@ def test_attacks_refuse_the_other_kind_of_model():
     with pytest.raises(AttackError, match="the attack segpgd does not attack this kind of model: classify"):
         run_attack("segpgd", linear_model("two"), examples(linear_model("two")), [parse_budget("linf=0.1")])
     model = pixel_model()
-    with pytest.raises(AttackError, match="the attack fmn does not attack this kind of model: segment"):
-        run_attack("fmn", model, examples(model), [parse_budget("linf=0.1")])
+    for name in ("fmn", "ddn", "sigma_zero", "standard", "as_autoattack"):
+        with pytest.raises(AttackError, match=f"the attack {name} does not attack this kind of model: segment"):
+            run_attack(name, model, examples(model), [parse_budget("l2=0.1")])
 
 
 def test_an_unknown_loss_is_named_with_those_for_masks():

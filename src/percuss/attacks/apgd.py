@@ -22,6 +22,8 @@ RISES = 0.75  # of the steps since the last look must have risen, else the step 
 #: l1: sizes of the ball, over eps, and shares of the steps spent in each; the first catches what flips easily.
 STAGES = ((1.0, 0.2), (3.0, 0.2), (2.0, 0.2), (1.0, 0.4))
 MANY = 50  # steps from which on stages pay
+#: The same for ``radius="shrinking"`` (Croce, Singh and Hein 2024, section 3.3).
+SHRINKING = ((2.0, 0.3), (1.5, 0.3), (1.0, 0.4))
 _NOISE = 1e-6  # a smaller relative rise is no rise: batch mates move logits by less
 
 
@@ -119,6 +121,7 @@ def apgd(  # noqa: PLR0913
     steps: int = 100,
     loss: str = "ce",
     classes: int = 9,
+    radius: str = "fixed",
 ) -> Attempt:
     """Auto-PGD (Croce and Hein 2020, arXiv 2003.01690; l1 after 2103.01208), each image with its own step size.
 
@@ -129,6 +132,8 @@ def apgd(  # noqa: PLR0913
         loss: ``ce``, ``margin`` (of probabilities), ``dlr`` (3 or more classes), or ``targeted``: towards other
             classes in turn, likeliest first (several labels: each label in turn).
         classes: how many are tried by ``targeted``, at most; all others where there are fewer.
+        radius: ``fixed``, or ``shrinking``: under linf and l2 in balls of 2, 1.5 and 1 times the size for 30, 30 and
+            40 % of the steps, each from the best point of the one before (l1 has stages of its own).
 
     Raises:
         AttackError: a setting without meaning.
@@ -136,6 +141,8 @@ def apgd(  # noqa: PLR0913
     for name, number in (("steps", steps), ("classes", classes)):
         if number < 1:
             raise AttackError(f"the setting {name} is too small", value=number, allowed="1 or more")
+    if radius not in ("fixed", "shrinking"):
+        raise AttackError("unknown value of the setting radius", value=radius, allowed="fixed, shrinking")
     eps = budget.eps(batch.images.shape[1:], target.pixels)
     ball = _Ball(Norm.LINF, 1.0, steps) if budget.norm is Norm.NONE else _Ball(budget.norm, eps, steps)
     keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
@@ -147,25 +154,32 @@ def apgd(  # noqa: PLR0913
         room = batch.room(rows)
         change = random_start(ball.norm, ball.eps, room, rng.subset(rows.tolist()))
         trail = _Trail.start(rows, batch.images[rows], place=Place.at(change, room, ball.norm), ball=ball)
-        rows = _run(target, Objective(target, loss, way), keeper, trail, ball=ball)
+        rows = _run(target, Objective(target, loss, way), keeper, trail, ball=ball, radius=radius)
         if not len(rows):
             break
     return keeper.attempt()
 
 
-def _run(target: Target, objective: Objective, keeper: Keeper, trail: _Trail, *, ball: _Ball) -> Tensor:
-    """All steps, under l1 in stages of shrinking balls; the rows that are not done after them."""
-    if ball.norm is not Norm.L1 or ball.steps < MANY:
+def _run(target: Target, objective: Objective, keeper: Keeper, trail: _Trail, *, ball: _Ball, radius: str) -> Tensor:
+    """All steps, maybe in stages of shrinking balls; the rows that are not done after them."""
+    stages = _stages(ball, radius)
+    if not stages:
         return _climb(target, objective, keeper, trail, ball=ball).rows
     left = ball.steps
-    for index, (size, share) in enumerate(STAGES):
-        steps = left if index == len(STAGES) - 1 else round(share * ball.steps)
+    for index, (size, share) in enumerate(stages):
+        steps = left if index == len(stages) - 1 else round(share * ball.steps)
         stage, left = _Ball(ball.norm, size * ball.eps, steps), left - steps
-        trail = trail.again(stage) if index else trail
+        trail = trail.again(stage) if index or size != 1 else trail
         trail = _climb(target, objective, keeper if size <= 1 else None, trail, ball=stage, again=index > 0)
         if not len(trail.rows):
             break
     return trail.rows
+
+
+def _stages(ball: _Ball, radius: str) -> tuple[tuple[float, float], ...]:
+    if ball.norm is Norm.L1:
+        return STAGES if ball.steps >= MANY else ()
+    return SHRINKING if radius == "shrinking" and ball.norm in (Norm.LINF, Norm.L2) and ball.steps >= 10 else ()
 
 
 def checkpoints(steps: int) -> list[int]:

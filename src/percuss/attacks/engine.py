@@ -53,7 +53,7 @@ def run_attack(  # noqa: PLR0913
     """
     attack = catalogue.function("attacks", name) if isinstance(name, str) else name
     name = attack.__name__ if not isinstance(name, str) else name
-    _check_task(name, attack, model)
+    check_task(name, attack, model)
     goal, own = split_settings(name, attack, settings or {})
     _check_budgets(budgets, batch_size)
     job = Job(name, attack, model, batch, budgets, goal, own, seed, batch_size)
@@ -91,7 +91,7 @@ def split_settings(name: str, attack: Callable[..., Any], settings: dict[str, An
     return goal, {key: value for key, value in settings.items() if key in own}
 
 
-def _check_task(name: str, attack: Callable[..., Any], model: Model) -> None:
+def check_task(name: str, attack: Callable[..., Any], model: Model) -> None:
     """AttackError where the attack's file names tasks (``TASKS``) and the model's is not among them."""
     tasks = getattr(sys.modules.get(attack.__module__), "TASKS", None)
     if tasks is not None and model.task not in tasks:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from percuss.attacks.engine import split_settings
+from percuss.attacks.engine import check_task, split_settings
 from percuss.attacks.eval_mode import frozen
 from percuss.attacks.job import Job, choose_search, clean_logits, given_rows, in_chunks
+from percuss.attacks.narrow import wrong_share
 from percuss.attacks.target import Batch, no_gradient
 from percuss.attacks.tensors import ready
 from percuss.core import catalogue
@@ -23,9 +24,11 @@ from percuss.core.model import is_right
 from percuss.core.norms import distance
 from percuss.core.seeds import ImageRandom
 
-#: The attack that finds the smallest changes under each norm.
+#: The attack that finds the smallest changes of single decisions under each norm.
 AUTO = {Norm.LINF: "fmn", Norm.L2: "fmn", Norm.L1: "fmn", Norm.L0: "sigma_zero"}
-ATTACKS = ("auto", "fmn", "ddn", "sigma_zero")
+ATTACKS = ("auto", "fmn", "ddn", "sigma_zero", "narrow")
+#: The one for masks, under every norm.
+MASKS = "narrow"
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ def smallest_change(  # noqa: PLR0913
     Args:
         model: a Percuss model, or any module from images in [0, 1] to logits.
         images: float32 ``[N, C, H, W]`` in [0, 1].
-        targets: class indices ``[N]``, or 0/1 labels ``[N, K]``.
+        targets: class indices ``[N]``, 0/1 labels ``[N, K]``, or class maps ``[N, H, W]``.
         norm: linf, l2, l1 or l0.
-        attack: ``fmn``, ``ddn`` (l2), ``sigma_zero`` (l0), or ``auto`` for the best one of the norm.
+        attack: ``fmn``, ``ddn`` (l2), ``sigma_zero`` (l0), for class maps ``narrow``; ``auto``: the best one.
         seed: decides all randomness, with the position of each image.
         steps: gradient evaluations of each image, at most.
         batch_size: images at once; results do not depend on it.
@@ -88,10 +91,11 @@ def smallest_change(  # noqa: PLR0913
     one, name = _norm(norm), attack
     if attack not in ATTACKS:
         raise AttackError("unknown attack for smallest changes", value=attack, allowed=nearest(attack, ATTACKS))
-    if attack == "auto":
-        name = AUTO[one]
     judged, batch = ready(model, images, targets, pixels=settings.pop("pixels", PixelRange()), region=region)
+    if attack == "auto":
+        name = MASKS if judged.task == "segment" else AUTO[one]
     function = catalogue.function("attacks", name)
+    check_task(name, function, judged)
     goal, own = split_settings(name, function, {"steps": steps, **settings})
     budget = Budget(one, math.inf, "share" if one is Norm.L0 else "unit", f"smallest {one}")
     job = Job(name, function, judged, batch, [budget], goal, own, seed, batch_size)
@@ -107,10 +111,10 @@ def _norm(norm: Norm | str) -> Norm:
 
 
 def _searched(job: Job, norm: Norm, device: torch.device) -> Smallest:
-    batch, task = job.batch, job.model.task
+    batch = job.batch
     clean = clean_logits(job)
     choose_search(job, clean)
-    right = is_right(clean, batch.targets, task)
+    right = ~_wrong(job, clean, batch.targets)
     found, flipped = batch.images.clone(), torch.zeros(len(right), dtype=torch.bool)
     gradients, forwards = (torch.zeros(len(right), dtype=torch.long) for _ in range(2))
     for rows, (attacked, wrong, cost) in in_chunks(job, right.nonzero().flatten().tolist(), _search(job)):
@@ -136,8 +140,16 @@ def _search(job: Job) -> Callable[[Sequence[int]], tuple[Tensor, Tensor, tuple[T
         attacked = job.attack(target, limits, job.budgets[0], rng=rng, **job.own).images
         attacked = given_rows(job, rows).within(attacked.detach().clamp(0, 1))
         with torch.no_grad():
-            wrong = ~is_right(job.model(attacked), given.targets, job.model.task)
+            wrong = _wrong(job, job.model(attacked), given.targets)
         job.heed(ids, target)
         return attacked.cpu(), wrong.cpu(), (target.gradient_evaluations, target.model_evaluations)
 
     return work
+
+
+def _wrong(job: Job, logits: Tensor, targets: Tensor) -> Tensor:
+    """Which decisions are wrong: of masks with the setting share, those with so many wrong pixels."""
+    share = job.own.get("share")
+    if share is not None and job.goal.target is None:
+        return wrong_share(logits, targets) >= float(share)
+    return ~is_right(logits, targets, job.model.task)

@@ -81,6 +81,33 @@ def pixel_flips(model: Model, batch: Tensors, eps: float) -> Tensor:
     return flips
 
 
+def pixel_smallest(model: Model, batch: Tensors, norm: Norm, share: float) -> Array:
+    """Smallest size that makes a share of the pixels wrong, ``[N]``: the cheapest pixels, each by its own least change.
+
+    ``model`` is one of ``pixel_model``; sizes as budgets count them (l0: share of pixels), within the box.
+    """
+    layer = model.network
+    assert isinstance(layer, nn.Conv2d)
+    weight = layer.weight.detach().flatten(1).double().numpy()
+    with torch.no_grad():
+        logits = model(batch.images).double().movedim(1, -1).flatten(1, 2).numpy()
+    images, targets = batch.images.double().movedim(1, -1).flatten(1, 2).numpy(), batch.targets.flatten(1).numpy()
+    found = []
+    for image, scores, true in zip(images, logits, targets, strict=True):
+        costs = np.full(len(true), np.inf)
+        for i, own in enumerate(true):
+            for other in (j for j in range(len(weight)) if j != own):
+                way, gap = weight[other] - weight[own], float(scores[i, own] - scores[i, other])
+                costs[i] = min(costs[i], _step(norm, way[:, None, None], gap, image[i][:, None, None]))
+        cheapest = np.sort(costs)[: int(np.ceil(share * len(true) - 1e-9))]
+        if norm is Norm.L0:
+            found.append(np.inf if np.isinf(cheapest[-1]) else len(cheapest) / len(true))
+        else:
+            order = {Norm.LINF: np.inf, Norm.L2: 2, Norm.L1: 1}[norm]
+            found.append(float(np.linalg.norm(cheapest, order)))
+    return np.array(found)
+
+
 def examples(model: Model, count: int = 8, *, shape: tuple[int, int, int] = (3, 6, 6), seed: int = 0) -> Tensors:
     """Random 8-bit images with the model's own decisions as targets, so that every image is right."""
     drawn = torch.randint(0, 256, (count, *shape), generator=torch.Generator().manual_seed(seed))

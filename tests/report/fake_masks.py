@@ -73,8 +73,8 @@ def mask_tables(folder: Path, fake: Any) -> tuple[pd.DataFrame, pd.DataFrame, pd
             "budget": budget,
             "eps": eps,
             "state": state,
-            "loss": 0.3 + 9 * eps,
-            "linf": eps,
+            "loss": 0.3 + 9 * min(eps, 0.8),
+            "linf": min(eps, 0.8),
         }
         parts.append(pd.DataFrame(base | {"pixels": tables}).assign(**what).join(pd.DataFrame(counts)))
     dense = with_quality(pd.concat(parts, ignore_index=True), classes=len(fake.classes))

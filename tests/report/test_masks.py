@@ -170,3 +170,11 @@ def test_labels_of_maps_in_class_names(page: tuple[Path, str, str]) -> None:
     assert class_text("0|2", data) == "background, stroma"
     assert class_text("", data) == "nothing judged"
     assert class_text("0|9", data) == "0|9"
+
+
+def test_the_size_that_was_really_used_is_said(page: tuple[Path, str, str], tmp_path: Path) -> None:
+    _, html, _ = page
+    assert "change really made, mean" in html
+    fake = Fake(n=6, task="segment", classes=NAMES, side=32, budgets=("none",), images=False)
+    text = write_report(build(tmp_path / "run", fake)).read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert re.search(r"Under none, as stored \(changes reach [\d.]+ % of the range of values, mean over images\)", text)

@@ -44,6 +44,8 @@ def compare_masks(
             second = held[two][(attack, norm, eps), stored][1]
             size = eps if math.isfinite(eps) else None
             each = [mean(values, clusters, every) for values in (first, second, first - second)]
+            if each[2].low == each[2].high:  # a bootstrap without width would claim certainty
+                each[2] = each[2].model_copy(update={"low": None, "high": None, "method": "undefined: all alike"})
             found.append(MaskContrast(one, two, attack, norm, budget, size, stored, *each))
     return found
 

@@ -34,8 +34,8 @@ def dense_summary(table: pd.DataFrame, *, classes: Sequence[str], seed: int) -> 
 
     Args:
         table: one row per image, attack (``clean`` for the unattacked), budget and state (``float`` or ``stored``):
-            id, group, attack, norm, budget, eps, state, linf (size of the change), loss, pixels (the confusion table, true times decided class,
-            row by row), and the counts of ``InstanceCounts`` where numbers of things are known.
+            id, group, attack, norm, budget, eps, state, linf (size of the change), loss, pixels (the confusion table,
+            true times decided class, row by row), and the counts of ``InstanceCounts`` where things are numbered.
         classes: names, the background first.
         seed: of the bootstrap.
 

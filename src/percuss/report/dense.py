@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from percuss.core.results import Dense, DenseClass, DensePoint, Interval, Results
+from percuss.core.results import DataRecord, Dense, DenseClass, DensePoint, Interval, Results
 from percuss.report.charts import Axis, Line, Point, chart
 from percuss.report.curves import WORST, axis_of, points_of
-from percuss.report.numbers import NORM_WORDS, absolute_text, decimal, share, size_text, whole
+from percuss.report.numbers import NORM_WORDS, absolute_text, decimal, grey_text, share, size_text, whole
 from percuss.report.rows import NORM_ORDER, is_control
 
 #: Heads of the tables: of classes without attack, nuclei, the worst case by size, and by class and size.
@@ -29,6 +29,7 @@ HEADS: dict[str, tuple[str, ...]] = {
     "limit": (
         "limit",
         "in plain terms",
+        "change really made, mean",
         "Dice, as float",
         "Dice, as stored",
         "IoU, as stored",
@@ -81,6 +82,7 @@ def dense_part(results: Results) -> DensePart | None:
     present = {point.norm for point in dense.points}
     order = [norm for norm in NORM_ORDER if norm in present] + sorted(present - set(NORM_ORDER))
     worst = [point for point in dense.points if point.attack == WORST and point.stored]
+    worst = sorted(worst, key=lambda point: order.index(point.norm))
     counted = [("no attack", dense.clean)] + [(point.budget, point) for point in worst]
     return DensePart(
         facts=_facts(dense.clean, dense),
@@ -149,12 +151,18 @@ def _limit_row(point: DensePoint, stored: DensePoint, results: Results) -> list[
     return [
         size_text(point.budget),
         absolute_text(point.norm, point.eps, results.data),
+        made_text(point, results.data),
         decimal(point.dice),
         decimal(stored.dice),
         decimal(stored.iou),
         share(stored.pixel_accuracy),
         decimal(stored.loss),
     ]
+
+
+def made_text(point: DensePoint, data: DataRecord) -> str:
+    """The largest change of any value that was really made, the mean over images, in the native unit."""
+    return "–" if point.linf.value is None else grey_text(point.linf.value, data)
 
 
 def _fate_row(point: DensePoint, index: int) -> list[str]:
@@ -168,6 +176,7 @@ def _attack_row(point: DensePoint, results: Results) -> list[str]:
         point.attack + (" (control)" if is_control(point.attack) else ""),
         size_text(point.budget),
         absolute_text(point.norm, point.eps, results.data),
+        made_text(point, results.data),
         "as stored" if point.stored else "as float",
         decimal(point.dice),
         decimal(point.iou),

@@ -48,8 +48,11 @@ def mask_sentences(results: Results, point: CurvePoint, *, stored: bool) -> list
     if found is None or dense is None:
         return []
     images = "image" if results.data.n_images == 1 else f"{whole(results.data.n_images)} images"
+    used = ""
+    if point.norm == "none" and found.linf.value is not None:
+        used = f" (changes reach {percent(found.linf.value)} of the range of values, mean over images)"
     return [
-        f"Under {point.budget}, {'as stored' if stored else 'as float'}, the mean Dice over the {images} is "
+        f"Under {point.budget}, {'as stored' if stored else 'as float'}{used}, the mean Dice over the {images} is "
         f"{decimal(found.dice)} and {percent(found.pixel_accuracy.value, found.pixel_accuracy.n)} of the pixels are "
         "right.",
         f"“Flipped” means that the mean Dice of an image, over the classes that it holds, was at least {dense.bar:g} "

@@ -1,6 +1,8 @@
 """unet_avramidis: the paper's count, both forms of upsampling by hand, sides, gradients, errors."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -124,3 +126,32 @@ def test_it_is_a_model_by_name_and_comes_back_from_its_folder(tmp_path):
     assert model(images).shape == (2, 2, 16, 24)
     again = load_model(save_model(model, tmp_path / "model", weights="trained"))
     assert torch.equal(again(images), model(images)) and again.task == "segment"
+
+
+@pytest.mark.parametrize("side", [48, 64])
+def test_training_steps_on_channels_last_maps_of_few_channels(side):
+    """In a process of its own: torch's transposed convolution brought it down here."""
+    code = f"""
+import torch
+from percuss.models.unet_avramidis import UNetAvramidis
+torch.set_num_threads(1)
+net = UNetAvramidis(3, 5, width=8).to(memory_format=torch.channels_last)
+for _ in range(12):
+    images = torch.rand(4, 3, {side}, {side}).to(memory_format=torch.channels_last)
+    net(images).logsumexp(1).mean().backward()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=120).returncode == 0
+
+
+def test_the_doubling_is_torchs_transposed_convolution():
+    layer = Doubling(5, 3, upsampling="paper").double()
+    maps = torch.rand(2, 5, 4, 6, dtype=torch.float64, requires_grad=True)
+    ours, theirs = layer(maps), layer.weights(maps)
+    assert torch.allclose(ours, theirs)
+    weight = torch.rand_like(ours)
+    for mine, other in zip(
+        torch.autograd.grad((ours * weight).sum(), [maps, *layer.parameters()]),
+        torch.autograd.grad((theirs * weight).sum(), [maps, *layer.parameters()]),
+        strict=True,
+    ):
+        assert torch.allclose(mine, other)

@@ -49,10 +49,16 @@ class Doubling(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, 2H, 2W]``."""
-        found: Tensor = self.weights(maps)
         if self.upsampling == "corrected":
-            found = functional.interpolate(found, scale_factor=2, mode="bilinear", align_corners=False)
-        return found
+            return functional.interpolate(self.weights(maps), scale_factor=2, mode="bilinear", align_corners=False)
+        # A product at the low resolution, spread out: torch's own transposed convolution of kernel 1 corrupted memory
+        # in its backward pass on channels-last maps of few channels (torch 2.15 on a processor).
+        held = cast("nn.ConvTranspose2d", self.weights)
+        low = functional.conv2d(maps, held.weight.transpose(0, 1))
+        count, channels, height, width = low.shape
+        found = low.new_zeros(count, channels, 2 * height, 2 * width)
+        found[..., ::2, ::2] = low
+        return found + cast("Tensor", held.bias).view(1, -1, 1, 1)
 
     def extra_repr(self) -> str:
         """The form, so that it is part of a model's fingerprint."""

@@ -107,7 +107,7 @@ def test_masks_are_drawn_beside_the_truth(audited: Path) -> None:
         captions = [caption for caption, _ in panel.pictures]
         assert captions[2] == "truth" and captions[-1] == "before against after" and len(captions) == 6
         assert re.search(r"Dice [01]\.\d{3} before, 0\.\d{3} after", panel.title)
-        assert "orange nucleus; green ring" in panel.lines[0]
+        assert "nucleus in orange, ring in green" in panel.lines[0]
         case = re.search(r"patch-(\d+)", panel.title)
         assert case
         truth = np.asarray(Image.open(next((audited / "maps" / "truth").glob(f"*{case[1]}.png"))))

@@ -49,8 +49,8 @@ def _panel(name: str, folder: Path, row: dict[str, Any], results: Results) -> Pa
         (f"after: Dice {row['dice_stored']:.3f}", masks.overlay(base, after)),
         ("before against after", masks.fate(base, before, after)),
     )
-    said = "; ".join(f"{colour_word} {name}" for name, colour_word in masks.colour_words(data.classes))
-    fate = "difference: orange removed, light blue hallucinated, yellow another class"
+    said = ", ".join(f"{thing} in {word}" for thing, word in masks.colour_words(data.classes))
+    fate = "difference: removed in orange, hallucinated in light blue, another class in yellow"
     return Panel(
         f"{name}: {row['id']}, {row['attack']}, {row['budget']}; {words}", None, pictures, (f"{said}; {fate}.",)
     )

@@ -20,7 +20,7 @@ from percuss.evaluate.curves import CONTROLS
 from percuss.pipeline import environment, masks
 from percuss.pipeline.alarms import alarm_records
 from percuss.pipeline.assemble import attack_rows, clean_rows
-from percuss.pipeline.context import describe, own_findings
+from percuss.pipeline.context import describe, noted_images, own_findings
 from percuss.pipeline.executors import serial
 from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Portion, Unit, Work, attack_part
@@ -131,7 +131,7 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
         keys += [part.attrs["key"] for part in parts]
         folder.write_table(masks.TABLE, masks.whole_table(folder, keys, rows))
     bad = [item for portion in portions for item in portion.bad]
-    findings = [*findings, *own_findings(work, bad, parts)]
+    findings = [*findings, *own_findings(work, bad, parts), *noted_images([portion.noted for portion in portions])]
     if work.plan.protocol == "paper":
         findings.append(paper_finding(rows, clean))
     seconds = sum(part.attrs["seconds"] for part in [*parts, *(portion.clean for portion in portions)])

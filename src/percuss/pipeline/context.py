@@ -57,6 +57,19 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
     return found
 
 
+def noted_images(noted: list[dict[str, list[str]]]) -> list[Finding]:
+    """One finding that counts the images by what they are noted for, from the notes of each portion."""
+    found: dict[str, list[str]] = {}
+    for part in noted:
+        for note, names in part.items():
+            found.setdefault(note, []).extend(names)
+    if not found:
+        return []
+    text = "; ".join(f"{note}: {len(names)} images, first {names[0]}" for note, names in sorted(found.items()))
+    counts = {note: len(names) for note, names in sorted(found.items())}
+    return [Finding("noted-images", "info", f"Images that were kept, with a note: {text}.", counts)]
+
+
 def _left_out(notes: list[str]) -> list[Finding]:
     """What attacks not of Percuss gave and the engine refused."""
     if not notes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from percuss.core.budget import Budget, Norm
 from percuss.core.class_maps import check_map
 from percuss.core.errors import BudgetError, DataError, ModelError
-from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors, stacked_instances, stacked_targets
+from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors, noted, stacked_instances, stacked_targets
 from percuss.core.model import Model
 from percuss.data.one_label import OneLabel
 from percuss.data.region import Region, open_region
@@ -142,6 +142,7 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
         bad=bad,
         region=torch.stack(regions) if regions else None,
         instances=stacked_instances(cases),
+        notes=noted(cases),
     )
 
 

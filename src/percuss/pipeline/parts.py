@@ -80,6 +80,11 @@ class Portion:
         return [BadImage(**item) for item in self.clean.attrs["bad"]]
 
     @property
+    def noted(self) -> dict[str, list[str]]:
+        """Ids of the images by what they are noted for."""
+        return dict(self.clean.attrs.get("noted", {}))
+
+    @property
     def units(self) -> list[Unit]:
         """The attacks still to run on it, norms in the plan's order."""
         plan = self.work.plan
@@ -110,6 +115,7 @@ class Portion:
         found.attrs = {
             "key": key,
             "bad": [{"id": item.id, "reason": item.reason} for item in batch.bad],
+            "noted": batch.notes,
             "seconds": time.monotonic() - begun,
         }
         work.folder.write_table(f"parts/{key}.parquet", found)

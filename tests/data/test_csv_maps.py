@@ -1,10 +1,8 @@
 """csv with task=segment: class maps and numbers of nuclei, tiles, sizes, and each way a map cannot be used."""
 
 import io
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from percuss.core.errors import DataError
 from percuss.core.images import Case, PixelRange
 from percuss.data.region import open_region
 from percuss.data.spec import load_data
-from percuss.data.tiles import CUT, Cut, starts
 
 CLASSES = np.array([[0, 0, 1, 1], [0, 2, 1, 1], [0, 2, 0, 0], [0, 0, 0, 2]], np.uint8)
 THINGS = np.array([[0, 0, 7, 7], [0, 3, 7, 7], [0, 3, 0, 0], [0, 0, 0, 4]], np.int32)
@@ -160,74 +157,6 @@ def test_size_takes_maps_by_nearest_neighbour_and_only_when_asked(table):
     assert len(np.unique(large.pixels)) > 2, "the image itself is smoothed"
 
 
-def test_tiles(tmp_path):
-    rng = np.random.default_rng(0)
-    lines = ["path,mask,instances,group"]
-    for number, (height, width) in enumerate([(13, 21), (8, 8), (7, 30)]):
-        things = rng.integers(0, 9, (height, width)).astype(np.uint16)
-        parts = (rng.integers(0, 255, (height, width, 3)).astype(np.uint8), (things > 0).astype(np.uint8), things)
-        for letter, values in zip("imn", parts, strict=True):
-            Image.fromarray(values).save(tmp_path / f"{letter}{number}.png")
-        lines.append(f"i{number}.png,m{number}.png,n{number}.png,p{number}")
-    (tmp_path / "t.csv").write_text("\n".join(lines))
-    spec = f"csv:{tmp_path / 't.csv'}?task=segment&names=no|yes"
-    images = load_data(spec, tile=8)
-    # 13 x 21 holds 1 x 2 tiles of 2 x 3; 8 x 8 holds one of one; 7 x 30 none of 1 x 4.
-    assert images.ids == ("i0.png#0_0", "i0.png#0_1", "i1.png#0_0")
-    assert images.dropped == {CUT: 4 + 0 + 4} == images.subset(ids=images.ids[:1]).dropped
-    assert [entry.group for entry in images.entries] == ["p0", "p0", "p1"]
-    whole, tile = load_data(spec).read("i0.png"), images.read("i0.png#0_1")
-    assert np.array_equal(tile.pixels, whole.pixels[:, :8, 8:16]) and np.array_equal(
-        tile.target, whole.target[:8, 8:16]
-    )
-    assert np.array_equal(tile.instances, whole.instances[:8, 8:16])
-    closer = load_data(spec, tile=8, stride=5)
-    assert [name for name in closer.ids if name.startswith("i0")] == [
-        f"i0.png#{r}_{c}" for r in (0, 1) for c in (0, 1, 2)
-    ]
-    assert np.array_equal(closer.read("i0.png#1_2").target, whole.target[5:13, 10:18])
-    assert load_data(spec, tile=8, size=4).read("i0.png#0_1").target.shape == (4, 4)
-    assert len({images.fingerprint(name) for name in images.ids}) == 3
-    for options, words in [
-        ({"tile": 16}, "no image holds a whole tile: tile=16"),
-        ({"stride": 4}, "stride has no use without tile"),
-        ({"tile": 8, "stride": 9}, "the option stride must be a whole number: 9. Allowed: 1 to 8"),
-    ]:
-        with pytest.raises(DataError, match=words):
-            load_data(spec, **options)
-
-
-@pytest.mark.parametrize(
-    ("side", "stride", "wanted"),
-    [
-        (1000, 256, ([0, 256, 512], 1)),
-        (512, 256, ([0, 256], 0)),
-        (512, 128, ([0, 128, 256], 0)),
-        (200, 256, ([], 1)),
-    ],
-)
-def test_where_tiles_begin(side, stride, wanted):
-    assert starts(side, Cut(256, stride)) == wanted
-
-
-def test_a_turned_photograph_is_cut_upright(tmp_path):
-    photo = Image.fromarray(np.zeros((8, 16, 3), np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown upright it is 16 high and 8 wide
-    photo.save(tmp_path / "i.jpg", exif=exif)
-    np.save(tmp_path / "m.npy", np.arange(128).reshape(16, 8) % 2)
-    (tmp_path / "t.csv").write_text("path,mask\ni.jpg,m.npy\n")
-    images = load_data(f"csv:{tmp_path / 't.csv'}?task=segment&names=a|b&tile=8")
-    assert images.ids == ("i.jpg#0_0", "i.jpg#1_0") and images.dropped == {}
-    assert images.read("i.jpg#1_0").target.shape == (8, 8)
-
-
-def test_an_image_that_cannot_be_opened_stays_in_the_list_of_tiles(table, tmp_path):
-    spec = table(i0_png=b"no image") + "&tile=4"
-    got = load_data(spec).collect(load_data(spec).ids)
-    assert got.ids == ["i1.png#0_0"] and got.bad[0].id == "i0.png#0_0" and "cannot be read" in got.bad[0].reason
-
-
 def put(place, value):
     """The class map with another class at one pixel, counted row by row."""
     return picture(np.where(np.arange(16).reshape(4, 4) == place, value, CLASSES).astype(np.uint8))
@@ -327,38 +256,3 @@ def test_a_region_of_a_map_leaves_out_what_is_not_judged():
     target = np.array([[0, 1], [255, 2]], np.uint8)
     case = Case("a", np.zeros((1, 2, 2), np.uint8), PixelRange(), target)
     assert open_region("mask").of(case, case.unit()).tolist() == [[False, True], [False, True]]
-
-
-REAL = Path(os.environ.get("PERCUSS_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-KINDS = "background|miscellaneous|inflammatory|epithelial|spindle"
-
-
-@pytest.mark.real
-def test_consep():
-    home = REAL / "consep_nuclei"
-    if not home.is_dir():
-        pytest.skip(f"no CoNSeP at {home}; set PERCUSS_REAL_DATA")
-    images = load_data(
-        f"csv:{home}/labels.csv?task=segment&path_column=image&mask_column=type_mask&instances_column=inst_mask&names={KINDS}"
-    )
-    assert len(images) == 544 and set(images.splits) == {"train", "val", "test"} and images.classes[4] == "spindle"
-    assert sum(entry.split == "test" for entry in images.entries) == 112
-    got = images.collect(["images/test_1_000.jpg", *images.spread(5)])
-    assert not got.bad and got.images.shape[1:] == (3, 256, 256)
-    # As PROVENANCE's table has them: nuclei, and pixels of each kind.
-    assert got.instances[0].unique().numel() - 1 == 83
-    assert [int((got.targets[0] == kind).sum()) for kind in (1, 2, 3, 4)] == [0, 427, 15312, 10799]
-
-
-@pytest.mark.real
-def test_monuseg():
-    home = REAL / "monuseg_nuclei"
-    if not home.is_dir():
-        pytest.skip(f"no MoNuSeg at {home}; set PERCUSS_REAL_DATA")
-    spec = f"csv:{home}/labels.csv?task=segment&path_column=image&instances_column=inst_mask"
-    whole = load_data(spec)
-    assert whole.classes == ("background", "nucleus") and whole.read(whole.ids[0]).instances.max() == 398
-    images = load_data(spec, tile=256)
-    assert len(images) == 9 * len(whole) and images.dropped == {CUT: 7 * len(whole)}
-    got = images.collect(images.spread(4))
-    assert not got.bad and got.targets.shape == (4, 256, 256) and 0.02 < (got.targets == 1).float().mean() < 0.6

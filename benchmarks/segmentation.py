@@ -30,7 +30,7 @@ from attacks import load_adv_lib
 from measuring import apart, in_turn, peak
 
 EPS = 2 / 255
-CLASSES = tuple(["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"])
+CLASSES = ("background", "neoplastic", "inflammatory", "connective", "dead", "epithelial")
 FLOORS = ("floor: forward and backward", "floor: and 3 forward")
 #: Gives attacked images; None for the floor.
 Attack = Callable[[], Any]

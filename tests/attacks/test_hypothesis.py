@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from percuss.attacks import pixels
+from percuss.attacks.choosing import exact
 from percuss.attacks.engine import run_attack
-from percuss.attacks.hypothesis import Candidates, judged
+from percuss.attacks.hypothesis import Candidates, fingerprints, judged
 from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import Norm, parse_budget
 from percuss.core.errors import AttackError
@@ -59,6 +61,73 @@ def test_exact_search_finds_the_worst_of_all_choices():
     assert (ours <= all_of_them.max(0).values + 1e-9).all()
     quality = [row.margin for row in swept.outcomes]
     assert max(quality) > -0.5
+
+
+def test_the_patterns_share_one_forward_pass():
+    model, batch, _, budget = setting()
+    target = Target(model, Batch(batch.images, batch.targets), Goal(), pixels=PixelRange())
+    made = Candidates(target, Batch(batch.images, batch.targets), budget, rows=torch.arange(5))
+    assert target.model_evaluations.tolist() == [1] * 5 and target.gradient_evaluations.tolist() == [3] * 5
+    assert torch.equal(made.logits, model(batch.images).detach())
+    for wanted in range(3):  # each the same as a gradient by itself
+        signs = torch.zeros(5, 3, dtype=torch.int8)
+        signs[:, wanted] = 1
+        _, slope = target.gradient(batch.images, torch.arange(5), slope=pixels.towards(batch.targets, wanted))
+        alone = (batch.images + 0.02 * slope.sign()).clamp(0, 1)
+        assert torch.allclose(made.images(torch.arange(5), signs), alone, atol=1e-6)
+
+
+def test_candidates_that_are_the_same_image_are_judged_once():
+    # Rounded to levels of 1/255, changes of a third of a level each make few images.
+    model, batch, _, _ = setting()
+    rounding = {**ALL, "search": "exact", "rounding": "native"}
+    batch.images = (batch.images * 255).round() / 255
+    batch.targets = model(batch.images).argmax(1).detach()
+    few = run_attack("hypothesis", model, batch, [parse_budget("linf=1/255")], settings=rounding)
+    many = run_attack("hypothesis", model, batch, [parse_budget("linf=20/255")], settings=rounding)
+    assert max(row.model_evaluations for row in few.outcomes) < 20
+    assert min(row.model_evaluations for row in many.outcomes) >= 27
+
+
+def test_fingerprints_tell_images_apart_and_see_the_same():
+    images = torch.rand(3, 2, 4, 4)
+    images[2] = images[0]
+    other = images[:1].clone()
+    other[0, 1, 2, 3] += 1e-6
+    marks = fingerprints(images)
+    assert marks[0] == marks[2] != marks[1] and fingerprints(other)[0] != marks[0]
+
+
+def test_the_last_is_what_the_search_chose():
+    model, batch, made, budget = setting()
+    swept = run_attack("hypothesis", model, batch, [budget], settings={**ALL, "search": "exact", "keep": "last"})
+    choices, _ = exact(
+        lambda rows, choices: judged(model(made.images(rows, choices)).detach(), batch.targets[rows], "loss"), 5, 3
+    )
+    assert torch.equal(swept.images[budget.text], made.images(torch.arange(5), choices))
+
+
+@pytest.mark.parametrize("search", ["quick", "exact"])
+def test_images_fare_the_same_alone(search):
+    model, batch, _, budget = setting(classes=5)
+    together, alone = (
+        run_attack("hypothesis", model, batch, [budget], batch_size=size, settings={**ALL, "search": search})
+        for size in (5, 1)
+    )
+    assert torch.allclose(together.images[budget.text], alone.images[budget.text], atol=1e-6)
+    for one, other in zip(together.outcomes, alone.outcomes, strict=True):
+        assert one.model_evaluations == other.model_evaluations
+
+
+def test_twelve_classes_are_searched_quickly_and_refused_exactly():
+    model, batch, _, budget = setting(classes=12)
+    swept = run_attack("hypothesis", model, batch, [budget], settings={**ALL, "keep": "last"})
+    assert max(row.model_evaluations for row in swept.outcomes) < 200
+    with torch.no_grad():
+        after, before = (judged(model(i), batch.targets, "loss") for i in (swept.images[budget.text], batch.images))
+    assert (after > before).all()
+    with pytest.raises(AttackError, match="12 classes, 531,441 choices"):
+        run_attack("hypothesis", model, batch, [budget], settings={**ALL, "search": "exact"})
 
 
 def test_quick_and_exact_agree_for_few_classes():

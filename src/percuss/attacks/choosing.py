@@ -2,113 +2,223 @@
 
 A choice is a row of -1, 0 and 1, one for each pattern; scores are asked for in batches. ``exact`` asks for all
 ``3 ** patterns``. ``quick`` fits a quadratic form of the signs to the choices asked so far, asks for those that it
-holds to be best, and goes on so; in the end it asks for all choices that differ from the best one in a sign.
+holds to be best until no better one comes, and in the end for all choices that differ from the best in one sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import combinations, product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, islice, product
 
 import torch
 from torch import Tensor
 
-#: Scores ``[n]``, larger is better, of one choice for each row: rows ``[n]`` and choices, int8 ``[n, patterns]``.
+from percuss.core.errors import AttackError
+
+#: Scores ``[n]``, larger is better, of pairs: rows ``[n]`` (a row may come more than once) and choices, int8
+#: ``[n, patterns]``.
 Score = Callable[[Tensor, Tensor], Tensor]
+Choice = tuple[int, ...]
+#: Exact search takes at most so many patterns: 59,049 choices.
+MOST_EXACT = 10
+#: Up to so many patterns the surrogate is computed for every choice; above, along a beam.
+_LISTED = 8
+_BEAM = 16
+#: Choices asked in a round, and rounds without a better one after which the search ends.
+_SHARE = 4
+_PATIENCE = 2
 
 
 def every_choice(patterns: int) -> Tensor:
     """All choices, int8 ``[3 ** patterns, patterns]``; the first is all 0."""
-    listed = torch.tensor(list(product((0, -1, 1), repeat=patterns)), dtype=torch.int8)
-    return listed.view(-1, patterns)
+    return _tensor(list(product((0, -1, 1), repeat=patterns)), patterns)
 
 
-def exact(score: Score, count: int, patterns: int) -> tuple[Tensor, Tensor]:
-    """The best choice of each of ``count`` rows by asking for all: choices int8 ``[count, patterns]``, and scores."""
-    choices = every_choice(patterns)
-    rows = torch.arange(count)
-    best, at = torch.full((count,), -torch.inf, dtype=torch.float64), torch.zeros(count, dtype=torch.long)
-    for index in range(len(choices)):
-        found = score(rows, choices[index].expand(count, -1))
-        at, best = torch.where(found > best, index, at), torch.maximum(found, best)
-    return choices[at], best
+def exact(score: Score, count: int, patterns: int, *, at_once: int | None = None) -> tuple[Tensor, Tensor]:
+    """The best choice of each of ``count`` rows by asking for all: choices int8 ``[count, patterns]``, and scores.
+
+    Args:
+        score: of pairs of row and choice.
+        count: rows.
+        patterns: signs of a choice.
+        at_once: pairs asked for at once; ``count`` where None.
+
+    Raises:
+        AttackError: more than ``MOST_EXACT`` patterns.
+    """
+    if patterns > MOST_EXACT:
+        raise AttackError(
+            "too many classes for the exact search",
+            value=f"{patterns} classes, {3**patterns:,} choices for each image",
+            allowed=f"{MOST_EXACT} classes",
+            next_step="use search=quick",
+        )
+    best = torch.full((count,), -torch.inf, dtype=torch.float64)
+    found = torch.zeros(count, patterns, dtype=torch.int8)
+    together = max(1, (at_once or count) // max(1, count))
+    listed = iter(product((0, -1, 1), repeat=patterns))
+    while part := list(islice(listed, together)):  # the choices in order; a tie is won by the first
+        scores = _scores(score, [(row, choice) for choice in part for row in range(count)], at_once or count)
+        top, at = torch.tensor(scores, dtype=torch.float64).view(len(part), count).max(0)
+        better = top > best
+        found[better], best = _tensor(part, patterns)[at[better]], torch.maximum(top, best)
+    return found, best
 
 
-def quick(score: Score, count: int, patterns: int, *, asks: int = 100) -> tuple[Tensor, Tensor]:
-    """A good choice of each row for about ``asks`` scores of each; all choices where those are no more."""
-    choices = every_choice(patterns)
-    if len(choices) <= asks:
-        return exact(score, count, patterns)
-    terms = _terms(choices)
-    known = torch.full((count, len(choices)), torch.nan, dtype=torch.float64)
-    _ask(score, known, choices, _design(choices).expand(count, -1))
-    share = max(8, asks // 10)
-    while int((~known.isnan()).sum(1).min()) + share <= asks - 2 * patterns:
-        guess = torch.stack([_surrogate(terms, row) for row in known])
-        _ask(score, known, choices, guess.masked_fill(~known.isnan(), -torch.inf).topk(share, dim=1).indices)
-    near = _neighbours(choices)
-    before = torch.full((count,), -1)
-    while True:  # until no other single sign is better, which a few rounds reach
-        at = known.nan_to_num(nan=-torch.inf).argmax(1)
-        moved = at != before
-        if not bool(moved.any()):
-            return choices[at], known[torch.arange(count), at]
-        _ask(score, known, choices, near[at])
-        before = at
+def quick(
+    score: Score, count: int, patterns: int, *, asks: int = 100, at_once: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """A good choice of each row for at most about ``asks`` scores of each; all choices where those are no more.
+
+    Args:
+        score, count, patterns, at_once: as for ``exact``, but any number of patterns.
+        asks: where the rounds end, before the last look at single signs.
+    """
+    if 3**patterns <= asks:
+        return exact(score, count, patterns, at_once=at_once)
+    rows = [_Row(patterns) for _ in range(count)]
+    _ask(score, rows, [_design(patterns, asks)] * count, at_once)
+    listed = every_choice(patterns) if patterns <= _LISTED else None
+    terms = None if listed is None else _terms(listed)
+    climbing = list(range(count))
+    while climbing:
+        while open_rows := [row for row in climbing if rows[row].still < _PATIENCE and len(rows[row].known) < asks]:
+            _ask(score, rows, _guesses(rows, open_rows, listed, terms), at_once)
+        before = [rows[row].best for row in climbing]
+        wanted: list[list[Choice]] = [[] for _ in rows]
+        for row in climbing:
+            wanted[row] = list(_near(rows[row].best))
+        _ask(score, rows, wanted, at_once)  # until no single sign is better, which a few rounds reach
+        climbing = [row for row, was in zip(climbing, before, strict=True) if rows[row].best != was]
+    best = [row.best for row in rows]
+    return _tensor(best, patterns), torch.tensor([row.known[row.best] for row in rows], dtype=torch.float64)
 
 
-def _ask(score: Score, known: Tensor, choices: Tensor, wanted: Tensor) -> None:
-    """Ask for the wanted choices of each row that are not known yet, a choice for each row at once."""
-    for column in wanted.T:
-        rows = known[torch.arange(len(known)), column].isnan().nonzero().flatten()
-        if len(rows):
-            known[rows, column[rows]] = score(rows, choices[column[rows]])
+class _Row:
+    """What is known of one image: scores by choice, the best choice, and rounds since it last got better."""
+
+    def __init__(self, patterns: int) -> None:
+        self.known: dict[Choice, float] = {}
+        self.best: Choice = (0,) * patterns
+        self.still = 0
+
+    def learn(self, found: Sequence[tuple[Choice, float]]) -> None:
+        """Take the scores of one round."""
+        self.known.update(found)
+        best = max(self.known, key=self.known.__getitem__)
+        self.still = 0 if best != self.best else self.still + 1
+        self.best = best
 
 
-def _design(choices: Tensor) -> Tensor:
-    """Where the quadratic form is learnt first: nothing, each sign alone, and pairs spread over all signs."""
-    patterns = choices.shape[1]
-    wanted = [torch.zeros(patterns, dtype=torch.int8)]
-    for place in range(patterns):
-        for sign in (-1, 1):
-            one = torch.zeros(patterns, dtype=torch.int8)
-            one[place] = sign
-            wanted.append(one)
+def _scores(score: Score, pairs: Sequence[tuple[int, Choice]], at_once: int) -> list[float]:
+    found: list[float] = []
+    for start in range(0, len(pairs), max(1, at_once)):
+        part = pairs[start : start + max(1, at_once)]
+        rows = torch.tensor([row for row, _ in part])
+        found += score(rows, _tensor([choice for _, choice in part], len(part[0][1]))).tolist()
+    return found
+
+
+def _ask(score: Score, rows: Sequence[_Row], wanted: Sequence[Sequence[Choice]], at_once: int | None) -> None:
+    """One round: the wanted choices of each row that are not known yet, as many at once as allowed."""
+    new = [[choice for choice in some if choice not in row.known] for row, some in zip(rows, wanted, strict=True)]
+    pairs = [(number, choice) for number, some in enumerate(new) for choice in some]
+    scores = iter(_scores(score, pairs, at_once or len(rows)))
+    for row, some, asked in zip(rows, new, wanted, strict=True):
+        if asked:
+            row.learn([(choice, next(scores)) for choice in some])
+
+
+def _guesses(rows: list[_Row], chosen: list[int], listed: Tensor | None, terms: Tensor | None) -> list[list[Choice]]:
+    """For each chosen row the choices not yet known that the surrogate holds to be best; nothing for the others."""
+    found: list[list[Choice]] = [[] for _ in rows]
+    for number in chosen:
+        row = rows[number]
+        if listed is None or terms is None:
+            found[number] = _along_beam(row)
+            continue
+        value = terms @ _surrogate(row)
+        order = value.topk(min(len(value), _SHARE + len(row.known))).indices
+        fresh = (choice for choice in map(_choice, listed[order]) if choice not in row.known)
+        found[number] = list(islice(fresh, _SHARE))
+    return found
+
+
+def _along_beam(row: _Row) -> list[Choice]:
+    """The same for many patterns: from the best known choices by one and two signs up the surrogate."""
+    fitted, patterns = _surrogate(row), len(row.best)
+    beam = sorted(row.known, key=row.known.__getitem__, reverse=True)[:_BEAM]
+    while True:
+        pool = sorted({*beam, *(other for choice in beam for other in (*_near(choice), *_pairs_off(choice)))})
+        value = _terms(_tensor(pool, patterns)) @ fitted
+        order = value.argsort(descending=True, stable=True).tolist()
+        top = [pool[place] for place in order[:_BEAM]]
+        if top == beam:
+            fresh = (pool[place] for place in order if pool[place] not in row.known)
+            return list(islice(fresh, _SHARE))
+        beam = top
+
+
+def _design(patterns: int, asks: int) -> list[Choice]:
+    """Where the quadratic form is learnt first, at most two thirds of ``asks``.
+
+    Nothing, each sign alone, some choices of all signs, and pairs of signs spread over all.
+    """
+    nothing = [0] * patterns
+    wanted = [tuple(nothing)]
+    wanted += [(*nothing[:place], sign, *nothing[place + 1 :]) for place in range(patterns) for sign in (-1, 1)]
+    draw = torch.Generator().manual_seed(patterns)  # the same for every image: a fixed part of the method
+    wanted += map(_choice, torch.randint(0, 2, (12, patterns), generator=draw) * 2 - 1)
     for number, (first, second) in enumerate(combinations(range(patterns), 2)):
-        pair = torch.zeros(patterns, dtype=torch.int8)
+        pair = list(nothing)
         pair[first], pair[second] = (1, -1)[number % 2], (1, -1)[number // 2 % 2]
-        wanted.append(pair)
-    full = torch.Generator().manual_seed(patterns)  # the same for every image: a fixed part of the method
-    wanted += list((torch.randint(0, 2, (12, patterns), generator=full) * 2 - 1).to(torch.int8))
-    found = {tuple(row.tolist()): index for index, row in enumerate(choices)}
-    return torch.tensor(sorted({found[tuple(row.tolist())] for row in wanted}))
+        wanted.append(tuple(pair))
+    return list(dict.fromkeys(wanted))[: max(2 * asks // 3, 2 * patterns + 1)]
 
 
 def _terms(choices: Tensor) -> Tensor:
     """Constant, signs, their squares and products: float64 ``[choices, terms]``."""
     signs = choices.double()
-    pairs = [signs[:, a] * signs[:, b] for a, b in combinations(range(signs.shape[1]), 2)]
-    return torch.cat([torch.ones(len(signs), 1, dtype=torch.float64), signs, signs**2, torch.stack(pairs, 1)], dim=1)
+    first, second = torch.triu_indices(signs.shape[1], signs.shape[1], offset=1)
+    return torch.cat([torch.ones(len(signs), 1).double(), signs, signs**2, signs[:, first] * signs[:, second]], dim=1)
 
 
-def _surrogate(terms: Tensor, known: Tensor) -> Tensor:
-    """The quadratic form fitted to what is known, better choices weighing more, at all choices."""
-    asked = ~known.isnan()
-    values = known[asked]
-    spread = (values.max() - values.min()).clamp_min(1e-12)
-    weight = (3 * (values - values.max()) / spread).exp().sqrt().unsqueeze(1)
-    rows = terms[asked] * weight
-    ridge = 1e-6 * torch.eye(terms.shape[1], dtype=torch.float64)
-    fitted = torch.linalg.solve(rows.T @ rows + ridge, rows.T @ (values.unsqueeze(1) * weight))
-    everywhere: Tensor = (terms @ fitted).squeeze(1)
-    return everywhere
+def _surrogate(row: _Row) -> Tensor:
+    """The quadratic form fitted to what is known, better choices weighing more: its factors, float64 ``[terms]``.
+
+    A ridge on squares and products decides where fewer choices are known than the form has terms.
+    """
+    values = torch.tensor(list(row.known.values()), dtype=torch.float64)
+    spread = (values.max() - values.min()).clamp_min(1e-300)
+    weight = (2 * (values - values.max()) / spread).exp().sqrt().unsqueeze(1)
+    patterns = len(row.best)
+    terms = _terms(_tensor(list(row.known), patterns)) * weight
+    ridge = torch.full((terms.shape[1],), 1e-2, dtype=torch.float64)
+    ridge[: 1 + patterns] = 1e-5
+    aim = ((values - values.mean()) / spread).unsqueeze(1) * weight
+    found: Tensor = torch.linalg.solve(terms.T @ terms + ridge.diag(), terms.T @ aim).squeeze(1)
+    return found
 
 
-def _neighbours(choices: Tensor) -> Tensor:
-    """The choices that differ from each in one sign, ``[choices, 2 * patterns]``."""
-    patterns = choices.shape[1]
-    power = 3 ** torch.arange(patterns - 1, -1, -1)
-    digit = torch.where(choices == -1, 1, torch.where(choices == 1, 2, 0)).long()  # the order of every_choice
-    own = (digit * power).sum(1)
-    found = [own + ((digit[:, p] + more) % 3 - digit[:, p]) * power[p] for p in range(patterns) for more in (1, 2)]
-    return torch.stack(found, dim=1)
+def _near(choice: Choice) -> Iterator[Choice]:
+    """The choices that differ from this one in one sign."""
+    for place, own in enumerate(choice):
+        for sign in (0, -1, 1):
+            if sign != own:
+                yield (*choice[:place], sign, *choice[place + 1 :])
+
+
+def _pairs_off(choice: Choice) -> Iterator[Choice]:
+    """The choices that differ from this one in two signs."""
+    for place, own in enumerate(choice):
+        for sign in (0, -1, 1):
+            if sign != own:
+                yield from ((*choice[:place], sign, *rest) for rest in _near(choice[place + 1 :]))
+
+
+def _choice(row: Tensor) -> Choice:
+    return tuple(row.tolist())
+
+
+def _tensor(choices: Sequence[Choice], patterns: int) -> Tensor:
+    return torch.tensor(choices, dtype=torch.int8).view(len(choices), patterns)

@@ -19,6 +19,8 @@ from percuss.core.seeds import ImageRandom
 TASKS = ("segment",)
 #: Ways to judge a candidate by, each larger the worse the mask.
 CRITERIA = {"loss": dense.cross_entropy, "mae": pixels.mean_absolute_error}
+#: Candidates in one pass for each image of the batch: a pass without gradients takes the less memory.
+_AT_ONCE = 4
 
 
 def hypothesis(  # noqa: PLR0913
@@ -47,24 +49,62 @@ def hypothesis(  # noqa: PLR0913
     check_settings(search, criterion, asks)
     keeper = Keeper(target, batch, budget)
     rows = torch.arange(len(batch.images), device=batch.images.device)
-    logits = target.logits(batch.images, rows)
-    rows = rows[~keeper.see(rows, batch.images, logits)]
-    if not len(rows):
-        return keeper.attempt()
     made = Candidates(target, batch, budget, rows=rows)
-
-    def worse(index: Tensor, choices: Tensor) -> Tensor:
-        images = made.images(index, choices)
-        logits = target.logits(images, rows[index])
-        keeper.see(rows[index], images, logits)
-        return judged(logits, batch.targets[rows[index]], criterion)
-
-    count = len(target.model.classes)
+    keeper.see(rows, batch.images, made.logits)
+    trial = _Trial(target, batch, keeper, made=made, criterion=criterion)
+    count, at_once = len(target.model.classes), _AT_ONCE * len(rows)
     if search == "exact":
-        choosing.exact(worse, len(rows), count)
+        choices, _ = choosing.exact(trial.score, len(rows), count, at_once=at_once)
     else:
-        choosing.quick(worse, len(rows), count, asks=asks)
+        choices, _ = choosing.quick(trial.score, len(rows), count, asks=asks, at_once=at_once)
+    if target.goal.keep == "last":
+        images = made.images(rows, choices)
+        keeper.see(rows, images, target.logits(images, rows) if keeper.looks else images.new_zeros(0))
     return keeper.attempt()
+
+
+class _Trial:
+    """Judges choices: each image that they make once, however many choices make it."""
+
+    def __init__(self, target: Target, batch: Batch, keeper: Keeper, *, made: Candidates, criterion: str) -> None:
+        self._target, self._batch, self._keeper = target, batch, keeper
+        self._made, self._criterion = made, criterion
+        self._known: dict[tuple[int, int], float] = {}
+
+    def score(self, rows: Tensor, choices: Tensor) -> Tensor:
+        """How bad the answer to each candidate is, float64 ``[n]`` on the CPU."""
+        rows, choices = rows.to(self._batch.images.device), choices.to(self._batch.images.device)
+        images = self._keeper.judged(rows, self._made.images(rows, choices))
+        keys = list(zip(rows.tolist(), fingerprints(images).tolist(), strict=True))
+        fresh = {key: place for place, key in reversed(list(enumerate(keys))) if key not in self._known}
+        new = torch.tensor(sorted(fresh.values()), dtype=torch.long, device=rows.device)
+        if len(new):
+            logits = self._target.logits(images[new], rows[new])
+            bad = judged(logits, self._batch.targets[rows[new]], self._criterion)
+            self._known |= {keys[place]: value for place, value in zip(new.tolist(), bad.tolist(), strict=True)}
+            for part in _apart(rows[new]):
+                self._keeper.see(rows[new][part], images[new][part], logits[part])
+        return torch.tensor([self._known[key] for key in keys], dtype=torch.float64)
+
+
+def fingerprints(images: Tensor) -> Tensor:
+    """A number of each image, int64 ``[n]``, the same for the same values: a sum that wraps, so order is nothing."""
+    bits = images.contiguous().flatten(1).view(torch.int32).long()
+    draw = torch.Generator().manual_seed(bits.shape[1])
+    factors = torch.randint(-(2**62), 2**62, (bits.shape[1],), generator=draw).to(bits.device)
+    return (bits * factors).sum(1)
+
+
+def _apart(rows: Tensor) -> list[Tensor]:
+    """Places of these rows, in groups that hold no row twice and keep each row's order."""
+    met: dict[int, int] = {}
+    groups: list[list[int]] = []
+    for place, row in enumerate(rows.tolist()):
+        met[row] = met.get(row, -1) + 1
+        if met[row] == len(groups):
+            groups.append([])
+        groups[met[row]].append(place)
+    return [torch.tensor(group, device=rows.device) for group in groups]
 
 
 class Candidates:
@@ -78,18 +118,18 @@ class Candidates:
         own = self._eps / count if adds else self._eps
         if budget.norm is Norm.NONE:
             self._norm, own, self._eps = Norm.LINF, 1 / 255, count / 255
-        found = []
-        for wanted in range(count):
-            slope = pixels.towards(batch.targets[rows], wanted)
-            _, gradient = target.gradient(self._clean, rows, slope=slope)
-            found.append(maximiser(self._norm, gradient, own, self._room))
-        self._patterns = torch.stack(found, dim=1)  # [n, classes, C, H, W]
+        slopes = [pixels.towards(batch.targets[rows], wanted) for wanted in range(count)]
+        #: What the model says of the clean images.
+        self.logits, gradients = target.gradients(self._clean, rows, slopes)
+        self._patterns = [maximiser(self._norm, gradient, own, self._room) for gradient in gradients]
 
     def images(self, index: Tensor, choices: Tensor) -> Tensor:
         """Images of these rows (positions among the rows given) with a sign for each pattern, within the budget."""
-        signs = choices.to(self._patterns).to(self._patterns.device)
-        index = index.to(self._patterns.device)
-        change = torch.einsum("np,npchw->nchw", signs, self._patterns[index])
+        index = index.to(self._clean.device)
+        signs = choices.to(self._clean)[:, :, None, None, None]
+        change = torch.zeros_like(self._clean[index])
+        for number, pattern in enumerate(self._patterns):  # not all at once: that takes the memory of all
+            change += signs[:, number] * pattern[index]
         return (self._clean[index] + project(self._norm, change, self._eps, self._room.rows(index))).clamp_(0, 1)
 
 

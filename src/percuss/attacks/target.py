@@ -111,8 +111,8 @@ class Target:
         self.saw_gradient = torch.zeros(len(batch.images), dtype=torch.bool)
 
     def logits(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Logits of images that belong to these rows; no gradient."""
-        self.model_evaluations[rows.cpu()] += 1
+        """Logits of images that belong to these rows, of which one may come several times; no gradient."""
+        self.model_evaluations += torch.bincount(rows.cpu(), minlength=len(self.model_evaluations))
         with torch.no_grad():
             return _finite(self.model(self._seen(images, rows)))
 
@@ -139,10 +139,36 @@ class Target:
             (found,) = torch.autograd.grad(logits, inputs, uphill, allow_unused=True)
         if found is None:
             raise no_gradient()
+        self._notice(found, rows)
+        return _finite(logits.detach()), torch.nan_to_num(found)
+
+    def gradients(
+        self, images: Tensor, rows: Tensor, slopes: Sequence[Callable[[Tensor], Tensor]]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """``gradient`` for several slopes from one forward pass: logits, and a direction on the images for each."""
+        self.model_evaluations[rows.cpu()] += 1
+        self.gradient_evaluations[rows.cpu()] += len(slopes)
+        with torch.enable_grad():
+            inputs = images.detach().requires_grad_(True)
+            logits = self.model(self._seen(inputs, rows))
+            if not logits.requires_grad:
+                raise no_gradient()
+            found = [
+                torch.autograd.grad(logits, inputs, slope(logits.detach()), retain_graph=True, allow_unused=True)[0]
+                for slope in slopes[:-1]
+            ]
+            found += torch.autograd.grad(logits, inputs, slopes[-1](logits.detach()), allow_unused=True)
+        if any(one is None for one in found):
+            raise no_gradient()
+        for one in found:
+            self._notice(one, rows)
+        return _finite(logits.detach()), [torch.nan_to_num(one) for one in found]
+
+    def _notice(self, found: Tensor, rows: Tensor) -> None:
+        """Remember the rows of which a gradient was not zero."""
         unseen = ~self.saw_gradient[rows.cpu()]
         if bool(unseen.any()):
             self.saw_gradient[rows.cpu()[unseen]] = (found[unseen.to(found.device)] != 0).flatten(1).any(1).cpu()
-        return _finite(logits.detach()), torch.nan_to_num(found)
 
     def done(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether these logits are what the goal wants, bool per row."""

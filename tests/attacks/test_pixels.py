@@ -137,3 +137,41 @@ def test_unjudged_pixels_bring_no_gradient():
     found = run_attack("pgd", model, half, [parse_budget("l2=0.5")], settings={**ALL, "steps": 3}).images["l2=0.5"]
     moved = (found - batch.images).abs()
     assert moved[:, :, 3:].mean() > 3 * moved[:, :, :3].mean()  # but for the random start
+
+
+@pytest.mark.parametrize("attack", ["layered", "pgd"])
+def test_without_a_ball_the_rows_hold_the_size_really_used(attack):
+    """The paper's attack for evaluation: steps of one hundredth towards background everywhere, never projected."""
+    model = pixel_model()
+    batch = examples(model, 4)
+    settings = {**ALL, "target": 0, "steps": 60, "step_size": 0.01, "keep": "last"}
+    swept = run_attack(attack, model, batch, [parse_budget("none")], settings=settings)
+    change = swept.images["none"].double() - batch.images.double()
+    for row, moved in zip(swept.outcomes, change, strict=True):
+        assert row.linf == pytest.approx(float(moved.abs().max()), abs=1e-7) and row.linf > 0.05
+        assert row.l2 == pytest.approx(float(moved.norm()), rel=1e-6) and row.eps == float("inf")
+        assert row.gradient_evaluations == 60
+
+
+def test_layered_towards_one_class_is_the_loop_of_the_paper():
+    model = pixel_model()
+    batch = examples(model, 3)
+    settings = {**ALL, "target": 0, "steps": 30, "step_size": 0.01, "keep": "last"}
+    found = run_attack("layered", model, batch, [parse_budget("none")], settings=settings).images["none"]
+    images = batch.images
+    for _ in range(30):
+        point = images.clone().requires_grad_(True)
+        loss = torch.nn.functional.cross_entropy(model(point), torch.zeros_like(batch.targets, dtype=torch.long))
+        (slope,) = torch.autograd.grad(loss, point)
+        images = (images - 0.01 * slope.sign()).clamp(0, 1)
+    assert torch.allclose(found, images, atol=1e-6)
+
+
+def test_noise_is_no_stronger_than_what_can_flip_and_within_its_size():
+    model = pixel_model(classes=2)
+    batch = examples(model, 6)
+    found = run_attack("noise", model, batch, [parse_budget("linf=0.05")], settings=ALL).images["linf=0.05"]
+    with torch.no_grad():
+        wrong = model(found).argmax(1) != batch.targets
+    assert wrong.any() and not (wrong & ~pixel_flips(model, batch, 0.05)).any()
+    assert torch.allclose((found - batch.images).abs().flatten(1).amax(1), torch.tensor(0.05), atol=1e-6)

@@ -6,7 +6,7 @@ import torch
 from percuss.attacks.engine import run_attack
 from percuss.attacks.target import Attempt
 from percuss.core.budget import Norm, parse_budget
-from percuss.core.errors import AttackError
+from percuss.core.errors import AttackError, NoGradientError
 from percuss.core.norms import Room, project
 from percuss.testing.attacks import check_attack
 from percuss.testing.exact import examples, linear_model
@@ -126,6 +126,15 @@ def needs_a_setting(target, batch, budget, *, rng, strength):
     return Attempt(batch.images.clone())
 
 
+def swallows_no_gradient(target, batch, budget, *, rng):
+    """Calls images robust that it could not test."""
+    try:
+        _, slope = target.gradient(batch.images, torch.arange(len(batch.images)))
+    except NoGradientError:
+        return Attempt(batch.images.clone())
+    return within(batch, budget, 0.001 * slope.sign())
+
+
 def undocumented(target, batch, budget, *, rng):
     return Attempt(batch.images.clone())
 
@@ -148,6 +157,7 @@ def returns_a_tensor(target, batch, budget, *, rng):
         (gives_up_in_a_region, "changed nothing inside the region of 8 of 8"),
         (takes_no_rng, "takes no rng"),
         (needs_a_setting, "settings have no default"),
+        (swallows_no_gradient, "asked for a gradient where there is none"),
         (undocumented, "no docstring"),
         (returns_a_tensor, "does not return an Attempt"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,8 @@ def layered(
     """Steps towards the map that shows one class everywhere, class after class (Avramidis et al., equation 2).
 
     Each class starts from the result of the class before. The best iterate by quality comes back; with ``keep="last"``
-    that of the last class.
+    that of the last class. With the setting ``target`` only that class is stepped towards: with 0, the paper's attack
+    for evaluation.
 
     Args:
         target, batch, budget: as for every attack; the task is segment. Under the norm none nothing is projected and
@@ -48,7 +51,7 @@ def layered(
     length = step_size or (1e-3 if budget.norm is Norm.NONE else 2.5 * eps / steps)
     keeper, rows = Keeper(target, batch, budget), torch.arange(len(batch.images), device=batch.images.device)
     change = torch.zeros_like(batch.images)
-    for wanted in range(len(target.model.classes)):
+    for wanted in _wanted(target):
         place = Place.at(change[rows], batch.room(rows), budget.norm)
         for step in range(steps):
             images = (batch.images[rows] + place.change).clamp_(0, 1)
@@ -62,6 +65,12 @@ def layered(
     images = (batch.images[rows] + change[rows]).clamp_(0, 1)
     keeper.see(rows, images, target.logits(images, rows) if keeper.looks else images.new_zeros(0))
     return keeper.attempt()
+
+
+def _wanted(target: Target) -> Sequence[int]:
+    """The classes to step towards, in order."""
+    asked = target.goal.target
+    return [asked] if isinstance(asked, int) else range(len(target.model.classes))
 
 
 def _moved(place: Place, gradient: Tensor, norm: Norm, *, eps: float, length: float, step: int) -> Place:

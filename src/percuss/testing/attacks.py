@@ -6,9 +6,10 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from percuss.attacks.engine import run_attack
 from percuss.attacks.job import Swept
@@ -16,6 +17,7 @@ from percuss.attacks.measured import refuse_breach
 from percuss.attacks.target import Attempt, Batch, Goal, Target
 from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm, parse_budget
+from percuss.core.errors import NoGradientError
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model
 from percuss.core.seeds import ImageRandom
@@ -54,6 +56,8 @@ def check_attack(
             check_alone(function, budget, kind)
             check_region(function, budget, kind)
     check_honest(function, budgets[0], "two" if "classify" in tasks else "pixels")
+    for kind in mixed:
+        check_no_gradient(function, budgets[0], kind)
 
 
 def check_signature(attack: Attack) -> None:
@@ -136,6 +140,33 @@ def check_honest(attack: Attack, text: str = "linf=0.1", kind: Kind = "two") -> 
     swept = _run(attack, model, wrong, parse_budget(text))
     _hold(not any(row.success or row.success_stored for row in swept.outcomes), "success on an image wrong before")
     _hold(not any(row.model_evaluations for row in swept.outcomes), "images wrong before were attacked")
+
+
+def check_no_gradient(attack: Attack, text: str = "linf=0.1", kind: Kind = "three") -> None:
+    """Where no gradient reaches the input, an attack that asks for one says so and calls no image robust."""
+    model = linear_model(kind)
+    data = examples(model)
+    batch = Batch(data.images, data.targets)
+    target = Target(Model(_Cut(model.network), model.info), batch, Goal(), pixels=PixelRange())
+    try:
+        attack(target, batch, parse_budget(text), rng=ImageRandom(0, data.ids, "no gradient"))
+    except NoGradientError:
+        return
+    _hold(
+        not bool(target.gradient_evaluations.any()),
+        "the attack asked for a gradient where there is none, and went on in silence",
+    )
+
+
+class _Cut(nn.Module):
+    """A network cut off from its input."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, self.network(images.detach()))
 
 
 def _set(attack: Attack, settings: dict[str, Any]) -> Attack:

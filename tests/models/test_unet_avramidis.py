@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -70,6 +71,67 @@ def test_images_do_not_touch_each_other_and_gradients_reach_every_pixel(upsampli
     (gradient,) = torch.autograd.grad(logits[0].square().sum(), images)
     assert bool((gradient[0].abs().sum(0) > 0).all()) and not bool(gradient[1].any())
     assert bool((logits[0] < 0).any()) and not torch.allclose(logits.sum(1), torch.ones(2, 16, 24)), "no softmax inside"
+
+
+def convolved(maps, weight, bias):
+    """A 3x3 or 1x1 convolution with zeros around, as nine shifted products."""
+    side = weight.shape[2]
+    padded = np.pad(maps, ((0, 0), (side // 2,) * 2, (side // 2,) * 2))
+    height, width = maps.shape[1:]
+    shifts = [(row, column) for row in range(side) for column in range(side)]
+    parts = [np.tensordot(weight[:, :, r, c], padded[:, r : r + height, c : c + width], 1) for r, c in shifts]
+    return sum(parts) + bias[:, None, None]
+
+
+def by_the_paper(image, given):
+    """The network of the paper's code in plain numpy; ``given`` yields weight and bias of each layer in turn."""
+
+    def layer(maps):
+        return np.maximum(convolved(maps, *next(given)), 0)
+
+    kept = []
+    maps = image
+    for level in range(4):
+        if level:
+            maps = maps.reshape(len(maps), maps.shape[1] // 2, 2, maps.shape[2] // 2, 2).max((2, 4))
+        maps = layer(layer(maps))
+        kept.append(maps)
+    for level in (2, 1, 0):
+        weight, bias = next(given)  # transposed, kernel 1, stride 2: each value apart, nothing between
+        spread = np.zeros((weight.shape[1], 2 * maps.shape[1], 2 * maps.shape[2]))
+        spread[:, ::2, ::2] = np.tensordot(weight[:, :, 0, 0].T, maps, 1)
+        maps = layer(spread + bias[:, None, None])
+        maps = layer(np.concatenate([maps, kept[level]]))
+        maps = layer(maps) if level else maps
+    return convolved(maps, *next(given))
+
+
+def test_the_whole_network_is_the_papers_in_plain_numpy():
+    torch.manual_seed(1)
+    network = UNetAvramidis(3, 6, upsampling="paper").double().eval()
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if name.endswith("bias"):
+                value.uniform_(-0.1, 0.1)
+    values = [value.detach().numpy() for value in network.state_dict().values()]
+    image = torch.rand(1, 3, 24, 16, dtype=torch.float64)
+    layers = zip(values[::2], values[1::2], strict=True)
+    wanted = by_the_paper(image[0].numpy(), layers)
+    assert next(layers, None) is None, "each layer is used once"
+    with torch.no_grad():
+        found = network(image)[0].numpy()
+    assert np.abs(wanted).max() > 0.1 and np.abs(found - wanted).max() < 1e-9 * np.abs(wanted).max()
+
+
+def test_a_constant_image_through_one_paper_doubling_by_hand():
+    layer = Doubling(2, 1, upsampling="paper")
+    with torch.no_grad():
+        layer.weights.weight.fill_(1.0)
+        layer.weights.bias.zero_()
+        spread = layer(torch.ones(1, 2, 4, 4))
+    mean = torch.nn.functional.avg_pool2d(spread, 3, stride=1)[0, 0, :4, :4] * 9
+    # A 3x3 window over values of 2 with zeros between holds four of them, two, or one.
+    assert torch.equal(mean, torch.tensor([[8.0, 4.0] * 2, [4.0, 2.0] * 2] * 2))
 
 
 def test_dropout_draws_in_training_only():

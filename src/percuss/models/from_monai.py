@@ -102,7 +102,8 @@ def _fixed_size(takes: dict[str, bool], asked: Wanted) -> tuple[int, int] | None
         return None
     if asked.options.size is None:
         raise ModelError(
-            f"{asked.spec} is built for one size of images", next_step="give size=(height, width) to load_model"
+            f"{asked.spec} is built for one size of images",
+            next_step="train it, which takes the size from the data, or give size=(height, width) to load_model",
         )
     return asked.options.size
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from percuss.core.errors import DataError
 from percuss.core.images import Entry, ImageSet, Task
-from percuss.data.csv_maps import MAP_OPTIONS, open_maps
+from percuss.data.csv_maps import open_maps
 from percuss.data.decode import READING_OPTIONS, reading
 from percuss.data.files import FileSet
 from percuss.data.labels import check_classes, class_order, target_of
+from percuss.data.map_options import MAP_OPTIONS
 from percuss.data.options import check_names, choice, spec_text
 from percuss.data.splits import check_entries, split_name, with_splits
 from percuss.data.table import check_paths, check_splits, column, needed_column, table_rows
@@ -48,7 +49,7 @@ def open_set(location: str, options: Mapping[str, str]) -> ImageSet:
     if choice(options, "task", (*TASKS, "segment")) == "segment":
         return open_maps(location, options)
     for name in options:
-        if name in MAP_OPTIONS:
+        if name in (*MAP_OPTIONS, "instances_column"):
             raise DataError(f"the option {name} is for class maps", value=options[name], next_step="give ?task=segment")
     return open_labelled(location, options)
 

@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
 from percuss.core.images import Entry
-from percuss.data.decode import READING_OPTIONS, reading
-from percuss.data.map_set import MapReading, MapSet, Part
-from percuss.data.options import check_names, spec_text, whole
-from percuss.data.splits import check_entries, split_name, with_splits
+from percuss.data.map_options import SHARED_OPTIONS, open_files
+from percuss.data.map_set import MapSet, Part
+from percuss.data.options import check_names, spec_text
+from percuss.data.splits import split_name
 from percuss.data.table import Row, check_paths, check_splits, column, needed_column, table_rows
-from percuss.data.tiles import cut_up, cutting
 
-#: Options of class maps alone.
-MAP_OPTIONS = ("names", "ignore", "tile", "stride", "instances_column")
-OPTIONS = (
-    *READING_OPTIONS,
-    "split",
-    "seed",
-    "task",
-    *MAP_OPTIONS,
-    *(f"{name}_column" for name in ("path", "group", "split", "mask")),
-)
-#: Classes where only the numbers of nuclei are known.
-FOUND = ("background", "nucleus")
+_COLUMNS = tuple(f"{name}_column" for name in ("path", "group", "split", "mask", "instances"))
+OPTIONS = (*SHARED_OPTIONS, *_COLUMNS)
 
 
 def open_maps(location: str, options: Mapping[str, str]) -> MapSet:
@@ -54,7 +42,6 @@ def open_maps(location: str, options: Mapping[str, str]) -> MapSet:
         column(header, options, "group", defaults=("patient", "group")),
         column(header, options, "split", defaults=("split",)),
     )
-    classes, ignore = _names(options, mask is not None), _ignore(options, mask)
     check_splits(rows, split)
     entries = [
         Entry(
@@ -67,17 +54,10 @@ def open_maps(location: str, options: Mapping[str, str]) -> MapSet:
         for _, row in rows
     ]
     check_paths(rows, [entry.source for entry in entries], path)
-    entries = with_splits(entries, options)
-    check_entries(entries)
     maps, things = (_files(rows, name, table.parent) for name in (mask, numbers))
     parts = {entry.id: Part(*pair) for entry, pair in zip(entries, zip(maps, things, strict=True), strict=True)}
-    cut, dropped = cutting(options), dict[str, int]()
-    if cut is not None:
-        entries, parts, dropped = cut_up(entries, parts, cut)
-    how = MapReading(reading(options), ignore)
-    found = MapSet(spec_text("csv", location, options), classes, entries=entries, parts=parts, how=how)
-    found.dropped = dropped
-    return found
+    text = spec_text("csv", location, options)
+    return open_files(text, entries, parts, options=options, maps=mask is not None)
 
 
 def _files(rows: list[Row], name: str | None, home: Path) -> list[Path | None]:
@@ -90,36 +70,3 @@ def _files(rows: list[Row], name: str | None, home: Path) -> list[Path | None]:
                 next_step="fill it in, or remove the row: an image without its truth cannot be judged",
             )
     return [None if name is None else home / row[name] for _, row in rows]
-
-
-def _ignore(options: Mapping[str, str], mask: str | None) -> int | None:
-    found = whole(options, "ignore", low=0, high=65535)
-    if found is not None and mask is None:
-        raise DataError(
-            "ignore speaks of class maps, and the table has numbers of nuclei alone",
-            value=found,
-            next_step="leave it out, or name the column of class maps with ?mask_column=NAME",
-        )
-    return found
-
-
-def _names(options: Mapping[str, str], maps: bool) -> tuple[str, ...]:
-    """Class names; DataError where they are needed and missing, empty, repeated, or too few or many."""
-    if "names" not in options:
-        if not maps:
-            return FOUND
-        raise DataError(
-            "the values of class maps have no names",
-            allowed="names=background|A|B, in the order of the values 0, 1, 2",
-            next_step="add ?names=background|... behind the data spec",
-        )
-    found = tuple(name.strip() for name in options["names"].split("|"))
-    allowed = f"2 to {IGNORE} different names, background first" if maps else "two: the background and the nuclei"
-    if not 2 <= len(found) <= (IGNORE if maps else 2) or not all(found) or len(set(found)) < len(found):
-        raise DataError(
-            "the names of classes do not fit",
-            value=options["names"],
-            allowed=allowed,
-            next_step="give one for each value of the maps, with | between them",
-        )
-    return found

@@ -9,22 +9,30 @@ import numpy as np
 from PIL import Image
 
 from percuss.core.errors import DataError
-from percuss.core.images import Entry
+from percuss.core.images import Entry, ImageSet
 from percuss.data.class_folders import Filed, classed_files
 from percuss.data.decode import READING_OPTIONS, SUFFIXES, reading
 from percuss.data.files import FileSet
+from percuss.data.folder_maps import open_maps
+from percuss.data.map_options import MAP_OPTIONS
 from percuss.data.options import check_names, choice, spec_text
 from percuss.data.splits import check_entries, with_splits
 
-OPTIONS = (*READING_OPTIONS, "split", "seed", "group")
+OPTIONS = (*READING_OPTIONS, "split", "seed", "task", "group")
 
 
-def open_set(location: str, options: Mapping[str, str]) -> FileSet:
+def open_set(location: str, options: Mapping[str, str]) -> ImageSet:
     """Images under ``location/CLASS/`` or ``location/SPLIT/CLASS/``; ids are paths below ``location``.
 
     Options: the reading options, ``split`` and ``seed`` (make splits), ``group=subfolder`` (``CLASS/PATIENT/``).
+    ``task=segment`` takes ``images/`` with ``masks/`` or ``instances/`` instead (``percuss.data.folder_maps``).
     DataError where the folder is missing or empty, or its layout has more than one meaning.
     """
+    if choice(options, "task", ("classify", "segment")) == "segment":
+        return open_maps(location, options)
+    for name in options:
+        if name in MAP_OPTIONS:
+            raise DataError(f"the option {name} is for class maps", value=options[name], next_step="give ?task=segment")
     check_names(options, OPTIONS, "folder")
     grouped = choice(options, "group", ("subfolder",)) is not None
     classes, found = classed_files(

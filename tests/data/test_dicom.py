@@ -248,3 +248,8 @@ def test_real_files(tmp_path):
     lung = load_data(f"dicom:{tmp_path}/t.csv", window="-600,1500", size=64)
     pair = [lung.read(got[name]) for name in ("CT_small.dcm", "CTImage.dcm")]
     assert {case.range for case in pair} == {PixelRange(-1350, 150, 1, "HU")} and pair[1].pixels.std() > 50
+
+
+def test_tables_of_class_maps_are_not_for_slices(tmp_path):
+    with pytest.raises(DataError, match="the option task has an unknown value: segment. Allowed: classify, multilabel"):
+        load_data(f"dicom:{tmp_path}/t.csv?task=segment")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from percuss.attacks.foreign import LEFT_OUT
 from percuss.core.budget import Norm
+from percuss.core.class_maps import EMPTY
 from percuss.core.images import BadImage
 from percuss.core.outcome import Finding
 from percuss.evaluate.curves import CONTROLS
@@ -58,14 +59,19 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
 
 
 def noted_images(noted: list[dict[str, list[str]]]) -> list[Finding]:
-    """One finding that counts the images by what they are noted for, from the notes of each portion."""
+    """One finding that counts the images by what they are noted for, from the notes of each portion.
+
+    Images that show nothing but background have a finding of their own (``no-nuclei-images``).
+    """
     found: dict[str, list[str]] = {}
     for part in noted:
         for note, names in part.items():
+            if note == EMPTY:
+                continue
             found.setdefault(note, []).extend(names)
     if not found:
         return []
-    text = "; ".join(f"{note}: {len(names)} images, first {names[0]}" for note, names in sorted(found.items()))
+    text = "; ".join(f"{note} in {len(names)} images, first {names[0]}" for note, names in sorted(found.items()))
     counts = {note: len(names) for note, names in sorted(found.items())}
     return [Finding("noted-images", "info", f"Images that were kept, with a note: {text}.", counts)]
 

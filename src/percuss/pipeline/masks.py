@@ -65,7 +65,7 @@ def _things(batch: Tensors, maps: Tensor, index: int) -> dict[str, Any]:
     return dict(vars(count_instances(found, batch.instances[index].numpy(), judged=judged)))
 
 
-def clean_part(folder: RunFolder, key: str, batch: Tensors, logits: Tensor) -> None:
+def clean_part(folder: RunFolder, key: str, batch: Tensors, *, logits: Tensor) -> None:
     """Write the counts of unattacked images as a part, and the maps of their truth and of what was decided."""
     what = {"attack": CLEAN, "norm": "", "budget": "", "eps": 0.0, "state": "stored", "linf": 0.0}
     for name, truth, found in zip(batch.ids, batch.targets, decide(logits, "segment"), strict=True):

@@ -110,7 +110,7 @@ class Portion:
         for name, image in zip(batch.ids, batch.images, strict=True):
             work.folder.write(f"images/original/{slug(name)}.png", encode(image, batch.range))
         if work.model.task == "segment":
-            masks.clean_part(work.folder, key, batch, logits)
+            masks.clean_part(work.folder, key, batch, logits=logits)
         found = clean_table(work.model, batch, logits)
         found.attrs = {
             "key": key,
@@ -230,11 +230,13 @@ def _scored(rows: list[Outcome], portion: Portion) -> list[Outcome]:
 
 def _with_images(rows: list[Outcome], swept: Swept, portion: Portion, key: str) -> list[Outcome]:
     """The rows; each image's smallest flip (else its strongest attempt) is kept as the file it would be."""
-    batch = portion.tensors()
+    batch, maps = portion.tensors(), portion.work.model.task == "segment"
     best: dict[str, Outcome] = {}
     for row in rows:
-        # The controls of noise are no attack, and what was wrong before cannot flip: neither is kept.
-        if row.correct and "noise" not in row.attack and (row.id not in best or rank(row) < rank(best[row.id])):
+        # The controls of noise are no attack, and what was wrong before cannot flip: neither is kept. A map that was
+        # below the bar before can still become worse.
+        fits = (row.correct or maps) and "noise" not in row.attack
+        if fits and (row.id not in best or rank(row) < rank(best[row.id])):
             best[row.id] = row
     found = []
     for row in rows:

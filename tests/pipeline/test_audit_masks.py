@@ -214,8 +214,26 @@ def test_compared_runs_differ_in_dice_as_their_images_do(finished, tmp_path):
         (item,) = [item for item in items if item.budget in ("", "linf=12/255")]
         assert item.of_first.value == pytest.approx(means[0]) and item.of_second.value == pytest.approx(means[1])
         assert item.difference.value == pytest.approx(means[0] - means[1])
-        assert item.difference.low <= item.difference.value <= item.difference.high
+        if means[0] == means[1]:  # all images alike in both: no bounds rather than none wide
+            assert item.difference.low is None
+        else:
+            assert item.difference.low <= item.difference.value <= item.difference.high
     assert "Masks" in (tmp_path / "both" / "compare.html").read_text(encoding="utf-8")
     both = (item for item in found.masks if item.attack in ("worst", "pgd") and item.budget == "linf=12/255")
     worst = {(item.attack, item.stored): item.of_first.value for item in both}
     assert worst["worst", True] <= worst["pgd", True]
+
+
+def test_images_below_the_bar_before_are_kept_with_their_worst_mask(tmp_path):
+    weak = teller()
+    with torch.no_grad():  # background everywhere: every image with a square is below the bar
+        weak.network.bias[0] += 50
+    run(tmp_path / "run", model=weak, budgets=["linf=2/255,12/255"])
+    rows, table = (pd.read_parquet(tmp_path / "run" / f"{name}.parquet") for name in ("rows", "dense"))
+    kept = rows[rows["image"] != ""]
+    assert len(kept) == 8 and (~kept["correct"]).sum() == 7 and not kept["success"].any()
+    assert set(kept["budget"]) == {"linf=12/255"}
+    real = rows[(rows["attack"] != "noise") & (rows["budget"] == "linf=12/255")]
+    assert (kept.set_index("id")["margin"] == real.groupby("id")["margin"].max()).all()
+    assert (table["map"] != "").sum() == 8
+    assert "Below the bar before any attack" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

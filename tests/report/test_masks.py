@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_run import Fake, build
 from PIL import Image
@@ -178,3 +179,15 @@ def test_the_size_that_was_really_used_is_said(page: tuple[Path, str, str], tmp_
     fake = Fake(n=6, task="segment", classes=NAMES, side=32, budgets=("none",), images=False)
     text = write_report(build(tmp_path / "run", fake)).read_text(encoding="utf-8").replace("\u00a0", " ")
     assert re.search(r"Under none, as stored \(changes reach [\d.]+ % of the range of values, mean over images\)", text)
+
+
+def test_images_below_the_bar_before_have_their_own_place(tmp_path: Path) -> None:
+    folder = build(tmp_path / "run", SEEN)
+    rows = pd.read_parquet(folder / "rows.parquet")
+    kept = sorted(set(rows.loc[rows["image"] != "", "id"]))[:2]
+    rows.loc[rows["id"].isin(kept), ["correct", "success", "success_stored"]] = False
+    rows.to_parquet(folder / "rows.parquet")
+    html = write_report(folder).read_text(encoding="utf-8")
+    section = html[html.index("<h3>Below the bar before any attack") :]
+    assert all(f"<strong>{name}</strong>" in section for name in kept)
+    assert section.count("wrong before; attacked at") == 2

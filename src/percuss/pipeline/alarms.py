@@ -14,6 +14,7 @@ from percuss.attacks.alarms.run import run_alarms
 from percuss.attacks.alarms.stored import stored_images_hold
 from percuss.core.errors import RunError
 from percuss.pipeline.inputs import read_chunk
+from percuss.pipeline.masks import read_truths
 from percuss.pipeline.parts import Work
 from percuss.pipeline.survive import kept_images
 
@@ -54,7 +55,7 @@ def alarm_records(
 
 def _stored(work: Work, rows: pd.DataFrame) -> dict[str, Any]:
     """The kept images, read back from their files and judged again."""
-    kept = rows[rows["image"] != ""]
+    kept = rows[(rows["image"] != "") & rows["correct"].astype(bool)]
     try:
         images = kept_images(work, kept) if len(kept) else torch.zeros(0, *work.chosen.shape)
     except RunError as error:
@@ -79,6 +80,8 @@ def _stored(work: Work, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _targets(work: Work, rows: pd.DataFrame) -> Tensor:
+    if work.model.task == "segment":
+        return read_truths(work.folder, [str(name) for name in rows["id"]]) if len(rows) else torch.zeros(0, 0, 0)
     labels = [str(text) for text in rows["label"]]
     if work.model.task == "classify":
         return torch.tensor([int(text) for text in labels], dtype=torch.long)

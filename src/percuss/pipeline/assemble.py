@@ -46,7 +46,9 @@ def _keep_images(work: Work, rows: pd.DataFrame) -> pd.DataFrame:
     stored, flipped, eps = kept["success_stored"].astype(bool), kept["success"].astype(bool), kept["eps"]
     kept["tier"] = (~stored).astype(int) + (~stored & ~flipped).astype(int)
     kept["size"] = eps.where(kept["tier"] < 2, -eps)
-    best = kept.sort_values(["tier", "size"], kind="stable").drop_duplicates(["id", "norm"])
+    # Of class maps at the same size the worst one, whichever attack made it.
+    kept["left"] = -kept["margin"] if work.model.task == "segment" else 0.0
+    best = kept.sort_values(["tier", "size", "left"], kind="stable").drop_duplicates(["id", "norm"])
     chosen = best[["id", "norm", "image", "image_sha256"]]
     rows = rows.assign(image="", image_sha256="")
     for index, row in chosen.iterrows():

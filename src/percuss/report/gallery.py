@@ -26,6 +26,7 @@ _WHY = {
     "median": "Flipped in the middle of the order",
     "random": "Drawn at random among the flipped",
     "never": "Never flipped",
+    "wrong": "Below the bar before any attack, largest loss first",
 }
 _WORST_MAPS = "Flipped by the smallest change, lowest Dice first"
 _FATES = ("removed", "hallucinated", "another class")
@@ -165,6 +166,8 @@ def _maps(folder: Path, row: dict[str, Any], clean: _Array, data: DataRecord) ->
 
 def _title(row: dict[str, Any], data: DataRecord) -> str:
     size = absolute_text(str(row["norm"]), float(row["eps"]), data)
+    if not row["correct"]:
+        return f"wrong before; attacked at {row['budget']} ({size})"
     return f"flips at {row['budget']} ({size})" if row["success_stored"] else f"not flipped at {row['budget']} ({size})"
 
 

@@ -23,7 +23,7 @@ class Shown:
     """One image chosen for the picture part.
 
     Attributes:
-        why: ``worst``, ``median``, ``random`` or ``never``.
+        why: ``worst``, ``median``, ``random``, ``never`` or ``wrong``.
         row: the outcome row whose stored image is shown (column name to value).
     """
 
@@ -114,10 +114,12 @@ def _line(case: dict[str, Any], norm: str, data: DataRecord, found: tuple[dict[s
 def choose(rows: pd.DataFrame, norm: str, run_id: str, *, each: int = 6) -> list[Shown]:
     """Cases of one norm to show, at most ``each`` of a kind and no image twice: worst, median, random, never flipped.
 
-    Only rows with a kept image count. "Flipped" means as stored, since the stored image is what is shown.
+    Only rows with a kept image count. "Flipped" means as stored, since the stored image is what is shown. Of class maps
+    (rows with ``dice_stored``) also those that were below the bar before any attack, ``wrong``: largest loss first.
     """
-    kept = rows[(rows["norm"] == norm) & (rows["image"] != "") & rows["correct"].astype(bool)]
-    kept = kept[~_controls(kept)]
+    kept = rows[(rows["norm"] == norm) & (rows["image"] != "") & ~_controls(rows)]
+    below = _below(kept, each)
+    kept = kept[kept["correct"].astype(bool)]
     flipped_ids = {key[0] for key in smallest(rows[rows["norm"] == norm], "success_stored")}
     order = ["eps", *(["dice_stored"] if "dice_stored" in kept else []), "id"]
     hit = kept[kept["success_stored"].astype(bool)].sort_values(order, kind="stable")
@@ -131,7 +133,16 @@ def choose(rows: pd.DataFrame, norm: str, run_id: str, *, each: int = 6) -> list
     left = left[:middle] + left[middle + each :]
     draw = random.Random(seed_of(run_id, norm, "report images"))
     taken += [Shown("random", row) for row in draw.sample(left, min(each, len(left)))]
-    return taken + [Shown("never", row) for row in draw.sample(never, min(each, len(never)))]
+    return [*taken, *(Shown("never", row) for row in draw.sample(never, min(each, len(never)))), *below]
+
+
+def _below(kept: pd.DataFrame, each: int) -> list[Shown]:
+    """Class maps that were below the bar before; whole images that were wrong before are not kept."""
+    if "dice_stored" not in kept:
+        return []
+    wrong = kept[~kept["correct"].astype(bool)]
+    order = wrong.assign(lost=wrong["dice_stored"] - wrong["clean_dice"]).sort_values(["lost", "id"], kind="stable")
+    return [Shown("wrong", row) for row in _dicts(order.drop_duplicates("id")[:each])]
 
 
 def _controls(rows: pd.DataFrame) -> pd.Series[bool]:

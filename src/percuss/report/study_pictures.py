@@ -45,8 +45,8 @@ def middle(shown: list[table.Shown]) -> list[table.Shown]:
 
     Images that were never flipped where there is nothing else.
     """
-    order = {"median": 0, "random": 1, "worst": 2, "never": 3}
-    flips = [item for item in shown if item.why != "never"] or shown
+    order = {"median": 0, "random": 1, "worst": 2, "never": 3, "wrong": 4}
+    flips = [item for item in shown if item.row["success_stored"]] or shown
     return sorted(flips, key=lambda item: order[item.why])
 
 

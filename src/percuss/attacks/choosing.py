@@ -8,7 +8,8 @@ holds to be best until no better one comes, and in the end for all choices that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, islice, product
+from functools import cache
+from itertools import islice, product
 
 import torch
 from torch import Tensor
@@ -26,7 +27,9 @@ _LISTED = 8
 _BEAM = 16
 #: Choices asked in a round, and rounds without a better one after which the search ends.
 _SHARE = 4
-_PATIENCE = 2
+_PATIENCE = 3
+#: Draws of the first choices, of which the most even is taken.
+_DRAWS = 200
 
 
 def every_choice(patterns: int) -> Tensor:
@@ -77,7 +80,7 @@ def quick(
     if 3**patterns <= asks:
         return exact(score, count, patterns, at_once=at_once)
     rows = [_Row(patterns) for _ in range(count)]
-    _ask(score, rows, [_design(patterns, asks)] * count, at_once)
+    _ask(score, rows, [_design(patterns)[: 2 * asks // 3]] * count, at_once)
     listed = every_choice(patterns) if patterns <= _LISTED else None
     terms = None if listed is None else _terms(listed)
     climbing = list(range(count))
@@ -159,21 +162,23 @@ def _along_beam(row: _Row) -> list[Choice]:
         beam = top
 
 
-def _design(patterns: int, asks: int) -> list[Choice]:
-    """Where the quadratic form is learnt first, at most two thirds of ``asks``.
+@cache
+def _design(patterns: int) -> tuple[Choice, ...]:
+    """Where the quadratic form is learnt first: nothing, and ``2 * patterns + 4`` choices of all signs.
 
-    Nothing, each sign alone, some choices of all signs, and pairs of signs spread over all.
+    Of many draws the one in which signs and their products go least together. The draws are the same for every image: a
+    fixed part of the method.
     """
-    nothing = [0] * patterns
-    wanted = [tuple(nothing)]
-    wanted += [(*nothing[:place], sign, *nothing[place + 1 :]) for place in range(patterns) for sign in (-1, 1)]
-    draw = torch.Generator().manual_seed(patterns)  # the same for every image: a fixed part of the method
-    wanted += map(_choice, torch.randint(0, 2, (12, patterns), generator=draw) * 2 - 1)
-    for number, (first, second) in enumerate(combinations(range(patterns), 2)):
-        pair = list(nothing)
-        pair[first], pair[second] = (1, -1)[number % 2], (1, -1)[number // 2 % 2]
-        wanted.append(tuple(pair))
-    return list(dict.fromkeys(wanted))[: max(2 * asks // 3, 2 * patterns + 1)]
+    draw = torch.Generator().manual_seed(patterns)
+    first, second = torch.triu_indices(patterns, patterns, offset=1)
+    least, kept = torch.inf, torch.zeros(0, patterns)
+    for _ in range(_DRAWS):
+        drawn = torch.randint(0, 2, (2 * patterns + 4, patterns), generator=draw) * 2 - 1
+        parts = torch.cat([torch.ones(len(drawn), 1), drawn, drawn[:, first] * drawn[:, second]], dim=1)
+        together = float((parts.T @ parts).fill_diagonal_(0).square().sum())
+        if together < least:
+            least, kept = together, drawn
+    return tuple(dict.fromkeys([(0,) * patterns, *map(_choice, kept)]))
 
 
 def _terms(choices: Tensor) -> Tensor:

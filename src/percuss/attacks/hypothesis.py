@@ -20,7 +20,7 @@ TASKS = ("segment",)
 #: Ways to judge a candidate by, each larger the worse the mask.
 CRITERIA = {"loss": dense.cross_entropy, "mae": pixels.mean_absolute_error}
 #: Candidates in one pass for each image of the batch: a pass without gradients takes the less memory.
-_AT_ONCE = 4
+AT_ONCE = 4
 
 
 def hypothesis(  # noqa: PLR0913
@@ -52,7 +52,7 @@ def hypothesis(  # noqa: PLR0913
     made = Candidates(target, batch, budget, rows=rows)
     keeper.see(rows, batch.images, made.logits)
     trial = _Trial(target, batch, keeper, made=made, criterion=criterion)
-    count, at_once = len(target.model.classes), _AT_ONCE * len(rows)
+    count, at_once = len(target.model.classes), AT_ONCE * len(rows)
     if search == "exact":
         choices, _ = choosing.exact(trial.score, len(rows), count, at_once=at_once)
     else:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from percuss.attacks import choosing
-from percuss.attacks.hypothesis import Candidates, judged
+from percuss.attacks.hypothesis import AT_ONCE, Candidates, judged
 from percuss.attacks.target import Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.norms import Room
@@ -61,9 +61,9 @@ def enhanced(target: Target, batch: Batch, budget: Budget, *, choice: Choice) ->
         return -badness(made.images(index, choices), rows[index.to(rows.device)])
 
     if choice.search == "exact":
-        signs, _ = choosing.exact(better, len(rows), count)
+        signs, _ = choosing.exact(better, len(rows), count, at_once=AT_ONCE * len(rows))
     else:
-        signs, _ = choosing.quick(better, len(rows), count, asks=choice.asks)
+        signs, _ = choosing.quick(better, len(rows), count, asks=choice.asks, at_once=AT_ONCE * len(rows))
     found = made.images(rows, signs)
     # Measured once more, side by side: rounding in batches of other sizes must not let a worse image through.
     worse = badness(found, rows) > badness(batch.images, rows)

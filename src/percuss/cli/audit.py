@@ -43,7 +43,10 @@ def audit(  # noqa: PLR0913
     *,
     data: ImagesSpec,
     model: Annotated[
-        str, Option(help="Model: a folder of percuss train, timm:NAME, torchvision:NAME or factory:module:function.")
+        str,
+        Option(
+            help="Model: a folder of percuss train, timm:NAME, smp:NAME, monai:NAME, ... or factory:module:function."
+        ),
     ],
     out: RunFolderOut,
     split: Split = "auto",

@@ -16,7 +16,10 @@ MODELS = {
     "FOLDER": "a folder that percuss train wrote",
     "timm:NAME": "a network of timm, for instance timm:resnet18",
     "torchvision:NAME": "a network of torchvision, for instance torchvision:densenet121",
-    "percuss:NAME": "a network of ours: percuss:vgg16_joel, percuss:soft_attention?network=resnet50&form=fixed",
+    "smp:NAME": "a segmenter of segmentation_models_pytorch, for instance smp:Unet?encoder=resnet18",
+    "monai:NAME": "a two-dimensional segmenter of MONAI, for instance monai:UNet?channels=16,32,64&strides=2,2",
+    "percuss:NAME": "a network of ours: percuss:vgg16_joel, percuss:soft_attention?network=resnet50&form=fixed, "
+    "percuss:unet_avramidis",
     "sharpened:SPEC": "one of the others behind the sharpening of X-rays, for instance sharpened:timm:resnet50",
     "stretched:SPEC": "one of the others behind a stretch of each image to its whole range, stretched:sharpened:SPEC",
     "caffe:SPEC": "a new network with the normalisation of Keras' caffe mode, for instance caffe:timm:resnet50",
@@ -35,7 +38,7 @@ FOREIGN = {
 def list_(
     what: Annotated[str, typer.Argument(help="attacks, datasets, defences, models or recipes.")],
     *,
-    match: Annotated[str, typer.Option(help="Models: names of timm and torchvision that hold this text.")] = "",
+    match: Annotated[str, typer.Option(help="Models: names of networks of all libraries that hold this text.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:

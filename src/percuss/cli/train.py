@@ -64,7 +64,8 @@ def train(  # noqa: PLR0913
     model: Annotated[
         str,
         Option(
-            help="Network: timm:NAME, torchvision:NAME, percuss:NAME, factory:module:function, or a trained folder."
+            help="Network: timm:NAME, torchvision:NAME, smp:NAME, monai:NAME, percuss:NAME, factory:module:function, "
+            "or a trained folder."
         ),
     ],
     out: ModelFolder,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from percuss.attacks.alarms.probe import Alarm, Probe, told
 from percuss.attacks.target import Batch
+from percuss.core.dense import IGNORE, one_hot
 from percuss.core.errors import NoGradientError
 from percuss.core.losses import direction
 from percuss.core.outcome import Severity
@@ -34,32 +35,83 @@ def gradient_reaches_input(probe: Probe) -> Alarm:
 
 
 def gradient_not_zero(probe: Probe) -> Alarm:
-    """The gradient of the margin must not be zero on rightly decided images: warning above 0, severe above 1 %."""
-    found = torch.cat([grad for grad in _gradients(probe, raw=False)])
-    silent = int((found == 0).all(1).sum())
+    """The gradient of the margin must not be zero on rightly decided images: warning above 0, severe above 1 %.
+
+    Of masks, that of the margins of all pixels together: it must not be zero at a quarter of the pixels of an image.
+    """
+    masks = probe.model.task == "segment"
+    found = torch.cat(_gradients(probe, slope=_every_margin(probe)) if masks else _gradients(probe))
+    silent = int((_zero_pixels(found == 0, probe) > 0.25).sum() if masks else (found == 0).all(1).sum())
     share = silent / max(len(found), 1)
     severity: Severity = "info" if not silent else "severe" if share > 0.01 else "warning"
-    text = f"{silent} of {len(found)} images get a gradient of exactly zero."
+    where = " at a quarter of the pixels" if masks else ""
+    text = f"{silent} of {len(found)} images get a gradient of exactly zero{where}."
     evidence = {"images": len(found), "silent": silent, "zero_values": told(float((found == 0).double().mean()))}
     return Alarm("zero-gradients", "gradients are not zero", silent > 0, severity, text, evidence)
 
 
 def loss_not_saturated(probe: Probe) -> Alarm:
-    """The gradient of the plain cross-entropy must not underflow; Percuss's own attacks do not need it, others do."""
-    found = torch.cat([grad for grad in _gradients(probe, raw=True)])
-    silent = int((found == 0).all(1).sum())
+    """The gradient of the plain cross-entropy must not underflow; Percuss's own attacks do not need it, others do.
+
+    Of masks: not at most of the pixels that are right, which no such attack could then turn.
+    """
+    masks = probe.model.task == "segment"
+    found = _silent_pixels(probe) if masks else torch.cat(_gradients(probe, raw=True)) == 0
+    silent = int(((found.double().mean(1) > 0.5) if masks else found.all(1)).sum())
     flagged = silent > 0.5 * len(found)
-    text = f"On {silent} of {len(found)} images the gradient of the cross-entropy underflows to zero."
+    where = " at most pixels that are right" if masks else ""
+    text = f"On {silent} of {len(found)} images the gradient of the cross-entropy underflows to zero{where}."
     evidence = {"images": len(found), "silent": silent}
     severity: Severity = "warning" if flagged else "info"
     return Alarm("saturated-loss", "the loss is not saturated", flagged, severity, text, evidence)
 
 
-def _gradients(probe: Probe, *, raw: bool) -> list[Tensor]:
+def _silent_pixels(probe: Probe) -> Tensor:
+    """At which pixels the cross-entropy in float32 has a slope of exactly zero, ``[N, H * W]``; wrong ones have one."""
+    given, found = probe.given(), []
+    for rows in torch.split(torch.arange(probe.count, device=given.images.device), probe.batch_size):
+        with torch.no_grad():
+            logits = probe.model(given.images[rows]).detach()
+        truth = given.targets[rows].long()
+        with torch.enable_grad():
+            point = logits.clone().requires_grad_(True)
+            loss = torch.nn.functional.cross_entropy(point, truth, ignore_index=IGNORE, reduction="sum")
+            (slope,) = torch.autograd.grad(loss, point)
+        silent = (slope == 0).all(1) & (truth != IGNORE)
+        found.append(silent.flatten(1).cpu())
+    return torch.cat(found)
+
+
+def _zero_pixels(zero: Tensor, probe: Probe) -> Tensor:
+    """Share of the pixels of each image whose channels are all zero, from bool ``[N, C * H * W]``."""
+    return zero.view(len(zero), probe.batch.images.shape[1], -1).all(1).double().mean(1)
+
+
+def _every_margin(probe: Probe) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
+    """For some rows the slope of every pixel's best other logit less its true one, however sure the model is."""
+
+    def of(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        def slope(logits: Tensor) -> Tensor:
+            own, judged = one_hot(probe.batch.targets[rows.cpu()].to(logits.device), logits.shape[1])
+            best = logits.masked_fill(own, -torch.inf).argmax(1, keepdim=True)
+            return (torch.zeros_like(logits).scatter_(1, best, 1.0) - own.to(logits)) * judged.unsqueeze(1)
+
+        return slope
+
+    return of
+
+
+def _gradients(
+    probe: Probe, *, raw: bool = False, slope: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = None
+) -> list[Tensor]:
     given = probe.given()
     target = probe.target(given)
     parts = torch.split(torch.arange(probe.count, device=given.images.device), probe.batch_size)
-    return [target.gradient(given.images[rows], rows, raw=raw)[1].flatten(1).cpu() for rows in parts]
+    found = []
+    for rows in parts:
+        uphill = None if slope is None else slope(rows)
+        found.append(target.gradient(given.images[rows], rows, raw=raw, slope=uphill)[1].flatten(1).cpu())
+    return found
 
 
 def finite_differences_agree(probe: Probe) -> Alarm:
@@ -108,10 +160,10 @@ def _readout(probe: Probe, given: Batch, *, double: bool) -> Readout:
     with torch.no_grad():
         weights = direction(probe.model(given.images), given.targets, probe.model.task)
     if not double:
-        return lambda images: (probe.model(images) * weights).sum(1)
+        return lambda images: (probe.model(images) * weights).flatten(1).sum(1)
     # The network is asked itself, as Model gives its logits in float32.
     exact = copy.deepcopy(probe.model).double().eval()
-    return lambda images: (exact.network((images - exact.mean) / exact.std) * weights.double()).sum(1)
+    return lambda images: (exact.network((images - exact.mean) / exact.std) * weights.double()).flatten(1).sum(1)
 
 
 def loss_is_smooth(probe: Probe) -> Alarm:

@@ -65,7 +65,7 @@ def logits_not_probabilities(probe: Probe) -> Alarm:
     found = probe.logits(probe.batch.images)
     inside = bool(((found >= 0) & (found <= 1 + 1e-6)).all())
     sums = bool(((found.sum(1) - 1).abs() <= 1e-3).all())
-    several = probe.model.task == "classify" and found.shape[1] > 1
+    several = probe.model.task != "multilabel" and found.shape[1] > 1
     # One logit, or some labels, with no value below 0 would call every image positive: that is a sigmoid too many.
     flagged = inside and (sums if several else probe.count >= 8)
     seen = f"from {float(found.min()):.3g} to {float(found.max()):.3g}"

@@ -18,7 +18,8 @@ Work = Callable[[], Any]
 def in_turn(ready: Mapping[str, Work], rounds: int, *, once: Sequence[str] = ()) -> dict[str, list[float]]:
     """CPU seconds per method and round, each round beginning with another method.
 
-    Methods named in ``once`` run in the first round only. Nothing is warmed up here.
+    Methods named in ``once`` run in the first round only. Nothing is warmed up here. Each measurement is told on
+    stderr.
     """
     found: dict[str, list[float]] = {name: [] for name in ready}
     for turn in range(rounds):
@@ -30,6 +31,7 @@ def in_turn(ready: Mapping[str, Work], rounds: int, *, once: Sequence[str] = ())
             before = time.process_time()
             ready[name]()
             found[name].append(time.process_time() - before)
+            print(f"  round {turn}: {name} {found[name][-1]:.1f} s", file=sys.stderr, flush=True)
     return found
 
 

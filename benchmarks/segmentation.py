@@ -6,7 +6,7 @@ so that every pixel is right before. Every library gets the model as a user hand
 search the smallest change that makes 99 % of the pixels wrong: with the same number of steps, to another end. What a
 library cannot attack is listed with its own words. Prints the table of docs/performance.md.
 
-    python benchmarks/segmentation.py [--rounds 3] [--batch 2] [--size 256] [--steps 20] [--threads 1]
+    python benchmarks/segmentation.py [--rounds 3] [--batch 1] [--size 256] [--steps 20] [--threads 1]
         [--once METHOD] [--model SPEC --data SPEC]
 """
 
@@ -224,7 +224,7 @@ def table(options: argparse.Namespace) -> None:
         middle = statistics.median(seconds)
         change, left = outcome(given, lambda name=name: told[name])
         command = [f"--{key}={getattr(options, key)}" for key in ("batch", "size", "threads", "model", "data", "split")]
-        most = statistics.median(apart([__file__, "--memory", name, *command]) for _ in range(3))
+        most = apart([__file__, "--memory", name, *command])
         spread = f"{middle:.1f} ({min(seconds):.1f}-{max(seconds):.1f})"
         print(f"| {name} | {spread} | {middle / lowest:.2f} | {most:.0f} | {change} | {left} |", flush=True)
     for name, words in refused.items():
@@ -234,7 +234,7 @@ def table(options: argparse.Namespace) -> None:
 def main() -> None:
     """Reads the options and measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("rounds", 3), ("batch", 2), ("size", 256), ("steps", 20), ("threads", 1)):
+    for name, value in (("rounds", 3), ("batch", 1), ("size", 256), ("steps", 20), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--once", action="append", default=[], help="a method that runs in the first round only")
     parser.add_argument("--without", action="append", default=[], help="a method to leave out")

@@ -86,3 +86,9 @@ def test_fingerprint_follows_weights_and_record():
 def test_a_classifier_needs_two_classes():
     with pytest.raises(ModelError, match="at least two classes"):
         Model(Sum(), info(classes=("a",)))
+
+
+def test_ties_go_to_the_first_class_in_maps_as_elsewhere():
+    logits = torch.randint(0, 3, (2, 5, 17, 9)).float()
+    assert torch.equal(decide(logits, "segment"), logits.argmax(1))
+    assert torch.equal(decide(logits[:, :, 0, 0], "classify"), logits[:, :, 0, 0].argmax(1))

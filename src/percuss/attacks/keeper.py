@@ -39,7 +39,7 @@ class Keeper:
         images, given = self.judged(rows, images), images
         if self._native and not torch.equal(images, given):
             logits = self._target.logits(images, rows)
-        done, margin = self._target.done(logits, rows), self._target.margin(logits, rows)
+        done, margin = self._target.verdict(logits, rows)
         if self._late:
             self._take(rows[~done], images[~done], margin[~done], torch.zeros_like(rows[~done]))
             self._put_off(rows[done], images[done], margin[done])

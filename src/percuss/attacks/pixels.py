@@ -27,7 +27,8 @@ def segpgd(truth: Tensor, goal: Tensor | None, *, share: float) -> Slope:
     """Pixels that are not yet as wanted weigh ``1 - share``, the others ``share`` (Gu et al. 2022, equation 5)."""
 
     def uphill(logits: Tensor) -> Tensor:
-        there = logits.argmax(1) != truth if goal is None else logits.argmax(1) == goal
+        decided = logits.max(1).indices
+        there = decided != truth if goal is None else decided == goal
         weight = torch.where(there, share, 1 - share)
         return direction(logits, truth if goal is None else goal, weight=weight)
 
@@ -61,7 +62,7 @@ def mean_absolute_error(values: Tensor, truth: Tensor) -> Tensor:
 
 def masked_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
     """Cross-entropy of the pixels that are still right, over all judged ones (Croce, Singh and Hein 2024)."""
-    right = (values.argmax(1) == truth) & (truth != IGNORE)
+    right = (values.max(1).indices == truth) & (truth != IGNORE)
     each = -_chosen(log_softmax(values, 1), truth)
     return (each * right).flatten(1).sum(1) / (truth != IGNORE).flatten(1).sum(1).clamp_min(1)
 
@@ -69,7 +70,7 @@ def masked_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
 def balanced_cross_entropy(values: Tensor, truth: Tensor) -> Tensor:
     """The same, each class of the truth weighing alike (the loss of that paper against the mean over classes)."""
     hot, judged = one_hot(truth, values.shape[1])
-    right = (values.argmax(1) == truth) & judged
+    right = (values.max(1).indices == truth) & judged
     hot = hot & judged.unsqueeze(1)
     size = hot.flatten(2).sum(2).double()
     weight = (hot / size.clamp_min(1).unsqueeze(-1).unsqueeze(-1)).sum(1)

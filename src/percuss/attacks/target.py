@@ -172,11 +172,17 @@ class Target:
 
     def done(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether these logits are what the goal wants, bool per row."""
-        wanted = None if self._wanted is None else self._wanted[rows]
-        flips = losses.flipped(logits, self._targets[rows], self.model.task, goal=wanted, sure=self.goal.confidence)
-        if self.slack == 0:
-            return flips
-        return flips & (self.margin(logits, rows) > self.slack * self.scale(logits))
+        return self.verdict(logits, rows)[0]
+
+    def verdict(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """``done`` and ``margin`` of these rows at once."""
+        margin = self.margin(logits, rows)
+        if self.model.task == "segment" and self.goal.confidence is None:
+            flips = margin > 0  # as losses.flipped has it, without counting all pixels again
+        else:
+            goal = self._goal(rows)
+            flips = losses.flipped(logits, self._targets[rows], self.model.task, goal=goal, sure=self.goal.confidence)
+        return (flips if self.slack == 0 else flips & (margin > self.slack * self.scale(logits))), margin
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""

@@ -22,7 +22,7 @@ from percuss.report.schema import read_results
 from percuss.report.verdict import headline
 
 NAMES = ("background", "tumour", "stroma", "mitosis")
-SEEN = Fake(n=16, task="segment", classes=NAMES, patients=16, side=48, attacks=("pgd", "noise"))
+SEEN = Fake(n=16, task="segment", classes=NAMES, patients=16, side=40, attacks=("pgd", "noise"))
 
 
 def pixels(png: bytes) -> np.ndarray:

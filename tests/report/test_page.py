@@ -84,7 +84,7 @@ CASES = {
     "16 bit": Fake(n=20, sixteen=True, side=40),
     "severe": Fake(n=20, findings=(("no-gradient", "severe", "The attacks were blind."), ("a", "info", "Fine."))),
     "noise only": Fake(n=20, attacks=("noise",), images=False, findings=()),
-    "masks": Fake(n=20, task="segment", classes=("background", "tumour", "stroma", "mitosis"), patients=20),
+    "masks": Fake(n=10, task="segment", classes=("background", "tumour", "stroma", "mitosis"), side=40),
     "masks, all norms": Fake(
         n=8,
         task="segment",

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from percuss.core.errors import RunError
-from percuss.core.outcome import Finding
+from percuss.core.outcome import Finding, Severity
 from percuss.core.recipe import FilledTable, StepRecord, StudyResults
 from percuss.report.curves import norm_parts
 from percuss.report.schema import read_results
@@ -66,10 +66,19 @@ def _opening(found: StudyResults, about: Sequence[str]) -> Section:
 
 
 def _findings(found: StudyResults, *, grave: bool) -> tuple[Finding, ...]:
-    """Those that cast doubt, gravest first, or the rest."""
+    """Those that cast doubt, gravest first, or the rest; what several steps say in the same words stands once."""
     ordered = sorted(found.findings, key=lambda item: _GRAVE[item.severity])
-    chosen = [item for item in ordered if (item.severity != "info") == grave]
-    return tuple(Finding(item.id, item.severity, f"{item.step}: {item.message}", {}) for item in chosen)
+    steps: dict[tuple[str, Severity, str], list[str]] = {}
+    for item in ordered:
+        if (item.severity != "info") == grave:
+            steps.setdefault((item.id, item.severity, item.message), []).append(item.step)
+    return tuple(Finding(key, rank, f"{_named(names)}: {text}", {}) for (key, rank, text), names in steps.items())
+
+
+def _named(steps: Sequence[str]) -> str:
+    """Up to three steps by name, and how many more."""
+    more = f" and {len(steps) - 3} more steps" if len(steps) > 4 else ""
+    return ", ".join(steps[:3] if more else steps) + more
 
 
 def _table(table: FilledTable) -> Section:

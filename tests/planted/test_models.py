@@ -23,7 +23,7 @@ class Sound:
         inner = 3 if options.grey_inside else options.channels
         info = ModelInfo(
             "faulty:plain",
-            options.task,
+            "classify",
             options.classes,
             options.channels,
             None,
@@ -184,36 +184,6 @@ class CrashesOnNames(Sound):
         return {"plain": super().__call__}[name](name, options)
 
 
-class Segments(Sound):
-    """A sound source of segmenters."""
-
-    def network(self, channels, outputs):
-        return nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, outputs, 1))
-
-
-class Halves(Segments):
-    def network(self, channels, outputs):
-        return nn.Sequential(*super().network(channels, outputs), nn.AvgPool2d(2))
-
-
-class SaysAlways(Segments):
-    def network(self, channels, outputs):
-        class Same(nn.Module):
-            def forward(self, values):
-                return values[:1].detach() + 0 * values
-
-        return nn.Sequential(*super().network(channels, outputs), Same())
-
-
-class MixesTheBatch(Segments):
-    def network(self, channels, outputs):
-        class Mean(nn.Module):
-            def forward(self, values):
-                return values + values.mean(0)
-
-        return nn.Sequential(*super().network(channels, outputs), Mean())
-
-
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     """Folders of a faulty source are built by it."""
@@ -221,9 +191,9 @@ def registered(monkeypatch):
     return spec.SOURCES
 
 
-def run(source, registered, folder, with_raw=True, task="classify"):
+def run(source, registered, folder, with_raw=True):
     registered["faulty"] = source
-    check_source(source, "plain", folder / "work", task=task, pixels=16, raw=raw if with_raw else None)
+    check_source(source, "plain", folder / "work", pixels=16, raw=raw if with_raw else None)
 
 
 def raw(classes):
@@ -249,19 +219,6 @@ def test_fault_is_named(fault, message, registered, tmp_path):
     with pytest.raises(AssertionError, match=message):
         # Against the raw network most faults show at once; the other checks must see theirs without it.
         run(fault(), registered, tmp_path, with_raw=fault in (IgnoresConfiguration, NormalisesTwice))
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [(Segments, None), (Halves, "does not take its own images: .*wrong shape"), (SaysAlways, "get the same map"),
-     (MixesTheBatch, "depend on its batch mates"), (Sound, "does not take its own images: .*wrong shape")],
-)  # fmt: skip
-def test_fault_of_a_segmenter_is_named(fault, message, registered, tmp_path):
-    if message is None:
-        return run(fault(), registered, tmp_path, with_raw=False, task="segment")
-    with pytest.raises(AssertionError, match=message):
-        run(fault(), registered, tmp_path, with_raw=False, task="segment")
-    return None
 
 
 def test_weights_taken_in_part_are_seen(registered, tmp_path, monkeypatch):

@@ -114,3 +114,14 @@ def test_every_success_is_the_models_own():
     swept = run_attack("pgd", model, batch, [parse_budget("linf=32/255")], settings={"steps": 5})
     decided = model(swept.images["linf=32/255"]).argmax(1) != batch.targets
     assert [row.success for row in swept.outcomes] == decided.tolist() and bool(decided.any())
+
+
+def test_a_model_without_batch_norm_costs_one_pass(monkeypatch):
+    network = nn.Sequential(nn.Conv2d(3, 128, 3), nn.Conv2d(128, 128, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = Model(network, ModelInfo("module", "classify", tuple(str(i) for i in range(128)), 3)).eval()
+    images, passes = torch.rand(2, 3, 12, 12), []
+    with torch.no_grad():
+        logits = model(images)
+    monkeypatch.setattr(Model, "forward", lambda self, x, own=Model.forward: passes.append(len(x)) or own(self, x))
+    copied, note = search_copy(model, images, logits)
+    assert copied is not model and note == "" and passes == [2]

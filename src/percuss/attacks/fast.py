@@ -78,6 +78,8 @@ def _fold(model: Model, images: Tensor) -> None:
 
 def _pairs(model: Model, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and batch norms, each called once, the one on the very output of the other."""
+    if not any(_foldable(part) for part in model.modules()):
+        return []  # and no pass is spent on looking
     made: dict[int, tuple[weakref.ref[Tensor], nn.Conv2d]] = {}
     calls: dict[nn.Module, int] = {}
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []

@@ -67,7 +67,7 @@ def universal(  # noqa: PLR0913
     """
     from percuss.cli.console import talk
     from percuss.pipeline.universal import universal as run
-    from percuss.report.universal import judges_table
+    from percuss.report.universal import dice_table, judges_table
 
     if pretrained and weights:
         raise UsageError("--weights and --pretrained exclude each other", value=weights)
@@ -99,6 +99,8 @@ def universal(  # noqa: PLR0913
         for finding in found.findings:
             print(f"{finding.severity}: {finding.message} [{finding.id}]")
         print(found.table.text())
+        if any(item.dice for item in found.tallies):
+            print(f"\n{dice_table(found.tallies).text()}")
         if found.transfer:
             print(f"\n{judges_table(found.transfer).text()}")
         print(f"\npage: {out / 'universal.html'}; the change: {out / 'perturbation.npz'}")

@@ -17,6 +17,10 @@ class Tally:
         success, success_stored: share flipped, as float and as stored (rounded to native depth).
         noise, noise_stored: share flipped by the same values at shuffled places with random signs.
         robust: share of all images, right before and after (None for the mean over classes).
+        dice, dice_after, dice_stored, dice_noise: masks only: mean Dice coefficient without the change, with it,
+            with it as stored, and with noise of its size; of all images as attacks are judged
+            (``core.dense.quality``), of a class over the images that hold it. None for the mean over classes and
+            the background.
     """
 
     split: str
@@ -26,6 +30,10 @@ class Tally:
     noise: Interval
     noise_stored: Interval
     robust: Interval | None
+    dice: Interval | None = None
+    dice_after: Interval | None = None
+    dice_stored: Interval | None = None
+    dice_noise: Interval | None = None
 
 
 @dataclass(frozen=True)

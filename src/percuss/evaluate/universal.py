@@ -13,7 +13,7 @@ from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.core.universal import Spread, Tally
 from percuss.evaluate.clean import labels
-from percuss.evaluate.intervals import Clusters, Floats, proportion, statistic
+from percuss.evaluate.intervals import Clusters, Floats, mean, proportion, statistic
 from percuss.evaluate.paired import paired_difference
 
 ALL, MEAN = "all", "mean over classes"
@@ -25,7 +25,8 @@ def tallies(rows: pd.DataFrame, classes: Sequence[str], task: Task, *, seed: int
     Args:
         rows: one row per image: split, group, label, correct, and a flag for each kind of flip.
         classes: names in index order; of several labels, a class is the images that have the label.
-        task: ``classify`` or ``multilabel``.
+        task: ``classify``, ``multilabel``, or ``segment``: a class is then the images whose truth holds it, and the
+            rows hold the columns of ``dice_columns`` too.
         seed: of the bootstrap over patients.
     """
     found = []
@@ -33,7 +34,7 @@ def tallies(rows: pd.DataFrame, classes: Sequence[str], task: Task, *, seed: int
         clusters = Clusters.of([str(group) for group in part["group"]], seed)
         member = _members(part, len(classes), task)
         found.append(_tally(part, (str(split), ALL), clusters, np.ones(len(part), dtype=bool)))
-        found += [_tally(part, (str(split), name), clusters, member[:, i]) for i, name in enumerate(classes)]
+        found += [_tally(part, (str(split), name), clusters, member[:, i], i) for i, name in enumerate(classes)]
         found.append(_mean_tally(part, str(split), member, clusters))
     return found
 
@@ -102,18 +103,46 @@ def universal_findings(rows: pd.DataFrame, *, seed: int) -> list[Finding]:
 
 
 def _members(part: pd.DataFrame, count: int, task: Task) -> NDArray[np.bool_]:
+    if task == "segment":
+        held = [{int(value) for value in str(text).split("|") if value} for text in part["label"]]
+        return np.array([[index in some for index in range(count)] for some in held], dtype=bool).reshape(-1, count)
     truth = labels(part["label"], task)
     return truth.astype(bool) if task == "multilabel" else truth[:, None] == np.arange(count)
 
 
-def _tally(part: pd.DataFrame, key: tuple[str, str], clusters: Clusters, within: NDArray[np.bool_]) -> Tally:
+def _tally(
+    part: pd.DataFrame, key: tuple[str, str], clusters: Clusters, within: NDArray[np.bool_], index: int | None = None
+) -> Tally:
     right = part["correct"].to_numpy(dtype=bool)
 
     def one(kind: str) -> Interval:
         return proportion(part[kind].to_numpy(dtype=bool), clusters, right & within)
 
     robust = proportion(right & ~part["success"].to_numpy(dtype=bool), clusters, within)
-    return Tally(*key, one("success"), one("success_stored"), one("noise"), one("noise_stored"), robust)
+    return Tally(
+        *key,
+        one("success"),
+        one("success_stored"),
+        one("noise"),
+        one("noise_stored"),
+        robust,
+        *_dice(part, clusters, within, index),
+    )
+
+
+def dice_columns(index: int | None) -> list[str]:
+    """Columns of the Dice coefficient of a class, or of the quality (None), before and in the order of ``Tally``."""
+    name = "quality" if index is None else f"dice_{index}"
+    return [name, *(f"{name}_{state}" for state in ("after", "stored", "noise"))]
+
+
+def _dice(
+    part: pd.DataFrame, clusters: Clusters, within: NDArray[np.bool_], index: int | None
+) -> list[Interval | None]:
+    columns = dice_columns(index)
+    if index == 0 or columns[0] not in part:
+        return [None] * 4
+    return [mean(part[name].to_numpy(dtype=float), clusters, within) for name in columns]
 
 
 def _mean_tally(part: pd.DataFrame, split: str, member: NDArray[np.bool_], clusters: Clusters) -> Tally:

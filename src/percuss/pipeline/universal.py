@@ -198,7 +198,7 @@ def _open_splits(plan: AuditPlan, wanted: UniversalOptions, images: ImageSet) ->
 
 
 def _only(train: Chosen, name: str | None) -> Chosen:
-    """The training images, or those of one class (of several labels: that have the label)."""
+    """The training images, or those of one class (of several labels: that have the label; of masks: that show it)."""
     if name is None:
         return train
     classes = list(train.images.classes)
@@ -206,12 +206,22 @@ def _only(train: Chosen, name: str | None) -> Chosen:
         raise UsageError("there is no such class", value=name, allowed=nearest(name, classes))
     index, kept = classes.index(name), []
     for case in train.ids:
-        target = train.images.entry(case).target
-        if (target == index) if isinstance(target, int) else bool(target[index]):
+        if _holds(train.images, case, index):
             kept.append(case)
     if not kept:
         raise DataError("no training image is of the class", value=name, next_step="name another class")
     return replace(train, ids=tuple(kept))
+
+
+def _holds(images: ImageSet, case: str, index: int) -> bool:
+    """Whether an image is of a class, has the label, or has a pixel of it; an image that cannot be read has not."""
+    target = images.entry(case).target
+    if images.task != "segment":
+        return target == index if isinstance(target, int) else bool(target[index])
+    try:
+        return bool((np.asarray(images.read(case).target) == index).any())
+    except DataError:
+        return False
 
 
 def _setup(wanted: UniversalOptions, budget: Budget, train: Chosen) -> Setup:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from percuss.attacks.universal_search import apply_change
 from percuss.core.budget import Norm
+from percuss.core.dense import BAR
 from percuss.core.errors import DataError
 from percuss.core.images import PixelRange
 from percuss.core.norms import distance
@@ -25,9 +26,9 @@ from percuss.pipeline import environment
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.universal_judges import Beside, plain
 from percuss.pipeline.universal_units import Search
-from percuss.report.numbers import counted_share
+from percuss.report.numbers import counted_share, decimal
 from percuss.report.sections import Table, as_source, write_sections
-from percuss.report.universal import judges_table, moves_table, sections, seeds_table
+from percuss.report.universal import dice_table, judges_table, moves_table, sections, seeds_table
 from percuss.store.folder import now
 from percuss.store.png import encode
 
@@ -105,12 +106,14 @@ def write_files(
     }
     folder.write_table("rows.parquet", rows)
     folder.write("per_image.csv", rows.to_csv(index=False))
+    unseen = _of(found, wanted.split)
     moves = destinations(rows, data.classes) if data.task == "classify" else {}
     said = {"sizes": sizes(change), "sha256": hashes, "history": history.to_dict("records"), "destinations": moves}
     counted = {"tallies": [_plain(item) for item in found], **plain(beside, found, _plain)}
     record = _record(work, wanted) | said | counted | {"findings": [vars(item) for item in doubts]}
     folder.write("results.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     told_more = [
+        *([dice_table(found)] if unseen.dice else []),
         *_beside(beside, found),
         *(moves_table(split, m, data.classes) for split, m in moves.items()),
         _history(history),
@@ -167,8 +170,7 @@ def sizes(change: Tensor) -> dict[str, float]:
 
 
 def _opening(work: Search, wanted: UniversalOptions, found: list[Tally]) -> list[str]:
-    unseen = next(item for item in found if (item.split, item.name) == (wanted.split, ALL))
-    seen = next(item for item in found if (item.split, item.name) == (wanted.train_split, ALL))
+    unseen, seen = _of(found, wanted.split), _of(found, wanted.train_split)
     who = "all classes" if wanted.only is None else f"the class {wanted.only}"
     where = f" inside the region {work.train.region.text}" if work.train.region else ""
     return [
@@ -177,6 +179,23 @@ def _opening(work: Search, wanted: UniversalOptions, found: list[Tally]) -> list
         f"Added to unseen images ({wanted.split}) it flips {counted_share(unseen.success)} of those that were right; "
         f"as stored {counted_share(unseen.success_stored)}; on the split it was made on {counted_share(seen.success)}. "
         f"Noise of the same size flips {counted_share(unseen.noise)} of the unseen ones.",
+        *_dice(unseen),
+    ]
+
+
+def _of(found: list[Tally], split: str) -> Tally:
+    """All images of a split."""
+    return next(item for item in found if (item.split, item.name) == (split, ALL))
+
+
+def _dice(unseen: Tally) -> list[str]:
+    """What the change does to masks beyond the flips; nothing where there are none."""
+    if unseen.dice is None or unseen.dice_after is None or unseen.dice_noise is None:
+        return []
+    return [
+        f"A mask counts as right while the mean Dice of the classes in its truth is at least {BAR}. On unseen images "
+        f"that is {decimal(unseen.dice)} without the change, {decimal(unseen.dice_after)} with it and "
+        f"{decimal(unseen.dice_noise)} with noise of its size."
     ]
 
 
@@ -201,4 +220,5 @@ def _history(history: pd.DataFrame) -> Table:
 
 
 def _plain(item: Tally) -> dict[str, Any]:
-    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(item).items()}
+    told = {key: value for key, value in vars(item).items() if value is not None or not key.startswith("dice")}
+    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in told.items()}

@@ -18,6 +18,7 @@ from torch import Tensor
 from percuss.attacks.eval_mode import frozen
 from percuss.attacks.target import Batch
 from percuss.attacks.universal_search import Setup, UniversalState, advance, apply_change, calibrate
+from percuss.core import dense
 from percuss.core.budget import Budget
 from percuss.core.errors import DataError
 from percuss.core.images import Tensors
@@ -211,8 +212,23 @@ def judge_part(work: Search, split: str, clean: pd.DataFrame, *, change: Tensor)
         "noise": _decided(work, batch, noisy)[1] & right,
         "noise_stored": _decided(work, batch, _saved(work, batch, noisy))[1] & right,
     }
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(rows | _dice(work, batch, {"": batch.images, "_after": attacked, "_noise": noisy}))
     work.folder.write_table(f"parts/{key}.parquet", found)
+    return found
+
+
+def _dice(work: Search, batch: Tensors, states: dict[str, Tensor]) -> dict[str, Any]:
+    """For masks: the quality, and the Dice coefficient of each class that the truth holds, in every state."""
+    if work.model.task != "segment":
+        return {}
+    found: dict[str, Any] = {}
+    for state, images in (states | {"_stored": _saved(work, batch, states["_after"])}).items():
+        decided, count = decide(_logits(work, images), "segment"), len(work.model.classes)
+        table = dense.confusion(decided, batch.targets, count)
+        found[f"quality{state}"] = dense.table_quality(table).numpy()
+        own, true, said = table.diagonal(dim1=1, dim2=2), table.sum(2), table.sum(1)
+        each = torch.where(true > 0, 2 * own / (true + said).clamp_min(1).double(), math.nan).numpy()
+        found |= {f"dice_{index}{state}": each[:, index] for index in range(1, count)}
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from percuss.core.outcome import Finding
 from percuss.core.universal import Spread, Tally
-from percuss.report.numbers import counted, percent, share
+from percuss.report.numbers import counted, decimal, percent, share
 from percuss.report.sections import Section, Table
 
 HEAD = ("split", "images", "flipped", "as float", "as stored", "noise", "noise, stored", "still right, of all")
@@ -49,6 +49,19 @@ def moves_table(split: str, matrix: Sequence[Sequence[int]], classes: Sequence[s
     """Where the images that were right go."""
     body = tuple((name, *map(str, row)) for name, row in zip(classes, matrix, strict=True))
     return Table(("true class", *classes), body, caption=f"{split}: decision with the change, of images right before")
+
+
+def dice_table(found: Sequence[Tally]) -> Table:
+    """Of masks: the mean Dice coefficient in every state, for all images and each class."""
+    body = []
+    for item in found:
+        cells = (item.dice, item.dice_after, item.dice_stored, item.dice_noise)
+        shown = [decimal(cell) for cell in cells if cell is not None]
+        if shown:
+            body.append((item.split, item.name, *shown))
+    head = ("split", "images", "without", "with the change", "as stored", "with noise")
+    caption = "mean Dice: of all images over the classes each holds, of a class over the images that hold it"
+    return Table(head, tuple(body), words=2, caption=caption)
 
 
 def judges_table(found: Mapping[str, Sequence[Tally]]) -> Table:

@@ -52,6 +52,18 @@ SMALL = {
         "explained": 2,
         "steps": 2,
     },
+    "avramidis": {
+        "synthetic": "synthetic:tissue?task=segment&n=32&size=48&patients=8&mpp=1",
+        "model": "percuss:unet_avramidis?width=2",
+        "epochs": 1,
+        "batch_size": 8,
+        "layered_steps": 1,
+        "attacks": ["segpgd"],
+        "sizes": ["linf=0.05"],
+        "steps": 1,
+        "published_steps": 1,
+        "limit": 4,
+    },
 }
 KILLED = """
     import json, os, signal, sys, time

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import percuss
-from percuss.attacks.aims import Aim
+from percuss.attacks.aims import Aim, Aimed
 from percuss.attacks.engine import run_attack
+from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import parse_budget
 from percuss.core.dense import IGNORE, confusion
 from percuss.core.errors import AttackError
@@ -90,6 +91,18 @@ def test_larger_sizes_change_no_less():
         with torch.no_grad():
             rates.append(Aim("remove", 1).rate(model(swept.images[budget.text]), batch.targets))
     assert (rates[1] >= rates[0]).all() and (rates[2] >= rates[1]).all() and rates[2].mean() > rates[0].mean()
+
+
+def test_an_image_is_done_when_nearly_all_changed_not_when_more_changed_than_was_spoiled():
+    model = pixel_model()
+    batch = Batch(*(getattr(examples(model, 1), name) for name in ("images", "targets")))
+    aimed = Aimed(Target(model, batch, Goal()), batch, Aim("remove", 1))
+    wanted = torch.where(batch.targets == 1, 0, batch.targets.long())
+    half = torch.where((batch.targets == 1).flatten().cumsum(0).view_as(wanted) % 2 == 0, wanted, batch.targets.long())
+    for shown, done in ((half, False), (wanted, True)):
+        logits = torch.nn.functional.one_hot(shown, 3).movedim(-1, 1).float()
+        verdict, margin = aimed.verdict(logits, torch.arange(1))
+        assert bool(verdict) is bool(aimed.done(logits, torch.arange(1))) is done and margin > 0
 
 
 def test_nothing_to_change_leaves_the_image_with_a_note():

@@ -94,9 +94,9 @@ class Aimed(Target):
         self.gradient_evaluations, self.model_evaluations = target.gradient_evaluations, target.model_evaluations
         self.saw_gradient = target.saw_gradient
 
-    def done(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Whether nearly all pixels that are to change did."""
-        return self.aim.rate(logits, *self._of(rows)) >= REACHED
+    def verdict(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether nearly all pixels that are to change did, and the score of the aim."""
+        return self.aim.rate(logits, *self._of(rows)) >= REACHED, self.margin(logits, rows)
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """The score of the aim."""

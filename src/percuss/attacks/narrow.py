@@ -94,9 +94,12 @@ class Spoiled(Target):
         self.gradient_evaluations, self.model_evaluations = target.gradient_evaluations, target.model_evaluations
         self.saw_gradient = target.saw_gradient
 
-    def done(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Whether the mask is spoiled."""
-        return super().done(logits, rows) if self.share is None else self.margin(logits, rows) >= 0
+    def verdict(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether the mask is spoiled, and how far beyond what is asked."""
+        if self.share is None:
+            return super().verdict(logits, rows)
+        margin = self.margin(logits, rows)
+        return margin >= 0, margin
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """How far beyond what is asked."""

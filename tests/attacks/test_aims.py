@@ -96,7 +96,7 @@ def test_larger_sizes_change_no_less():
 def test_an_image_is_done_when_nearly_all_changed_not_when_more_changed_than_was_spoiled():
     model = pixel_model()
     batch = Batch(*(getattr(examples(model, 1), name) for name in ("images", "targets")))
-    aimed = Aimed(Target(model, batch, Goal()), batch, Aim("remove", 1))
+    aimed = Aimed(Target(model, batch, Goal(), pixels=None), batch, Aim("remove", 1))
     wanted = torch.where(batch.targets == 1, 0, batch.targets.long())
     half = torch.where((batch.targets == 1).flatten().cumsum(0).view_as(wanted) % 2 == 0, wanted, batch.targets.long())
     for shown, done in ((half, False), (wanted, True)):

@@ -28,7 +28,7 @@ def test_a_share_of_the_pixels_by_the_closed_form(norm, share):
     model = pixel_model(classes=2)
     batch = examples(model, 6)
     found = percuss.smallest(model, batch.images, batch.targets, norm, share=share)
-    exact = torch.from_numpy(pixel_smallest(model, batch, norm, share))
+    exact = torch.from_numpy(pixel_smallest(model, batch, norm, share=share))
     ratio = found.sizes / exact
     assert found.success.all() and found.attack == "narrow"
     assert float(ratio.min()) >= 1 - 1e-4 and float(ratio.max()) <= LOOSE[norm]
@@ -100,7 +100,7 @@ def test_wrong_from_the_start_and_unjudged_pixels():
     truth[:, 3:] = IGNORE
     half = Tensors(batch.ids, batch.images[:, :, :3], batch.targets[:, :3], batch.groups, batch.range)
     found = percuss.smallest(model, batch.images, truth, "linf", share=0.3)
-    exact = torch.from_numpy(pixel_smallest(model, half, Norm.LINF, 0.3))
+    exact = torch.from_numpy(pixel_smallest(model, half, Norm.LINF, share=0.3))
     assert torch.allclose(found.sizes, exact, rtol=0.01)
 
 

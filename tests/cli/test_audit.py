@@ -122,3 +122,25 @@ def test_report_is_made_anew(audit, percuss, tmp_path):
     done = percuss("report", tmp_path / "run")
     assert done.exit_code == 0 and (tmp_path / "run" / "report.html").exists()
     assert percuss("report", tmp_path).exit_code == 2
+
+
+def test_a_setting_of_one_attack_reaches_it(percuss, images, factory, tmp_path):
+    given = ("--data", images, "--model", factory, "--out", tmp_path / "run", "--allow-code", "--json", "--quiet")
+    chosen = ("--attack", "fgsm,bim", "--budget", "linf=1/255", "--set", "bim.steps=3", "--set", "bim.keep=last")
+    done = percuss("audit", *given, *chosen)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["attacks"] == [{"name": "fgsm"}, {"name": "bim", "steps": 3, "keep": "last"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fgsm", "a setting cannot be read: fgsm Allowed: ATTACK.NAME=VALUE"),
+        ("steps=3", "a setting cannot be read: steps=3"),
+        ("fgsm.victim=2", "the attack fgsm has no setting victim"),
+        ("pgd.steps=2", "settings for an attack that is not run: pgd"),
+    ],
+)
+def test_a_setting_that_cannot_be_used(audit, text, words):
+    done = audit("--set", text)
+    assert done.exit_code == 2 and words in " ".join(done.stderr.split())

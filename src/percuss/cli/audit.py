@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,7 +69,10 @@ def audit(  # noqa: PLR0913
     ] = None,
     suite: Annotated[
         str | None,
-        Option(help="standard: the strongest verdict for the time; as_autoattack: with AutoAttack's own parameters."),
+        Option(
+            help="standard: the strongest verdict for the time; as_autoattack: with AutoAttack's own parameters; "
+            "segsuite: for masks."
+        ),
     ] = None,
     effort: Annotated[
         str | None, Option(help="quick, standard or thorough: how hard the suite or the attack curve tries.")
@@ -78,6 +83,10 @@ def audit(  # noqa: PLR0913
     ] = None,
     label: Annotated[
         str | None, Option(help="Of several labels the one that is judged alone; without it any label may flip.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        Option("--set", help="ATTACK.NAME=VALUE: a setting of one attack, remove.victim=2; repeatable."),
     ] = None,
     limit: Limit = None,
     seed: Seed = 0,
@@ -131,6 +140,7 @@ def audit(  # noqa: PLR0913
         "effort": effort,
         "checks": checks,
         "label": label,
+        "settings": attack_settings(settings or ()),
         "limit": limit,
         "seed": seed,
         "batch_size": batch_size,
@@ -153,6 +163,23 @@ def audit(  # noqa: PLR0913
     if why:
         print("percuss: the run fails on: " + "; ".join(why), file=sys.stderr)
         raise typer.Exit(FAILED)
+
+
+def attack_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Settings by attack of ``ATTACK.NAME=VALUE``, the value as TOML has it, or else as text; UsageError otherwise."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        attack, dot, key = name.strip().rpartition(".")
+        if not (sign and dot and attack and key):
+            raise UsageError(
+                "a setting cannot be read", value=text, allowed="ATTACK.NAME=VALUE", next_step="--set remove.victim=2"
+            )
+        try:
+            found.setdefault(attack, {})[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found.setdefault(attack, {})[key] = value.strip()
+    return found
 
 
 def show(run: Run, *, as_json: bool, quiet: bool) -> None:

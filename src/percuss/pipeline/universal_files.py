@@ -106,14 +106,13 @@ def write_files(
     }
     folder.write_table("rows.parquet", rows)
     folder.write("per_image.csv", rows.to_csv(index=False))
-    unseen = _of(found, wanted.split)
     moves = destinations(rows, data.classes) if data.task == "classify" else {}
     said = {"sizes": sizes(change), "sha256": hashes, "history": history.to_dict("records"), "destinations": moves}
     counted = {"tallies": [_plain(item) for item in found], **plain(beside, found, _plain)}
     record = _record(work, wanted) | said | counted | {"findings": [vars(item) for item in doubts]}
     folder.write("results.json", json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     told_more = [
-        *([dice_table(found)] if unseen.dice else []),
+        *([dice_table(found)] if found[0].dice else []),
         *_beside(beside, found),
         *(moves_table(split, m, data.classes) for split, m in moves.items()),
         _history(history),

@@ -81,7 +81,7 @@ def pixel_flips(model: Model, batch: Tensors, eps: float) -> Tensor:
     return flips
 
 
-def pixel_smallest(model: Model, batch: Tensors, norm: Norm, share: float) -> Array:
+def pixel_smallest(model: Model, batch: Tensors, norm: Norm, *, share: float) -> Array:
     """Smallest size that makes a share of the pixels wrong, ``[N]``: the cheapest pixels, each by its own least change.
 
     ``model`` is one of ``pixel_model``; sizes as budgets count them (l0: share of pixels), within the box.

@@ -117,6 +117,8 @@ def test_batches_of_any_size_give_the_same(finished, tmp_path, size):
             "image_sha256",
         ]
         plain = [column for column in one.columns if column not in numbers]
+        for column in set(numbers[:-1]) & set(one.columns):
+            np.testing.assert_allclose(one[column], two[column], rtol=1e-4, atol=1e-5, err_msg=column)
         assert [list(map(str, one[column])) for column in plain] == [list(map(str, two[column])) for column in plain]
 
 
@@ -139,6 +141,28 @@ def test_a_stopped_run_ends_the_same(finished, tmp_path, monkeypatch):
     assert (again.path / "results.json").stat().st_size > 1000 and not (again.path / "parts").exists()
 
 
+def test_damaged_counts_beside_a_part_are_made_again(finished, tmp_path, monkeypatch):
+    def fails(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(steps.masks, "whole_table", fails)
+        run(tmp_path / "run")
+    beside = sorted((tmp_path / "run" / "parts").glob(f"*{steps.masks.BESIDE}.parquet"))
+    assert len(beside) == 7  # clean, and three attacks under two norms
+    beside[0].unlink()
+    beside[-1].write_bytes(b"cut off")
+    again = run(tmp_path / "run")
+    pd.testing.assert_frame_equal(*(pd.read_parquet(f.path / "dense.parquet") for f in (finished, again)))
+
+
+def test_a_portion_without_one_readable_image_leaves_the_others(tmp_path, monkeypatch):
+    faults = {f"case{number}": {"target": np.zeros((2, 2), np.uint8)} for number in (4, 5, 6, 7)}
+    monkeypatch.setattr("percuss.pipeline.inputs.CHUNK", 4)
+    found = run(tmp_path / "run", data=Squares(faults=faults), attacks=["fgsm"], budgets=["linf=2/255"])
+    assert found.results.data.n_images == 4 and len(found.results.data.bad) == 4
+
+
 def test_by_the_papers_protocol_attacks_lead_away_from_the_decided_map(tmp_path):
     wrong = teller()
     with torch.no_grad():  # green is called red and the other way round: nothing is right
@@ -152,6 +176,22 @@ def test_by_the_papers_protocol_attacks_lead_away_from_the_decided_map(tmp_path)
     }
     assert hits["clean"] == 0
     assert hits["pgd"] > 0  # away from the truth it would stay at nothing
+
+
+def test_by_the_papers_protocol_pixels_without_a_judgement_stay_so(tmp_path):
+    faults = {}
+    for name in Squares().ids:
+        truth = np.asarray(Squares().read(name).target).copy()
+        truth[:, :8] = dense.IGNORE
+        faults[name] = {"target": truth, "instances": None}
+    options = {"protocol": "paper", "attacks": ["pgd"], "budgets": ["linf=4/255"]}
+    found = run(tmp_path / "run", data=Squares(faults=faults), **options)
+    rows, table = (pd.read_parquet(found.path / f"{name}.parquet") for name in ("rows", "dense"))
+    # The model is right throughout, so its own map is the truth, and both are judged at the same pixels.
+    after = table[(table["attack"] == "pgd") & (table["state"] == "float")].set_index("id")["pixels"]
+    for _, row in rows.iterrows():
+        pixels = torch.tensor(after[row["id"]]).view(1, 3, 3)
+        assert 0.5 - row["margin"] == pytest.approx(float(dense.table_quality(pixels)), abs=1e-6)
 
 
 def test_bad_maps_are_left_out_and_named(tmp_path):

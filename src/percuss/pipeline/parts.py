@@ -48,6 +48,13 @@ class Work:
         found = self.plan.attack_settings(attack)
         return {"early_stop": False, **found} if self.model.task == "segment" else found
 
+    def part(self, key: str) -> pd.DataFrame | None:
+        """A finished part; None where it, or what is counted of its masks, must be computed (again)."""
+        found = self.folder.read_part(key)
+        if found is None or self.model.task != "segment" or not len(found):
+            return found
+        return None if self.folder.read_part(f"{key}{masks.BESIDE}") is None else found
+
     def key(self, kind: str, ids: Sequence[str], **what: Any) -> str:
         """Name of a part: a hash of the run's identity and of what the part computes."""
         text = json.dumps([self.folder.manifest["identity"], kind, list(ids), what], sort_keys=True)
@@ -70,7 +77,7 @@ class Portion:
         self.work, self.ids = work, ids
         self._tensors: Tensors | None = None
         key = work.key("clean", ids)
-        found = work.folder.read_part(key)
+        found = work.part(key)
         self.new = found is None
         self.clean: pd.DataFrame = self._clean_pass(key) if found is None else found
 
@@ -109,7 +116,7 @@ class Portion:
         logits = clean_logits(work, batch.images)
         for name, image in zip(batch.ids, batch.images, strict=True):
             work.folder.write(f"images/original/{slug(name)}.png", encode(image, batch.range))
-        if work.model.task == "segment":
+        if work.model.task == "segment" and batch.ids:
             masks.clean_part(work.folder, key, batch, logits=logits)
         found = clean_table(work.model, batch, logits)
         found.attrs = {
@@ -163,7 +170,7 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
     budgets, settings = work.budgets(unit.norm), work.settings(unit.attack)
     what = {"attack": unit.attack, "settings": settings, "budgets": [budget.text for budget in budgets]}
     key = work.key("attack", unit.ids, **what)
-    found = work.folder.read_part(key)
+    found = work.part(key)
     if found is not None:
         return found, False
     begun = time.monotonic()
@@ -197,7 +204,8 @@ def _aimed(portion: Portion) -> Tensors:
     if portion.work.plan.protocol != "paper":
         return batch
     if portion.work.model.task == "segment":
-        return replace(batch, targets=decide(clean_logits(portion.work, batch.images), "segment").to(torch.uint8))
+        own = decide(clean_logits(portion.work, batch.images), "segment").to(torch.uint8)
+        return replace(batch, targets=own.masked_fill(batch.targets == dense.IGNORE, dense.IGNORE))
     said = [str(text) for text in portion.clean["prediction"]]
     if portion.work.model.task == "classify":
         return replace(batch, targets=torch.tensor([int(text) for text in said], dtype=torch.long))

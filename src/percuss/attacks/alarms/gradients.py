@@ -13,6 +13,7 @@ from percuss.attacks.target import Batch
 from percuss.core.dense import IGNORE, one_hot
 from percuss.core.errors import NoGradientError
 from percuss.core.losses import direction
+from percuss.core.model import decide
 from percuss.core.outcome import Severity
 from percuss.core.seeds import ImageRandom
 
@@ -56,8 +57,8 @@ def loss_not_saturated(probe: Probe) -> Alarm:
     Of masks: not at most of the pixels that are right, which no such attack could then turn.
     """
     masks = probe.model.task == "segment"
-    found = _silent_pixels(probe) if masks else torch.cat(_gradients(probe, raw=True)) == 0
-    silent = int(((found.double().mean(1) > 0.5) if masks else found.all(1)).sum())
+    found = _silent_maps(probe) if masks else (torch.cat(_gradients(probe, raw=True)) == 0).all(1)
+    silent = int(found.sum())
     flagged = silent > 0.5 * len(found)
     where = " at most pixels that are right" if masks else ""
     text = f"On {silent} of {len(found)} images the gradient of the cross-entropy underflows to zero{where}."
@@ -66,8 +67,8 @@ def loss_not_saturated(probe: Probe) -> Alarm:
     return Alarm("saturated-loss", "the loss is not saturated", flagged, severity, text, evidence)
 
 
-def _silent_pixels(probe: Probe) -> Tensor:
-    """At which pixels the cross-entropy in float32 has a slope of exactly zero, ``[N, H * W]``; wrong ones have one."""
+def _silent_maps(probe: Probe) -> Tensor:
+    """Of which images the cross-entropy in float32 has a slope of exactly zero at most of the right pixels, ``[N]``."""
     given, found = probe.given(), []
     for rows in torch.split(torch.arange(probe.count, device=given.images.device), probe.batch_size):
         with torch.no_grad():
@@ -77,8 +78,9 @@ def _silent_pixels(probe: Probe) -> Tensor:
             point = logits.clone().requires_grad_(True)
             loss = torch.nn.functional.cross_entropy(point, truth, ignore_index=IGNORE, reduction="sum")
             (slope,) = torch.autograd.grad(loss, point)
-        silent = (slope == 0).all(1) & (truth != IGNORE)
-        found.append(silent.flatten(1).cpu())
+        right = decide(logits, "segment") == truth
+        silent = right & (slope == 0).all(1)
+        found.append((silent.flatten(1).sum(1) > 0.5 * right.flatten(1).sum(1)).cpu())
     return torch.cat(found)
 
 

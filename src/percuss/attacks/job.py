@@ -86,7 +86,13 @@ class Job:
         return Target(search, given, self.goal, pixels=self.pixels, slack=slack)
 
     def score(self, region: Tensor | None) -> Callable[[Tensor, Tensor], Tensor] | None:
-        """How far an aim of the attack's own is reached, from logits and targets; None where it has none."""
+        """How far an aim is reached, from logits and targets: the attack's own, or of masks a class everywhere.
+
+        None where there is no such aim.
+        """
+        wanted = self.goal.target
+        if self.model.task == "segment" and isinstance(wanted, int):
+            return lambda logits, truth: dense.agreement(logits.argmax(1), dense.everywhere(truth, wanted))
         aim = aim_of(self.attack, self.model.classes, self.own)
         return None if aim is None else lambda logits, truth: aim.score(logits, truth, region)
 

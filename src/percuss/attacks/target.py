@@ -26,7 +26,8 @@ class Goal:
             decision.
         confidence: the least probability of the wrong decision; None for any.
         early_stop: an image leaves once it is done, as float and as stored.
-        keep: ``best`` iterate of each image, or ``last`` as textbooks have it.
+        keep: ``best`` iterate of each image, or ``last`` as textbooks have it; of masks without early stop the last
+            also counts where it is no worse than the clean image.
         restarts: runs with fresh randomness for images not done, at least 1.
         rounding: ``native``: every iterate is judged as a file of the native depth would hold it
             (``core.stored.as_stored``), and such an image is what comes back: it survives storage by construction.

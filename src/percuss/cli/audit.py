@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,6 +30,7 @@ from percuss.cli.options import (
     Threads,
     Verbose,
     Weights,
+    one_start,
 )
 from percuss.core.errors import UsageError
 
@@ -119,7 +118,7 @@ def audit(  # noqa: PLR0913
 
     Writes a run folder with report.html, results.json and per_image.csv. Stopped or killed, the same command goes on.
     """
-    from percuss.cli.console import talk
+    from percuss.cli.console import given_command, talk
     from percuss.pipeline.audit import run_audit
     from percuss.pipeline.plan import make_plan
 
@@ -127,8 +126,7 @@ def audit(  # noqa: PLR0913
         raise UsageError(
             "unknown value of --fail-on", value=fail_on, allowed="warning, severe", next_step="give --fail-on severe"
         )
-    if pretrained and weights:
-        raise UsageError("--weights and --pretrained exclude each other", value=weights)
+    one_start(weights, pretrained=pretrained)
     options: dict[str, Any] = {
         "data": data,
         "model": model,
@@ -157,7 +155,7 @@ def audit(  # noqa: PLR0913
         "protocol": protocol,
         "require": require,
     }
-    run = run_audit(make_plan(**options), out=out, progress=talk(quiet=quiet), command=_command())
+    run = run_audit(make_plan(**options), out=out, progress=talk(quiet=quiet), command=given_command())
     show(run, as_json=as_json, quiet=quiet)
     why = run.failed(fail_on)
     if why:
@@ -184,16 +182,11 @@ def attack_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def show(run: Run, *, as_json: bool, quiet: bool) -> None:
     """Print the results as JSON, or the verdict, the findings and the page to open."""
+    from percuss.cli.console import print_findings
+
     if as_json:
         print(json.dumps(json.loads((run.path / "results.json").read_text(encoding="utf-8"))))
     elif not quiet:
         print(run.summary)
-        for finding in run.results.findings:
-            if finding.severity != "info":
-                print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print_findings(finding for finding in run.results.findings if finding.severity != "info")
         print(f"report: {run.report}")
-
-
-def _command() -> str:
-    """The command line as given, where it is one of percuss."""
-    return shlex.join(["percuss", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "percuss" else ""

@@ -33,6 +33,7 @@ def compare(  # noqa: PLR0913
 
     Images are checked by the hash of their pixels; runs on other images, labels or budgets are refused.
     """
+    from percuss.cli.console import print_findings
     from percuss.pipeline.compare import compare as run
 
     found = run(runs, out=out, shared=shared, pooled=pooled, seed=seed)
@@ -40,7 +41,6 @@ def compare(  # noqa: PLR0913
         print(json.dumps(found.record(), allow_nan=False))
     elif not quiet:
         print("\n".join(found.sentences))
-        for finding in found.findings:
-            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print_findings(found.findings)
         print("\n" + found.table.text())
         print(f"\npage: {out / 'compare.html'}" if out else "\ngive --out for the page with the curves")

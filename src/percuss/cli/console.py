@@ -1,12 +1,28 @@
-"""What a command prints while it works: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+"""What commands print: a bar or plain lines while they work, findings at the end; and the command line itself."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from percuss.core.outcome import Finding
+from percuss.core.results import FindingRecord
 from percuss.pipeline.progress import Progress
+
+
+def given_command() -> str:
+    """The command line as given, where it is one of percuss."""
+    return shlex.join(["percuss", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "percuss" else ""
+
+
+def print_findings(findings: Iterable[Finding | FindingRecord]) -> None:
+    """One line for each on stdout."""
+    for finding in findings:
+        print(f"{finding.severity}: {finding.message} [{finding.id}]")
 
 
 def talk(*, quiet: bool) -> Progress:

@@ -19,6 +19,7 @@ from percuss.cli.options import (
     RunThreads,
     RunWeights,
     Verbose,
+    names_in,
 )
 
 Option = typer.Option
@@ -64,7 +65,7 @@ def explain(  # noqa: PLR0913
     from percuss.cli.console import talk
     from percuss.pipeline.explain import explain_run
 
-    names = [name.strip() for text in what or () for name in text.split(",") if name.strip()]
+    names = names_in(what)
     done = explain_run(
         run,
         what=tuple(names) or None,

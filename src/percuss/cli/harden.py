@@ -33,7 +33,6 @@ from percuss.cli.options import (
     Verbose,
     WeightDecay,
 )
-from percuss.core.errors import UsageError
 
 Option = typer.Option
 #: Options of the command that belong to the defence; those left out take its defaults.
@@ -112,26 +111,18 @@ def harden(  # noqa: PLR0913
 
 
 def _harden(given: dict[str, Any]) -> None:
-    from percuss.cli.console import talk
-    from percuss.cli.train import closing, given_command
-    from percuss.defend.settings import TrainSettings, make_settings
+    from percuss.cli.console import given_command, talk
+    from percuss.cli.train import closing, plan_of
     from percuss.pipeline.hardening import DefencePlan
-    from percuss.pipeline.training import TrainPlan, train
+    from percuss.pipeline.training import train
 
-    if given["pretrained"] and given["weights"]:
-        raise UsageError("--weights and --pretrained exclude each other", value=given["weights"])
-    plan = TrainPlan(
-        data=given["data"],
-        model=given["model"],
-        weights="pretrained" if given["pretrained"] else given["weights"],
-        allow_code=given["allow_code"],
-        grey_inside=given["grey_inside"],
-        settings=make_settings(**{name: given[name] for name in TrainSettings.model_fields if name in given}),
+    own = {name: given[name] for name in OWN if given[name] is not None}
+    plan = plan_of(
+        given,
         defence=DefencePlan(
             name=given["defence"],
             budget=given["budget"],
-            settings={name: given[name] for name in OWN if given[name] is not None}
-            | ({"whole_epochs": True} if given["whole_epochs"] else {}),
+            settings=own | ({"whole_epochs": True} if given["whole_epochs"] else {}),
             fresh=given["fresh"],
             augmented=given["augmented"],
         ),

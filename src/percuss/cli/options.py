@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from percuss.core.errors import UsageError
 
 Option = typer.Option
 
@@ -58,3 +61,15 @@ TrainingJson = Annotated[bool, Option("--json", help="Print training.json on std
 Verbose = Annotated[bool, Option("--verbose", help="Show the traceback of an error.")]
 WeightDecay = Annotated[float, Option(help="Decay of the weights.")]
 Weights = Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")]
+
+
+def one_start(weights: str | Sequence[str] | None, *, pretrained: bool) -> None:
+    """UsageError where files of weights and the networks' own pretrained ones are both asked for."""
+    if pretrained and weights:
+        value = weights if isinstance(weights, str) else ", ".join(weights)
+        raise UsageError("--weights and --pretrained exclude each other", value=value)
+
+
+def names_in(texts: Sequence[str] | None) -> list[str]:
+    """The names of an option that is given by commas or repeated."""
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]

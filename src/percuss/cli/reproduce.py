@@ -44,8 +44,7 @@ def reproduce(  # noqa: PLR0913
 
 
 def _reproduce(given: dict[str, Any]) -> None:
-    from percuss.cli.console import talk
-    from percuss.cli.train import given_command
+    from percuss.cli.console import given_command, talk
     from percuss.pipeline.reproduce import reproduce as run
 
     names = ("out", "protocol", "quick", "seed", "batch_size", "device", "threads")

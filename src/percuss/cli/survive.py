@@ -18,6 +18,7 @@ from percuss.cli.options import (
     RunThreads,
     RunWeights,
     Verbose,
+    names_in,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def survive(  # noqa: PLR0913
     from percuss.cli.console import talk
     from percuss.pipeline.survive import survive as send
 
-    names = [name.strip() for text in formats or () for name in text.split(",") if name.strip()]
+    names = names_in(formats)
     done = send(
         run,
         data=data,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,11 +37,11 @@ from percuss.cli.options import (
     TrainingJson,
     Verbose,
     WeightDecay,
+    one_start,
 )
-from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from percuss.pipeline.training import Trained
+    from percuss.pipeline.training import Trained, TrainPlan
 
 Option = typer.Option
 #: Scores in words.
@@ -106,51 +104,36 @@ def train(  # noqa: PLR0913
 
     Writes a model folder for percuss audit. Stopped or killed, the same command goes on after its last epoch.
     """
-    from percuss.cli.console import talk
-    from percuss.defend.settings import make_settings
-    from percuss.pipeline.training import TrainPlan
+    _train(dict(locals()))
+
+
+def _train(given: dict[str, Any]) -> None:
+    from percuss.cli.console import given_command, talk
     from percuss.pipeline.training import train as run
 
-    if pretrained and weights:
-        raise UsageError("--weights and --pretrained exclude each other", value=weights)
-    settings = make_settings(
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        batch_size=batch_size,
-        optimiser=optimiser,
-        lr=lr,
-        epsilon=epsilon,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        lr_decay=lr_decay,
-        class_weights=class_weights,
-        patience=patience,
-        min_delta=min_delta,
-        precision=precision,
-        devices=devices,
-        augment=augment,
-        balance=balance,
-        epoch_share=epoch_share,
-        threads=threads,
-        keep_weights=keep_weights,
-    )
-    plan = TrainPlan(
-        data=data,
-        model=model,
-        weights="pretrained" if pretrained else weights,
-        allow_code=allow_code,
-        grey_inside=grey_inside,
-        folds=folds,
-        repeats=repeats,
-        settings=settings,
-    )
-    done = run(plan, out=out, progress=talk(quiet=quiet), command=given_command())
-    if done.main and as_json:
+    plan = plan_of(given, folds=given["folds"], repeats=given["repeats"])
+    done = run(plan, out=given["out"], progress=talk(quiet=given["quiet"]), command=given_command())
+    if done.main and given["as_json"]:
         print(json.dumps(done.record))
-    elif done.main and not quiet:
-        print(closing(done, allow_code=allow_code))
+    elif done.main and not given["quiet"]:
+        print(closing(done, allow_code=given["allow_code"]))
+
+
+def plan_of(given: dict[str, Any], **more: Any) -> TrainPlan:
+    """The plan of a training from the options of its command, by name, and what only this command has."""
+    from percuss.defend.settings import TrainSettings, make_settings
+    from percuss.pipeline.training import TrainPlan
+
+    one_start(given["weights"], pretrained=given["pretrained"])
+    return TrainPlan(
+        data=given["data"],
+        model=given["model"],
+        weights="pretrained" if given["pretrained"] else given["weights"],
+        allow_code=given["allow_code"],
+        grey_inside=given["grey_inside"],
+        settings=make_settings(**{name: given[name] for name in TrainSettings.model_fields if name in given}),
+        **more,
+    )
 
 
 def closing(done: Trained, *, allow_code: bool = False) -> str:
@@ -164,8 +147,3 @@ def closing(done: Trained, *, allow_code: bool = False) -> str:
     words += ["--allow-code"] if allow_code else []
     best = f"best epoch {done.record['best_epoch']} of {len(done.record['history'])}"
     return f"{', '.join(values)} on {size} {split} images, {best}; next: {shlex.join(words)}"
-
-
-def given_command() -> str:
-    """The command line as given, where it is one of percuss."""
-    return shlex.join(["percuss", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "percuss" else ""

@@ -24,8 +24,8 @@ from percuss.cli.options import (
     Steps,
     Threads,
     Verbose,
+    one_start,
 )
-from percuss.core.errors import UsageError
 
 Option = typer.Option
 
@@ -60,11 +60,10 @@ def transfer(  # noqa: PLR0913
 
     Writes transfer.html, results.json, matrix.csv and per_image.csv. Stopped or killed, the same command goes on.
     """
-    from percuss.cli.console import talk
+    from percuss.cli.console import print_findings, talk
     from percuss.pipeline.transfer import transfer as run
 
-    if pretrained and weights:
-        raise UsageError("--weights and --pretrained exclude each other", value=", ".join(weights))
+    one_start(weights, pretrained=pretrained)
     options: dict[str, Any] = {
         "budgets": budget,
         "attacks": attack or "pgd",
@@ -85,7 +84,6 @@ def transfer(  # noqa: PLR0913
     if as_json:
         print(json.dumps(found.record, allow_nan=False))
     elif not quiet:
-        for finding in found.findings:
-            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print_findings(found.findings)
         print("\n\n".join(table.text() for table in found.tables))
         print(f"\npage: {out / 'transfer.html'}")

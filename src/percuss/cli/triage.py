@@ -52,7 +52,7 @@ def triage(  # noqa: PLR0913
 
     Writes triage.json, refer.csv and triage.html into the run. Stopped or killed, the same command goes on.
     """
-    from percuss.cli.console import talk
+    from percuss.cli.console import print_findings, talk
     from percuss.pipeline.triage import triage as refer
 
     found = refer(
@@ -76,8 +76,7 @@ def triage(  # noqa: PLR0913
     if as_json:
         print(json.dumps(found.record, allow_nan=False))
     elif not quiet:
-        for finding in found.findings:
-            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print_findings(found.findings)
         print(found.table.text())
         if found.found.more:
             print(found.found.answer)

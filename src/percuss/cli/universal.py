@@ -20,8 +20,8 @@ from percuss.cli.options import (
     Threads,
     Verbose,
     Weights,
+    one_start,
 )
-from percuss.core.errors import UsageError
 
 Option = typer.Option
 
@@ -65,12 +65,11 @@ def universal(  # noqa: PLR0913
     Writes perturbation.npz and .png, universal.html, results.json and per_image.csv. Stopped or killed, the same
     command goes on after its last epoch.
     """
-    from percuss.cli.console import talk
+    from percuss.cli.console import print_findings, talk
     from percuss.pipeline.universal import universal as run
     from percuss.report.universal import dice_table, judges_table
 
-    if pretrained and weights:
-        raise UsageError("--weights and --pretrained exclude each other", value=weights)
+    one_start(weights, pretrained=pretrained)
     options: dict[str, Any] = {
         "method": method,
         "train_split": train_split,
@@ -96,8 +95,7 @@ def universal(  # noqa: PLR0913
     if as_json:
         print(json.dumps(found.record, allow_nan=False))
     elif not quiet:
-        for finding in found.findings:
-            print(f"{finding.severity}: {finding.message} [{finding.id}]")
+        print_findings(found.findings)
         print(found.table.text())
         if any(item.dice for item in found.tallies):
             print(f"\n{dice_table(found.tallies).text()}")

@@ -105,8 +105,8 @@ def _correlations(problem: Problem, residual: Array) -> Array:
 
 def _corners(problem: Problem, place: Array) -> Array:
     """Atom, first row, and first value of that row, in a residual of ``[H, W * C]``."""
-    value: Array = start.numpy()[tuple(place.T)]
-    return _Members(place, value)
+    corners: Array = place * np.array([1, problem.stride, problem.stride * len(problem.canvas)])
+    return corners
 
 
 def _violation(threshold: Threshold, seen: Array, members: _Members, outside: float) -> float:

@@ -26,6 +26,7 @@ from percuss.pipeline.finished import (
     sides,
 )
 from percuss.pipeline.masks import TABLE
+from percuss.pipeline.plain_values import as_plain
 from percuss.report.comparison import mask_section, points, sections, worst_table
 from percuss.report.pooled import pooled_section, pooled_table, pooled_words
 from percuss.report.sections import Table, write_sections
@@ -90,7 +91,7 @@ class Comparison:
         """Plain values, as in results.json."""
         found = asdict(self)
         for kind in ("standing", "contrasts", "pooled", "masks"):
-            found[kind] = [_plain(item) for item in getattr(self, kind)]
+            found[kind] = [as_plain(vars(item)) for item in getattr(self, kind)]
         return {"kind": NAME, "percuss_version": environment.version(), **found}
 
 
@@ -201,10 +202,6 @@ def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
             )
         )
     return found
-
-
-def _plain(item: Standing | Contrast | Pooled | MaskContrast) -> dict[str, Any]:
-    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(item).items()}
 
 
 def _away_from_zero(interval: Interval) -> bool:

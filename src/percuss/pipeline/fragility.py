@@ -19,11 +19,11 @@ from percuss.core.errors import DataError, RunError, UsageError, nearest
 from percuss.core.fragility import MEASURES, Difference, SetFragility
 from percuss.core.images import ImageSet, Tensors
 from percuss.core.model import Model, is_right
-from percuss.core.results import Interval
 from percuss.evaluate.fragility import Drawn, Flipped, difference, measured
 from percuss.pipeline import environment
 from percuss.pipeline.inputs import data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Work, clean_logits
+from percuss.pipeline.plain_values import as_plain
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
 from percuss.store.folder import RunFolder, now
@@ -88,7 +88,7 @@ def smallest_flips(
             rows = _rows(work, wanted, steps, say)
             found = measured(_flipped(rows, wanted, chosen.shape), seed=plan.seed).found
             folder.write_table(TABLE, rows)
-            record = {"kind": NAME, "made": now(), "seed": plan.seed, "steps": steps, **_plain(asdict(found))}
+            record = {"kind": NAME, "made": now(), "seed": plan.seed, "steps": steps, **as_plain(asdict(found))}
             folder.write(RECORD, json.dumps(record, indent=2, allow_nan=False) + "\n")
             folder.finish()
             folder.drop("parts")
@@ -185,11 +185,3 @@ def _flipped(rows: pd.DataFrame, norms: Sequence[str], shape: tuple[int, ...]) -
         tuple(str(group) for group in rows["group"]),
         tuple(shape),
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Interval):
-        return value.model_dump(mode="json")
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -21,6 +21,7 @@ from percuss.evaluate.transfer import transfer_cells, transfer_findings
 from percuss.pipeline import environment
 from percuss.pipeline.crossing import Crossing, cross
 from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images
+from percuss.pipeline.plain_values import as_plain
 from percuss.pipeline.plan import CHUNK, AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.several import Given, check_several, open_several, plans
@@ -172,7 +173,7 @@ def _write_numbers(
     work: Crossing, found: tuple[list[TransferCell], list[Finding]], models: list[dict[str, Any]], count: int
 ) -> None:
     """matrix.csv and results.json."""
-    plain, folder = [_plain(cell) for cell in found[0]], work.folder
+    plain, folder = [as_plain(vars(cell)) for cell in found[0]], work.folder
     folder.write("matrix.csv", pd.json_normalize(plain, sep="_").to_csv(index=False))
     record = {
         "kind": NAME,
@@ -196,10 +197,6 @@ def _left_out(work: Crossing, clean: pd.DataFrame) -> list[Finding]:
         return []
     text = f"{len(missing)} of {len(work.chosen.ids)} images could not be used and were left out, first {missing[0]}."
     return [Finding("bad-images", "warning", text, {"n_bad": len(missing), "n": len(work.chosen.ids)})]
-
-
-def _plain(cell: TransferCell) -> dict[str, Any]:
-    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in vars(cell).items()}
 
 
 def _describe(name: str, model: Model) -> dict[str, Any]:

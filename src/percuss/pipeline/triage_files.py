@@ -13,10 +13,10 @@ from percuss.core.errors import RunError
 from percuss.core.images import PixelRange
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
-from percuss.core.results import Interval
 from percuss.core.triage import Triage, triage_from
 from percuss.pipeline import environment
 from percuss.pipeline.parts import Work
+from percuss.pipeline.plain_values import as_plain
 from percuss.pipeline.triage_search import Probe
 from percuss.report.numbers import NORM_WORDS
 from percuss.report.sections import Table, write_sections
@@ -88,7 +88,7 @@ def write_files(
             "sizes": [budget.eps(work.chosen.shape, work.chosen.pixels) for budget in setup.probe.sizes],
             "aim": "the model's own decision",
         },
-        **_plain(asdict(found)),
+        **as_plain(asdict(found)),
         "tables": [{"id": "table-2", "title": paper.caption, "columns": list(paper.head), "rows": _lists(paper)}],
         "findings": [asdict(item) for item in findings],
     }
@@ -115,15 +115,6 @@ def read_triaged(path: Path) -> Triaged:
 
 def _lists(table: Table) -> list[list[str]]:
     return [list(row) for row in table.body]
-
-
-def _plain(value: Any) -> Any:
-    """Records as plain values."""
-    if isinstance(value, Interval):
-        return value.model_dump(mode="json")
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _refer(rows: pd.DataFrame, found: Triage, model: Model) -> pd.DataFrame:

@@ -18,12 +18,12 @@ from percuss.core.errors import DataError
 from percuss.core.images import PixelRange
 from percuss.core.norms import distance
 from percuss.core.outcome import Finding
-from percuss.core.results import Interval
 from percuss.core.stored import as_stored
 from percuss.core.universal import Tally
 from percuss.evaluate.universal import ALL, destinations, tallies, universal_findings
 from percuss.pipeline import environment
 from percuss.pipeline.inputs import Chosen, read_chunk
+from percuss.pipeline.plain_values import as_plain
 from percuss.pipeline.universal_judges import Beside, plain
 from percuss.pipeline.universal_units import Search
 from percuss.report.numbers import counted_share, decimal
@@ -220,4 +220,5 @@ def _history(history: pd.DataFrame) -> Table:
 
 def _plain(item: Tally) -> dict[str, Any]:
     told = {key: value for key, value in vars(item).items() if value is not None or not key.startswith("dice")}
-    return {key: value.model_dump() if isinstance(value, Interval) else value for key, value in told.items()}
+    found: dict[str, Any] = as_plain(told)
+    return found

@@ -26,10 +26,11 @@ def test_no_alarm_on_an_honest_segmenter(segmenter):
     assert len(records) == 16 and records == json.loads(json.dumps(records))
 
 
-def test_nor_on_one_that_decides_each_pixel_by_itself():
+@pytest.mark.parametrize("rows", [1, 3])
+def test_nor_on_one_that_decides_each_pixel_by_itself_whatever_is_not_judged(rows):
     model = pixel_model()
     batch = examples(model, 8)
-    batch.targets[:, 0] = IGNORE
+    batch.targets[:, :rows] = IGNORE
     found = [record["id"] for record in run_alarms(model, batch, effort="quick") if record["flagged"]]
     assert found == []
 

@@ -90,13 +90,18 @@ def _zero_pixels(zero: Tensor, probe: Probe) -> Tensor:
 
 
 def _every_margin(probe: Probe) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
-    """For some rows the slope of every pixel's best other logit less its true one, however sure the model is."""
+    """For some rows the slope of every pixel's best other logit less its true one, however sure the model is.
+
+    Pixels without a judgement count by what is decided there: the model is asked, not the truth.
+    """
 
     def of(rows: Tensor) -> Callable[[Tensor], Tensor]:
         def slope(logits: Tensor) -> Tensor:
-            own, judged = one_hot(probe.batch.targets[rows.cpu()].to(logits.device), logits.shape[1])
+            truth = probe.batch.targets[rows.cpu()].to(logits.device)
+            shown = torch.where(truth == IGNORE, decide(logits, "segment").to(truth.dtype), truth)
+            own, _ = one_hot(shown, logits.shape[1])
             best = logits.masked_fill(own, -torch.inf).argmax(1, keepdim=True)
-            return (torch.zeros_like(logits).scatter_(1, best, 1.0) - own.to(logits)) * judged.unsqueeze(1)
+            return torch.zeros_like(logits).scatter_(1, best, 1.0) - own.to(logits)
 
         return slope
 

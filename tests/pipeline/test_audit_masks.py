@@ -176,6 +176,27 @@ def test_by_the_papers_protocol_attacks_lead_away_from_the_decided_map(tmp_path)
     }
     assert hits["clean"] == 0
     assert hits["pgd"] > 0  # away from the truth it would stay at nothing
+    (told,) = (item for item in found.results.findings if item.id == "floor-at-clean-error")
+    assert told.evidence["better"] > 0 and "Dice" in told.message
+
+
+def test_by_the_papers_protocol_a_flip_is_what_the_truth_says(tmp_path):
+    faults = {}
+    for name in Squares().ids:  # two columns of six are true, so that what the model decides just reaches the bar
+        whole = np.asarray(Squares().read(name).target)
+        truth = whole * 0
+        for kind in set(whole.flatten().tolist()) - {0}:
+            rows, columns = np.nonzero(whole == kind)
+            truth[rows.min() : rows.max() + 1, columns.min() : columns.min() + 2] = kind
+        faults[name] = {"target": truth, "instances": None}
+    options = {"protocol": "paper", "attacks": ["pgd"], "budgets": ["linf=5/255"]}
+    found = run(tmp_path / "run", data=Squares(faults=faults), **options)
+    rows, table = (pd.read_parquet(found.path / f"{name}.parquet") for name in ("rows", "dense"))
+    table["quality"] = dense.table_quality(torch.from_numpy(np.stack(table["pixels"])).view(-1, 3, 3)).tolist()
+    assert rows["success_stored"].any()
+    for state, flips in (("float", "success"), ("stored", "success_stored")):
+        after = table[(table["attack"] == "pgd") & (table["state"] == state)].set_index("id")["quality"]
+        assert (rows[flips] == (rows["correct"] & (rows["id"].map(after) < dense.BAR))).all()
 
 
 def test_by_the_papers_protocol_pixels_without_a_judgement_stay_so(tmp_path):

@@ -26,7 +26,7 @@ from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_
 from percuss.pipeline.parts import Portion, Unit, Work, attack_part
 from percuss.pipeline.plan import CHUNK, AuditPlan
 from percuss.pipeline.progress import Progress
-from percuss.pipeline.results import CONTEXT, paper_finding, read_context, write_outcome
+from percuss.pipeline.results import CONTEXT, paper_finding, paper_finding_of_maps, read_context, write_outcome
 from percuss.pipeline.run import Run
 from percuss.store.folder import RunFolder, check_free, now
 
@@ -133,7 +133,7 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
     bad = [item for portion in portions for item in portion.bad]
     findings = [*findings, *own_findings(work, bad, parts), *noted_images([portion.noted for portion in portions])]
     if work.plan.protocol == "paper":
-        findings.append(paper_finding(rows, clean))
+        findings.append(_by_the_paper(work, rows, clean))
     seconds = sum(part.attrs["seconds"] for part in [*parts, *(portion.clean for portion in portions)])
     checked = _checks(work, clean, rows, known=findings, say=say)
     folder.manifest["finished"] = now()
@@ -157,6 +157,12 @@ def _checks(
         "findings": [vars(item) for item in findings],
         "findings_before": [vars(item) for item in known],
     }
+
+
+def _by_the_paper(work: Work, rows: pd.DataFrame, clean: pd.DataFrame) -> Finding:
+    if work.model.task == "segment":
+        return paper_finding_of_maps(work.folder.read_table(masks.TABLE), len(work.model.classes))
+    return paper_finding(rows, clean)
 
 
 def _findings(records: list[dict[str, Any]]) -> list[Finding]:

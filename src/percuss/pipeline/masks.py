@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from percuss.core import dense
 from percuss.core.budget import Norm
 from percuss.core.errors import RunError
 from percuss.core.images import PixelRange, Tensors
-from percuss.core.model import decide
+from percuss.core.model import decide, is_right
 from percuss.core.norms import distance
 from percuss.core.outcome import Outcome
 from percuss.data.decode import Reading, decode
@@ -101,6 +102,23 @@ def attack_part(
                     row |= {"image": name, "image_sha256": folder.write(name, as_png(decided))}
             found += some
     folder.write_table(f"parts/{key}{BESIDE}.parquet", pd.DataFrame(found))
+
+
+def against_truth(swept: Swept, batch: Tensors, *, judge: Any) -> list[Outcome]:
+    """The sweep's rows with success by the true maps, where the attack was told others (the paper's protocol).
+
+    Args:
+        swept: attacked images by budget, and rows in the order of the batch for each budget.
+        batch: the clean images with their true maps.
+        judge: gives logits ``[N, classes, H, W]`` on the CPU for images.
+    """
+    found: list[Outcome] = []
+    for budget in dict.fromkeys(row.budget for row in swept.outcomes):
+        rows = [row for row in swept.outcomes if row.budget == budget]
+        states = (judge(swept.images[budget]), judge(swept.stored[budget]))
+        wrong, stored = (~is_right(logits, batch.targets, "segment") for logits in states)
+        found += [replace(row, success=bool(wrong[i]), success_stored=bool(stored[i])) for i, row in enumerate(rows)]
+    return found
 
 
 def whole_table(folder: RunFolder, keys: Sequence[str], rows: pd.DataFrame) -> pd.DataFrame:

@@ -185,8 +185,11 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         settings=settings,
         allow_silent=True,  # the whole run decides (context.silence), not one portion
     )
-    rows = _with_images(_scored(swept.outcomes, portion), swept, portion, key)
-    if work.model.task == "segment":
+    outcomes, maps = swept.outcomes, work.model.task == "segment"
+    if maps and work.plan.protocol == "paper":
+        outcomes = masks.against_truth(swept, portion.tensors(), judge=lambda images: clean_logits(work, images))
+    rows = _with_images(_scored(outcomes, portion), swept, portion, key)
+    if maps:
         whole = portion.tensors()
         masks.attack_part(
             work.folder, key, whole, swept=swept, rows=rows, judge=lambda images: clean_logits(work, images)

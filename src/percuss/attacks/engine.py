@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from percuss.attacks.target import Goal, no_gradient
 from percuss.core import catalogue
 from percuss.core.budget import Budget
 from percuss.core.errors import AttackError, nearest
-from percuss.core.images import Tensors
+from percuss.core.images import Task, Tensors
 from percuss.core.losses import margin
 from percuss.core.model import Model, is_right
 
@@ -91,10 +91,16 @@ def split_settings(name: str, attack: Callable[..., Any], settings: dict[str, An
     return goal, {key: value for key, value in settings.items() if key in own}
 
 
+def tasks_of(attack: Callable[..., Any]) -> tuple[Task, ...]:
+    """The tasks that the attack's file names (``TASKS``); all of them where it names none."""
+    found: tuple[Task, ...] = getattr(sys.modules.get(attack.__module__), "TASKS", get_args(Task))
+    return found
+
+
 def check_task(name: str, attack: Callable[..., Any], model: Model) -> None:
-    """AttackError where the attack's file names tasks (``TASKS``) and the model's is not among them."""
-    tasks = getattr(sys.modules.get(attack.__module__), "TASKS", None)
-    if tasks is not None and model.task not in tasks:
+    """AttackError where the model's task is not among those of the attack."""
+    tasks = tasks_of(attack)
+    if model.task not in tasks:
         raise AttackError(
             f"the attack {name} does not attack this kind of model",
             value=model.task,

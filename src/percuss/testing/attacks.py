@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from percuss.attacks.engine import run_attack
+from percuss.attacks.engine import run_attack, tasks_of
 from percuss.attacks.job import Swept
 from percuss.attacks.measured import refuse_breach
 from percuss.attacks.target import Attempt, Batch, Goal, Target
@@ -45,7 +45,7 @@ def check_attack(
     norms = getattr(sys.modules.get(function.__module__), "NORMS", tuple(Norm))
     function = _set(function, settings) if settings else function
     budgets = tuple(text for text in budgets if parse_budget(text).norm in norms)
-    tasks = getattr(sys.modules.get(function.__module__), "TASKS", ("classify", "multilabel", "segment"))
+    tasks = tasks_of(function)
     within: list[Kind] = [*(KINDS if "classify" in tasks else ()), *(("pixels",) if "segment" in tasks else ())]
     mixed: list[Kind] = [*(("three",) if "classify" in tasks else ()), *(("pixels",) if "segment" in tasks else ())]
     for budget in map(parse_budget, budgets):

@@ -25,9 +25,12 @@ MOST_EXACT = 10
 #: Up to so many patterns the surrogate is computed for every choice; above, along a beam.
 _LISTED = 8
 _BEAM = 16
-#: Choices asked in a round, and rounds without a better one after which the search ends.
+#: Choices asked in a round.
 _SHARE = 4
-_PATIENCE = 3
+#: Rounds without a better choice after which the search ends, where the surrogate errs by at most ``_SURE`` of the gain
+#: so far, and where it errs by more.
+_PATIENCE, _LONG_PATIENCE = 3, 12
+_SURE = 0.1
 #: Draws of the first choices, of which the most even is taken.
 _DRAWS = 200
 
@@ -85,7 +88,9 @@ def quick(
     terms = None if listed is None else _terms(listed)
     climbing = list(range(count))
     while climbing:
-        while open_rows := [row for row in climbing if rows[row].still < _PATIENCE and len(rows[row].known) < asks]:
+        while open_rows := [
+            row for row in climbing if rows[row].still < rows[row].patience and len(rows[row].known) < asks
+        ]:
             _ask(score, rows, _guesses(rows, open_rows, listed, terms), at_once)
         before = [rows[row].best for row in climbing]
         wanted: list[list[Choice]] = [[] for _ in rows]
@@ -98,12 +103,23 @@ def quick(
 
 
 class _Row:
-    """What is known of one image: scores by choice, the best choice, and rounds since it last got better."""
+    """What is known of one image: scores by choice, the best choice, and how long and how well the search goes.
+
+    ``still`` counts the rounds since the best choice changed; ``fitted`` are the surrogate's factors, ``error`` how
+    far it was off lately, as a share of the gain over no change.
+    """
 
     def __init__(self, patterns: int) -> None:
+        self.nothing: Choice = (0,) * patterns
         self.known: dict[Choice, float] = {}
-        self.best: Choice = (0,) * patterns
-        self.still = 0
+        self.best, self.still = self.nothing, 0
+        self.fitted: Tensor | None = None
+        self.error: float | None = None
+
+    @property
+    def patience(self) -> int:
+        """Rounds without a better choice to go on for."""
+        return _PATIENCE if self.error is None or self.error <= _SURE else _LONG_PATIENCE
 
     def learn(self, found: Sequence[tuple[Choice, float]]) -> None:
         """Take the scores of one round."""
@@ -111,6 +127,11 @@ class _Row:
         best = max(self.known, key=self.known.__getitem__)
         self.still = 0 if best != self.best else self.still + 1
         self.best = best
+        if self.fitted is not None and found:
+            foretold = _terms(_tensor([choice for choice, _ in found], len(best))) @ self.fitted
+            off = (torch.tensor([value for _, value in found], dtype=torch.float64) - foretold).abs().mean()
+            share = float(off) / max(self.known[best] - self.known[self.nothing], 1e-300)
+            self.error = share if self.error is None else (self.error + share) / 2
 
 
 def _scores(score: Score, pairs: Sequence[tuple[int, Choice]], at_once: int) -> list[float]:
@@ -195,13 +216,15 @@ def _surrogate(row: _Row) -> Tensor:
     """
     values = torch.tensor(list(row.known.values()), dtype=torch.float64)
     spread = (values.max() - values.min()).clamp_min(1e-300)
-    weight = (2 * (values - values.max()) / spread).exp().sqrt().unsqueeze(1)
+    weight = (5 * (values - values.max()) / spread).exp().sqrt().unsqueeze(1)
     patterns = len(row.best)
     terms = _terms(_tensor(list(row.known), patterns)) * weight
-    ridge = torch.full((terms.shape[1],), 1e-2, dtype=torch.float64)
+    ridge = torch.full((terms.shape[1],), 1e-3, dtype=torch.float64)
     ridge[: 1 + patterns] = 1e-5
     aim = ((values - values.mean()) / spread).unsqueeze(1) * weight
-    found: Tensor = torch.linalg.solve(terms.T @ terms + ridge.diag(), terms.T @ aim).squeeze(1)
+    found: Tensor = torch.linalg.solve(terms.T @ terms + ridge.diag(), terms.T @ aim).squeeze(1) * spread
+    found[0] += values.mean()
+    row.fitted = found
     return found
 
 

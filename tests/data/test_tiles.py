@@ -1,10 +1,13 @@
 """Tiles: where they begin, what they hold, what is left over, and options that make no sense."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from percuss.core.errors import DataError
+from percuss.data import map_set
 from percuss.data.spec import load_data
 from percuss.data.tiles import CUT, Cut, starts
 
@@ -44,6 +47,22 @@ def test_tiles(tmp_path):
     ]:
         with pytest.raises(DataError, match=words):
             load_data(spec, **options)
+
+
+def test_an_image_is_decoded_once_for_all_its_tiles_and_anew_when_it_changed(tmp_path, monkeypatch):
+    for name, values in (("i", np.zeros((8, 16, 3), np.uint8)), ("m", np.ones((8, 16), np.uint8))):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    (tmp_path / "t.csv").write_text("path,mask\ni.png,m.png\n")
+    images, decoded, real = load_data(f"csv:{tmp_path / 't.csv'}?task=segment&names=a|b&tile=4"), [], map_set.decode
+    monkeypatch.setattr(map_set, "decode", lambda *given: decoded.append(1) or real(*given))
+    first, prints = [images.read(name) for name in images.ids], [images.fingerprint(name) for name in images.ids]
+    assert len(first) == 8 and len(decoded) == 1 and len(set(prints)) == 8
+    first[0].target[:] = 0  # a reader's own copy
+    assert images.read(images.ids[0]).target.all() and first[0].pixels.base is None
+    Image.fromarray(np.zeros((8, 16), np.uint8)).save(tmp_path / "m.png")
+    os.utime(tmp_path / "m.png", ns=(0, 1))
+    assert not images.read(images.ids[0]).target.any() and len(decoded) == 2
+    assert images.fingerprint(images.ids[0]) != prints[0]
 
 
 @pytest.mark.parametrize(

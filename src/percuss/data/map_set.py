@@ -11,11 +11,14 @@ import numpy as np
 
 from percuss.core.class_maps import check_map
 from percuss.core.errors import DataError
-from percuss.core.images import Case, Entry, ImageSet
+from percuss.core.images import Case, Entry, ImageSet, PixelRange
 from percuss.data.decode import Pixels, Reading, decode, nearest_mask, shape
 from percuss.data.files import content
 from percuss.data.map_files import as_classes, as_instances, read_map
 from percuss.data.splits import choose
+
+#: Pixels and their range, class map, and numbers of things.
+_Whole = tuple[Pixels, PixelRange, Pixels, Pixels | None]
 
 
 @dataclass(frozen=True)
@@ -54,24 +57,35 @@ class MapSet(ImageSet):
     ) -> None:
         super().__init__(spec, "segment", classes, entries)
         self._parts, self._how = parts, how
+        self._kept: tuple[object, _Whole] | None = None
+        self._hashes: dict[tuple[Path, int | None], bytes] = {}
 
     def read(self, case_id: str) -> Case:
         """Decode an image with its maps. DataError where a file is missing, damaged, or does not fit the others."""
         entry, part, how = self.entry(case_id), self._parts[case_id], self._how.images
-        plain = replace(how, size=None, stretch=False, sharpen=False)
-        pixels, levels = decode(content(Path(entry.source), case_id), case_id, plain)
-        target, instances = self._maps(case_id, part, pixels.shape[1:])
+        pixels, levels, target, instances = self._whole(case_id, Path(entry.source), part)
         if part.corner is not None and part.tile is not None:
             row, column = part.corner
             place = (..., slice(row, row + part.tile), slice(column, column + part.tile))
-            pixels, target = pixels[place], target[place]
-            instances = None if instances is None else instances[place]
+            pixels, target = pixels[place].copy(), target[place].copy()  # a view would hold the whole image
+            instances = None if instances is None else instances[place].copy()
         pixels, levels = shape(pixels, case_id, replace(how, alpha=None))
         if how.size is not None:
             target = nearest_mask(target, how.size)
             instances = None if instances is None else nearest_mask(instances, how.size)
         check_map(case_id, target, instances, size=pixels.shape[1:], classes=len(self.classes))
         return Case(case_id, pixels, levels, target, group=entry.group, instances=instances)
+
+    def _whole(self, name: str, source: Path, part: Part) -> _Whole:
+        """Image, its range, class map and numbers before any tile is cut; the last image cut into tiles is kept."""
+        key = tuple((path, _changed(path)) for path in (source, part.classes, part.instances))
+        if part.corner is not None and self._kept is not None and self._kept[0] == key:
+            return self._kept[1]
+        plain = replace(self._how.images, size=None, stretch=False, sharpen=False)
+        pixels, levels = decode(content(source, name), name, plain)
+        found = (pixels, levels, *self._maps(name, part, pixels.shape[1:]))
+        self._kept = None if part.corner is None else (key, found)
+        return found
 
     def _maps(self, name: str, part: Part, size: tuple[int, ...]) -> tuple[Pixels, Pixels | None]:
         """Class map uint8 and numbers int32 of a whole image of this size."""
@@ -104,8 +118,15 @@ class MapSet(ImageSet):
         digest = hashlib.sha256(repr(asked).encode())
         for path in (Path(entry.source), part.classes, part.instances):
             if path is not None:
-                digest.update(hashlib.sha256(content(path, case_id)).digest())
+                digest.update(self._hash(path, case_id))
         return digest.hexdigest()
+
+    def _hash(self, path: Path, name: str) -> bytes:
+        """SHA-256 of a file, which many tiles may share."""
+        key = (path, _changed(path))
+        if key not in self._hashes:
+            self._hashes[key] = hashlib.sha256(content(path, name)).digest()
+        return self._hashes[key]
 
     def subset(self, split: str | None = None, ids: Sequence[str] | None = None) -> MapSet:
         """The same set limited to a split or to some ids, order kept."""
@@ -113,3 +134,11 @@ class MapSet(ImageSet):
         found = MapSet(self.spec, self.classes, entries=chosen, parts=self._parts, how=self._how)
         found.dropped = self.dropped
         return found
+
+
+def _changed(path: Path | None) -> int | None:
+    """Time of a file's last change in nanoseconds; None where there is none, which reading it then tells."""
+    try:
+        return None if path is None else path.stat().st_mtime_ns
+    except OSError:
+        return None

@@ -177,11 +177,13 @@ def fista(problem: Problem, solver: Solver, start: Tensor | None) -> Solved:
 def _proximal(problem: Problem, code: Tensor, made: Tensor, curvature: float) -> tuple[Tensor, Tensor, float]:
     """One step from ``code``, with the curvature raised until the quadratic model lies above the energy."""
     slope = problem.correlate(problem.canvas - made) - problem.threshold.size
+    # Below this a difference of two canvases is rounding: a curvature must not be read from it.
+    rounding = 4 * torch.finfo(made.dtype).eps ** 2 * float(problem.canvas.square().sum())
     while True:
         new = torch.relu(code + slope / curvature)
         new_made = problem.synthesise(new)
         bent = float((new_made - made).square().sum())
         moved = float((new - code).square().sum())
-        if bent <= curvature * moved * (1 + 1e-5) or moved == 0:
+        if bent <= curvature * moved * (1 + 1e-5) + rounding or moved == 0:
             return new, new_made, curvature
         curvature *= 1.5

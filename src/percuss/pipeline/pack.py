@@ -137,7 +137,8 @@ def _wanted(found: Finished, budget: str | None, options: dict[str, Any]) -> _Wa
             raise UsageError(f"the option {name} is too small", value=given[name], allowed="1 or more")
     data = found.results.data
     if data.task != "classify":
-        raise UsageError("a pack needs one class per image", value=data.task, next_step="audit one label with --label")
+        way = "audit one label with --label" if data.task == "multilabel" else "percuss report shows masks as pictures"
+        raise UsageError("a pack needs one class per image", value=data.task, next_step=way)
     positive = data.classes[-1] if given["positive"] is None else given["positive"]
     if positive not in data.classes:
         raise UsageError("there is no such class", value=positive, allowed=nearest(positive, data.classes))

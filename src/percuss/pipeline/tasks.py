@@ -6,12 +6,12 @@ from percuss.core.errors import DataError
 from percuss.core.images import ImageSet
 
 
-def refuse_maps(images: ImageSet, what: str = "trainings") -> None:
+def refuse_maps(images: ImageSet, what: str) -> None:
     """DataError where the images have a class at every pixel, which ``what`` does not judge."""
     if images.task == "segment":
         raise DataError(
             f"the images have a class at every pixel, which {what} does not judge",
             value=f"{images.spec}: task segment",
             allowed="images with one class or several labels",
-            next_step="percuss audit, transfer, survive and compare judge masks",
+            next_step="percuss audit, universal, transfer, survive and compare judge masks",
         )

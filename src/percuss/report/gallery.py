@@ -19,6 +19,7 @@ from percuss.core.results import DataRecord, Results
 from percuss.report import masks
 from percuss.report import rows as table
 from percuss.report.numbers import absolute_text, class_text, percent
+from percuss.store.png import slug
 
 CASE_LIMIT, BYTE_LIMIT = 24, 12_000_000
 _WHY = {
@@ -109,7 +110,7 @@ def _in_turn(chosen: list[table.Shown]) -> Iterable[table.Shown]:
 
 def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
     row = shown.row
-    name = str(row["id"]).replace("/", "__")
+    name = slug(str(row["id"]))
     before, after = folder / "images" / "original" / f"{name}.png", folder / str(row["image"])
     clean, clean_bytes = _read(before)
     attacked, attacked_bytes = _read(after)
@@ -143,7 +144,7 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
 
 def _maps(folder: Path, row: dict[str, Any], clean: _Array, data: DataRecord) -> tuple[Picture, ...]:
     """Truth, decisions and their difference over the unattacked image, which shows the tissue as it is."""
-    name, base, found = str(row["id"]).replace("/", "__"), masks.grey(clean, data.levels), []
+    name, base, found = slug(str(row["id"])), masks.grey(clean, data.levels), []
     kinds = (("truth", "truth"), ("clean", "decided before"), (str(row["norm"]), "decided after, as stored"))
     pictures = []
     for part, caption in kinds:

@@ -49,8 +49,11 @@ class Setting:
         self.truth, self.batch = truth.to(torch.uint8), options.batch
         self.budget, self.classes = parse_budget(options.budget), len(self.model.classes)
 
-    def each(self, search: Callable[[Candidates, Callable[..., Tensor], int], Any], criterion: str) -> list[Any]:
-        """What a search finds on each batch, given its candidates, a score for the worse, and its number of images."""
+    def each(self, search: Callable[[Candidates, Callable[..., Tensor], int], Any], *criteria: str) -> list[Any]:
+        """What a search finds on each batch, given its candidates, a score for the worse, and its number of images.
+
+        The score is by the first criterion; with several it is ``[n, criteria]``.
+        """
         found = []
         for images, truth in zip(self.images.split(self.batch), self.truth.split(self.batch), strict=True):
             batch, rows = Batch(images, truth), torch.arange(len(images))
@@ -58,35 +61,32 @@ class Setting:
             made = Candidates(target, batch, self.budget, rows=rows)
 
             def score(index: Tensor, choices: Tensor, made: Any = made, target: Any = target) -> Tensor:
-                logits = target.logits(made.images(index, choices), index)
-                return judged(logits, target.sides(index)[0], criterion)
+                logits, truth = target.logits(made.images(index, choices), index), target.sides(index)[0]
+                bad = torch.stack([judged(logits, truth, criterion) for criterion in criteria], dim=1)
+                return bad if len(criteria) > 1 else bad[:, 0]
 
             found.append((search(made, score, len(images)), target.model_evaluations - 1))
         return found
 
 
 def every(setting: Setting) -> tuple[dict[str, Tensor], float]:
-    """Scores of all choices by criterion, float64 ``[N, choices]``, and the CPU seconds of the search by loss."""
-    kept: dict[str, Tensor] = {}
+    """Scores of all choices by criterion, float64 ``[N, choices]``, and the CPU seconds of the exact search."""
+    rows: list[Tensor] = []
+
+    def search(made: Any, score: Any, count: int) -> None:
+        listed: list[Tensor] = []
+
+        def kept_score(index: Tensor, choices: Tensor) -> Tensor:
+            listed.append(score(index, choices))
+            return listed[-1][:, 0]
+
+        choosing.exact(kept_score, count, setting.classes, at_once=AT_ONCE * count)
+        rows.append(torch.cat(listed).view(-1, count, len(CRITERIA)).transpose(0, 1))
+
     before = time.process_time()
-    for criterion in CRITERIA:
-        rows: list[Tensor] = []
-
-        def search(made: Any, score: Any, count: int) -> None:
-            listed: list[Tensor] = []
-
-            def kept_score(index: Tensor, choices: Tensor) -> Tensor:
-                listed.append(score(index, choices))
-                return listed[-1]
-
-            choosing.exact(kept_score, count, setting.classes, at_once=AT_ONCE * count)
-            rows.append(torch.cat(listed).view(-1, count).T)  # noqa: B023
-
-        setting.each(search, criterion)
-        kept[criterion] = torch.cat(rows)
-        if criterion == "loss":
-            seconds = time.process_time() - before
-    return kept, seconds
+    setting.each(search, *CRITERIA)
+    seconds, scores = time.process_time() - before, torch.cat(rows)
+    return {criterion: scores[:, :, place] for place, criterion in enumerate(CRITERIA)}, seconds
 
 
 def quick(score: Any, count: int, patterns: int) -> Tensor:

@@ -13,7 +13,6 @@ from percuss.core.model import ModelInfo
 from percuss.models.libraries import library
 from percuss.models.options import Options
 from percuss.models.segmenters import Wanted, constructed, wanted
-from percuss.models.sides import settle
 from percuss.models.spec_options import divided, typed
 
 #: Segmenters of the pinned version. Whatever else of ``monai.networks.nets`` takes the same three arguments is tried.
@@ -66,14 +65,7 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
     _check_complete(network_name, takes, settings)
     network = constructed(asked.spec, function, settings)
     network.register_forward_hook(_only)
-    size = settle(
-        network,
-        asked.spec,
-        channels=asked.inner,
-        outputs=len(asked.classes),
-        size=size or options.size,
-        fixed=size is not None,
-    )
+    size = asked.settled(network, fixed=size)
     return network, asked.info(size=size)
 
 

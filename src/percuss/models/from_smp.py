@@ -16,7 +16,6 @@ from percuss.models.libraries import library
 from percuss.models.options import Options
 from percuss.models.pretrained import downloading
 from percuss.models.segmenters import constructed, wanted
-from percuss.models.sides import settle
 from percuss.models.spec_options import divided, typed
 
 #: Architectures of the pinned version; a later one's are taken too.
@@ -64,14 +63,7 @@ def build(name: str, options: Options) -> tuple[nn.Module, ModelInfo]:
             mean, std = _normalisation(smp, encoder, asked.inner)
     else:
         network = plain()
-    size = settle(
-        network,
-        asked.spec,
-        channels=asked.inner,
-        outputs=len(asked.classes),
-        size=size or options.size,
-        fixed=size is not None,
-    )
+    size = asked.settled(network, fixed=size)
     return network, asked.info(size=size, mean=mean, std=std)
 
 

@@ -11,8 +11,7 @@ from torch import nn
 from percuss.core.errors import ModelError, PercussError
 from percuss.core.model import ModelInfo
 from percuss.models.options import Options
-
-Values = tuple[float, ...]
+from percuss.models.sides import Size, settle
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,21 @@ class Wanted:
     inner: int
     options: Options
 
+    def settled(self, network: nn.Module, *, fixed: Size | None) -> Size | None:
+        """``sides.settle`` for this question; ``fixed`` is the size that the network was built for, if any."""
+        return settle(
+            network,
+            self.spec,
+            channels=self.inner,
+            outputs=len(self.classes),
+            size=fixed or self.options.size,
+            fixed=fixed is not None,
+        )
+
     def info(
         self,
         *,
-        size: tuple[int, int] | None,
+        size: Size | None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
     ) -> ModelInfo:

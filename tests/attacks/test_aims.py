@@ -1,17 +1,18 @@
 """remove and hallucinate: exact on a segmenter that decides each pixel by itself, judged by measured rates."""
 
+import math
+
 import pytest
 import torch
 
 import percuss
-from percuss.attacks.aims import Aim, Aimed
+from percuss.attacks.aims import Aim, Aimed, Known
 from percuss.attacks.engine import run_attack
 from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import parse_budget
 from percuss.core.dense import IGNORE, confusion
 from percuss.core.errors import AttackError
 from percuss.core.images import Tensors
-from percuss.core.losses import direction
 from percuss.testing.exact import examples, linear_model, pixel_flips, pixel_model
 
 ALL = {"early_stop": False, "steps": 40}
@@ -132,28 +133,41 @@ def test_within_a_region_only_its_background_counts():
 
 
 def test_the_slope_is_that_of_the_weighted_cross_entropy():
+    """Where all pixels to change are equally far, none weighs less for it."""
     torch.manual_seed(0)
-    logits, truth = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.randint(0, 3, (2, 4, 4))
+    truth = torch.randint(0, 3, (2, 4, 4))
     truth[0, 0, 0] = IGNORE
+    logits = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    logits[:, 1] = torch.where(truth == 1, logits[:, [0, 2]].amax(1), logits[:, 1])
+    logits[:, 0] = torch.where(truth == 1, logits[:, 1] - 0.5, logits[:, 0])
+    before = logits.argmax(1)
     aim = Aim("remove", 1, rest=0.3)
     point = logits.clone().requires_grad_(True)
-    wanted = torch.where(truth == 1, 0, truth)
+    wanted = torch.where(truth == 1, 0, torch.where(truth == IGNORE, truth, before))
     each = torch.nn.functional.cross_entropy(point, wanted, ignore_index=IGNORE, reduction="none")
     own, others = truth == 1, (truth != 1) & (truth != IGNORE)
-    loss = sum(each[i][own[i]].mean() + 0.3 * each[i][others[i]].mean() for i in range(2))
+    loss = sum(math.exp(-3) * each[i][own[i]].mean() + 0.3 * each[i][others[i]].mean() for i in range(2))
     (slope,) = torch.autograd.grad(-loss, point)
-    found = aim.slope(truth, None)(logits)
+    found = aim.slope(Known(truth, before))(logits)
     for i in range(2):  # the same direction, each image in a scale of its own
         assert torch.allclose(found[i] / found[i].norm(), slope[i] / slope[i].norm(), atol=1e-12)
-    assert not torch.allclose(found, direction(logits, truth, "segment"))
 
 
-def test_the_score_counts_what_else_breaks():
+def test_pixels_that_are_far_from_the_aim_weigh_less():
+    truth = torch.tensor([[[1, 1, 1, 0]]])
+    logits = torch.tensor([[[-1.0, -9, 1, 5], [0, 0, 0, 0], [-20, -20, -20, -20]]]).view(1, 3, 1, 4)
+    slope = Aim("remove", 1).slope(Known(truth, logits.argmax(1)))(logits)[0].abs().sum(0)[0]
+    assert slope[0] > 5 * slope[1] > 0 and slope[3] < slope[2]
+
+
+def test_the_score_counts_what_else_changes():
     truth = torch.tensor([[[1, 1, 0, 0], [2, 2, 0, IGNORE]]])
+    before = torch.tensor([[[1, 1, 0, 0], [2, 1, 0, 0]]])  # one pixel of class 2 was wrong before: it should stay
     said = torch.tensor([[[0, 1, 0, 2], [2, 1, 0, 0]]])
-    logits = torch.nn.functional.one_hot(said, 3).movedim(-1, 1).float()
+    logits, known = torch.nn.functional.one_hot(said, 3).movedim(-1, 1).float(), Known(truth, before)
     assert Aim("remove", 1).rate(logits, truth).tolist() == [0.5]
-    assert Aim("remove", 1).score(logits, truth).tolist() == [pytest.approx(0.5 - 2 / 5)]
+    assert Aim("remove", 1).score(logits, known).tolist() == [pytest.approx(0.5 - 1 / 5)]
+    assert Aim("remove", 1, rest=0).score(logits, known).tolist() == [0.5]
     assert Aim("remove", 2, into="other").rate(logits, truth).tolist() == [0.5]
     assert Aim("hallucinate", 2).rate(logits, truth).tolist() == [pytest.approx(1 / 3)]
     assert Aim("remove", 1).rate(logits, torch.zeros_like(truth)).tolist() == [0.0]

@@ -13,6 +13,7 @@ from percuss.core.dense import BAR, quality
 from percuss.core.model import Model, ModelInfo
 from percuss.data.patterns.images import PatternSet
 from percuss.data.spec import load_data
+from percuss.evaluate.universal import universal_findings
 from percuss.pipeline.universal import read_universal, universal
 
 SMALL = {"budget": "linf=40/255", "epochs": 2, "group": 6}
@@ -113,3 +114,12 @@ def test_one_class_alone(segmented, tmp_path):
     holding = [case for case in train.ids if (train.read(case).target == 2).any()]
     assert 0 < len(holding) < len(train.ids)
     assert found.record["history"][0]["n"] == len(holding)
+
+
+@pytest.mark.parametrize(("after", "found"), [(0.2, []), (0.7, ["universal-not-above-noise"])])
+def test_a_change_that_spoils_masks_without_flips_is_above_noise(after, found):
+    count = 30
+    rows = pd.DataFrame({"split": "test", "group": "", "success": [False] * count, "noise": [False] * count})
+    rows["quality_noise"] = 0.7 + 0.01 * np.sin(np.arange(count))
+    rows["quality_after"] = after + 0.01 * np.cos(np.arange(count))
+    assert [item.id for item in universal_findings(rows, seed=0)] == found

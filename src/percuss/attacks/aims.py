@@ -1,8 +1,9 @@
 """Aims on masks beside a bad mask: one class taken away, or put where nothing is.
 
-The pixels that are to change and the others weigh alike in all, whatever their numbers; the others should show the
-truth. What is climbed is the cross-entropy down to the wanted map (``core.dense.direction``); what counts is the share
-of the pixels that changed as wanted, less the share of the others that are wrong.
+The pixels that are to change and the others weigh alike in all, whatever their numbers; the others should show what the
+model decided before. What is climbed is the cross-entropy down to that map, where pixels weigh the less the further
+they are from what they should show: what a step can reach comes first. What counts is the share of the pixels that
+changed as wanted, less the share of the others that changed too.
 """
 
 from __future__ import annotations
@@ -21,9 +22,25 @@ from percuss.attacks.in_turn import on_rows
 from percuss.attacks.pixels import Slope
 from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
-from percuss.core.dense import IGNORE, REACHED, direction
+from percuss.core.dense import IGNORE, REACHED, direction, one_hot
 from percuss.core.errors import AttackError, nearest
 from percuss.core.seeds import ImageRandom
+
+#: How steeply the weight of a pixel falls with its distance; found on nuclei, docs/attacks/remove.md.
+_SHARP = 3.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """Maps ``[n, H, W]`` of some images: the truth, what was decided before any change, and the region or None."""
+
+    truth: Tensor
+    before: Tensor
+    region: Tensor | None = None
+
+    def rows(self, index: Tensor) -> Known:
+        """Some of the images."""
+        return Known(self.truth[index], self.before[index], None if self.region is None else self.region[index])
 
 
 @dataclass(frozen=True)
@@ -58,20 +75,24 @@ class Aim:
         """Share of the pixels to change that did, float64 ``[n]``; 0 where there is none."""
         return _share(self.reached(logits.argmax(1)), self.places(truth, region))
 
-    def score(self, logits: Tensor, truth: Tensor, region: Tensor | None = None) -> Tensor:
-        """The rate less ``rest`` times the share of other judged pixels that are wrong, float64 ``[n]``."""
-        others = ~self.places(truth, region) & (truth != IGNORE)
-        wrong = _share(logits.argmax(1) != truth, others)
-        return self.rate(logits, truth, region) - self.rest * wrong
+    def score(self, logits: Tensor, known: Known) -> Tensor:
+        """The rate less ``rest`` times the share of other judged pixels that changed, float64 ``[n]``."""
+        moved = _share(logits.argmax(1) != known.before, self.others(known))
+        return self.rate(logits, known.truth, known.region) - self.rest * moved
 
-    def slope(self, truth: Tensor, region: Tensor | None) -> Slope:
+    def others(self, known: Known) -> Tensor:
+        """Judged pixels that should stay, bool ``[n, H, W]``."""
+        return ~self.places(known.truth, known.region) & (known.truth != IGNORE)
+
+    def slope(self, known: Known) -> Slope:
         """Down the weighted cross-entropy to the wanted map."""
-        places = self.places(truth, region)
-        others = ~places & (truth != IGNORE)
-        weight = _even(places) + self.rest * _even(others)
+        places, others = self.places(known.truth, known.region), self.others(known)
+        whole = torch.where(known.truth == IGNORE, known.truth, known.before)
 
         def uphill(logits: Tensor) -> Tensor:
-            return -direction(logits, torch.where(places, self._wanted(logits), truth), weight=weight)
+            wanted = torch.where(places, self._wanted(logits), whole)
+            weight = _even(places) + self.rest * _even(others)
+            return -direction(logits, wanted, weight=weight * _focus(logits, wanted, places))
 
         return uphill
 
@@ -90,24 +111,24 @@ class Aimed(Target):
 
     def __init__(self, target: Target, batch: Batch, aim: Aim) -> None:
         super().__init__(target.model, batch, target.goal, pixels=target.pixels, slack=target.slack)
-        self._truth, self._region, self.aim = batch.targets, batch.region, aim
+        self.aim = aim
         self.gradient_evaluations, self.model_evaluations = target.gradient_evaluations, target.model_evaluations
         self.saw_gradient = target.saw_gradient
+        rows = torch.arange(len(batch.images), device=batch.images.device)
+        self.known = Known(batch.targets, self.logits(batch.images, rows).argmax(1), batch.region)
 
     def verdict(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Whether nearly all pixels that are to change did, and the score of the aim."""
-        return self.aim.rate(logits, *self._of(rows)) >= REACHED, self.margin(logits, rows)
+        known = self.known.rows(rows)
+        return self.aim.rate(logits, known.truth, known.region) >= REACHED, self.aim.score(logits, known)
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """The score of the aim."""
-        return self.aim.score(logits, *self._of(rows))
+        return self.aim.score(logits, self.known.rows(rows))
 
     def slope(self, rows: Tensor) -> Slope:
         """What to climb."""
-        return self.aim.slope(*self._of(rows))
-
-    def _of(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self._truth[rows], None if self._region is None else self._region[rows]
+        return self.aim.slope(self.known.rows(rows))
 
 
 def pursue(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, aim: Aim, climb: Climb) -> Attempt:
@@ -174,3 +195,15 @@ def _even(chosen: Tensor) -> Tensor:
     """The weight 1 in all, spread over the chosen pixels of each image."""
     size = chosen.flatten(1).sum(1).clamp_min(1).view(-1, 1, 1)
     return chosen.double() / size
+
+
+def _focus(logits: Tensor, wanted: Tensor, places: Tensor) -> Tensor:
+    """Weights of pixels from 0 to 1, ``[n, H, W]``: less for those to change that are far from it, 1 elsewhere.
+
+    How far is by how much another class leads; the scale is the mean over the pixels that are not there yet.
+    """
+    values = logits.double()
+    own, _ = one_hot(wanted, values.shape[1])
+    lag = (values.masked_fill(own, -torch.inf).amax(1) - (values * own).sum(1)).clamp_min(0) * places
+    scale = lag.flatten(1).sum(1) / (lag > 0).flatten(1).sum(1).clamp_min(1)
+    return (-lag / scale.clamp_min(1e-30).view(-1, 1, 1) * _SHARP).exp()

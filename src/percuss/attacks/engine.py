@@ -15,7 +15,7 @@ from percuss.attacks.at_once import AT_ONCE, all_sizes, settle
 from percuss.attacks.eval_mode import frozen
 from percuss.attacks.job import Cost, Job, Swept, choose_search, clean_logits, in_chunks, outcome_rows, strike
 from percuss.attacks.measured import Measured
-from percuss.attacks.target import Goal, no_gradient
+from percuss.attacks.target import Batch, Goal, no_gradient
 from percuss.core import catalogue
 from percuss.core.budget import Budget
 from percuss.core.errors import AttackError, nearest
@@ -117,7 +117,8 @@ def _check_budgets(budgets: Sequence[Budget], batch_size: int) -> None:
 
 
 def _untouched(job: Job, clean: Tensor) -> Measured:
-    batch, model, score = job.batch, job.model, job.score(job.batch.region)
+    batch, model = job.batch, job.model
+    score = job.score(Batch(batch.images, batch.targets, batch.region), clean)
     wrong = ~is_right(clean, batch.targets, model.task)
     lead = margin(clean, batch.targets, model.task)
     reached = None if score is None else score(clean, batch.targets)

@@ -25,7 +25,7 @@ def hallucinate(  # noqa: PLR0913
     steps: int = 20,
     step_size: float | None = None,
 ) -> Attempt:
-    """Steps down the cross-entropy to the truth with the background replaced by one class.
+    """Steps down the cross-entropy to the map decided before with the true background replaced by one class.
 
     Within a region only the background inside it should change.
 
@@ -33,7 +33,7 @@ def hallucinate(  # noqa: PLR0913
         target, batch, budget: as for every attack; the task is segment.
         rng: draws the start, uniform in the ball.
         victim: the class that should appear, by index or name; not the background.
-        rest: weight of all other pixels together, which should show the truth, against the background.
+        rest: weight of all other pixels together, which should stay, against the background.
         steps: gradient steps.
         step_size: as for ``pgd``.
     """

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from percuss.attacks.aims import aim_of
+from percuss.attacks.aims import Known, aim_of
 from percuss.attacks.eval_mode import device_of
 from percuss.attacks.fast import TOLERANCE, search_copy
 from percuss.attacks.keeper import delivered
@@ -85,16 +85,20 @@ class Job:
         slack = 0.0 if search is self.model else 2 * TOLERANCE
         return Target(search, given, self.goal, pixels=self.pixels, slack=slack)
 
-    def score(self, region: Tensor | None) -> Callable[[Tensor, Tensor], Tensor] | None:
+    def score(self, given: Batch, logits: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor] | None:
         """How far an aim is reached, from logits and targets: the attack's own, or of masks a class everywhere.
 
-        None where there is no such aim.
+        None where there is no such aim. ``logits`` are those of the clean images given, where they are known.
         """
         wanted = self.goal.target
         if self.model.task == "segment" and isinstance(wanted, int):
             return lambda logits, truth: dense.agreement(logits.argmax(1), dense.everywhere(truth, wanted))
         aim = aim_of(self.attack, self.model.classes, self.own)
-        return None if aim is None else lambda logits, truth: aim.score(logits, truth, region)
+        if aim is None:
+            return None
+        with torch.no_grad():
+            before = (self.model(given.images) if logits is None else logits).argmax(1)
+        return lambda logits, truth: aim.score(logits, Known(truth, before, given.region))
 
     def heed(self, ids: Sequence[str], target: Target) -> None:
         """Note on which images a gradient was asked for, and where it was not zero."""
@@ -173,7 +177,7 @@ def strike(
     attacked = attempt.images.detach()
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))
     attacked = delivered(attacked, given, budget, target=target)
-    shown, score = (given.images, given.targets), job.score(given.region)
+    shown, score = (given.images, given.targets), job.score(given)
     found = measure(job.model, shown, attacked, budget=budget, pixels=job.pixels, score=score)
     job.heed(ids, target)
     job.notes += attempt.notes

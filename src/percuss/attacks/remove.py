@@ -27,14 +27,14 @@ def remove(  # noqa: PLR0913
     steps: int = 20,
     step_size: float | None = None,
 ) -> Attempt:
-    """Steps down the cross-entropy to the truth with one class replaced; the iterate that removes most is kept.
+    """Steps down the cross-entropy to the map decided before with one class replaced.
 
     Args:
         target, batch, budget: as for every attack; the task is segment.
         rng: draws the start, uniform in the ball.
         victim: the class to take away, by index or name; not the background.
         into: ``background``, or ``other`` for any other class (at each step the likeliest).
-        rest: weight of all other pixels together, which should show the truth, against those of the class.
+        rest: weight of all other pixels together, which should stay, against those of the class.
         steps: gradient steps.
         step_size: as for ``pgd``.
     """

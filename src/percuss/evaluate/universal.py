@@ -89,7 +89,8 @@ def universal_findings(rows: pd.DataFrame, *, seed: int) -> list[Finding]:
     gap = paired_difference(last["success"].to_numpy(dtype=bool), last["noise"].to_numpy(dtype=bool), clusters)
     # Few patients give no interval; then the counts alone decide.
     low = gap.difference.low
-    if gap.first_only <= gap.second_only or (low is not None and low <= 0):
+    weak = gap.first_only <= gap.second_only or (low is not None and low <= 0)
+    if weak and not _worse_masks(last, clusters):
         found.append(
             Finding(
                 "universal-not-above-noise",
@@ -100,6 +101,15 @@ def universal_findings(rows: pd.DataFrame, *, seed: int) -> list[Finding]:
             )
         )
     return found
+
+
+def _worse_masks(rows: pd.DataFrame, clusters: Clusters) -> bool:
+    """Whether masks are clearly worse with the change than with noise, though few of them cross the bar."""
+    if "quality_after" not in rows:
+        return False
+    lost = (rows["quality_noise"] - rows["quality_after"]).to_numpy(dtype=float)
+    low = mean(lost, clusters, np.ones(len(rows), dtype=bool)).low
+    return low is not None and low > 0
 
 
 def _members(part: pd.DataFrame, count: int, task: Task) -> NDArray[np.bool_]:

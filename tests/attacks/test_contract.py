@@ -11,7 +11,8 @@ from percuss.testing.exact import examples, linear_model
 
 # What these attacks take by themselves would take long here.
 FEWER = {"square": {"queries": 60}, "as_autoattack": {"steps": 4, "queries": 10}, "standard": {"effort": "quick"}}
-FEWER |= {"segsuite": {"effort": "quick"}, "narrow": {"steps": 30}}
+FEWER |= {"segsuite": {"effort": "quick"}, "narrow": {"steps": 12}, "layered": {"steps": 4}}
+FEWER |= {name: {"steps": 8} for name in ("remove", "hallucinate", "segpgd", "cospgd")}
 
 
 @pytest.mark.parametrize("name", sorted(entries("attacks")))

@@ -91,7 +91,7 @@ def count_noise(monkeypatch):
 
 def count_wrong_before(monkeypatch):
     real = curves._point
-    monkeypatch.setattr(curves, "_point", lambda *args: real(*args[:3], np.ones_like(args[3])))
+    monkeypatch.setattr(curves, "_point", lambda *args, right, **more: real(*args, right=np.ones_like(right), **more))
     divide_by_all(monkeypatch)  # the success rate looks at images right before a second time
 
 
@@ -106,8 +106,8 @@ def forget_smaller_sizes(monkeypatch):
     monkeypatch.setattr(
         curves,
         "_point",
-        lambda *args: [
-            curves.Point(**{f: getattr(p, "raw" if f == "flipped" else f) for f in raw}) for p in real(*args)
+        lambda *args, **more: [
+            curves.Point(**{f: getattr(p, "raw" if f == "flipped" else f) for f in raw}) for p in real(*args, **more)
         ],
     )
 
@@ -115,7 +115,9 @@ def forget_smaller_sizes(monkeypatch):
 def take_order_of_rows(monkeypatch):
     real = curves._point
     monkeypatch.setattr(
-        curves, "_point", lambda key, part, *rest: real(key, part.assign(id=part["id"].to_numpy()[::-1]), *rest)
+        curves,
+        "_point",
+        lambda key, part, *rest, **more: real(key, part.assign(id=part["id"].to_numpy()[::-1]), *rest, **more),
     )
 
 

@@ -230,7 +230,7 @@ def _finite(logits: Tensor) -> Tensor:
     if not bool(torch.isfinite(logits).all()):
         raise ModelError(
             "the model's logits hold NaN or infinity",
-            value=f"in {int((~torch.isfinite(logits)).any(1).sum())} of {len(logits)} images",
+            value=f"in {int((~torch.isfinite(logits)).flatten(1).any(1).sum())} of {len(logits)} images",
             allowed="finite logits",
             next_step="look at the weights and the range of the input",
         )

@@ -78,6 +78,8 @@ def ready(
     _check_images(images, targets)
     judged = as_model(model, images, targets)
     _check_targets(targets, judged)
+    if judged.task == "segment":
+        _check_maps(targets, images)
     ids, kept = [str(i) for i in range(len(images))], list(groups or [None] * len(images))
     batch = Tensors(ids, images.detach().cpu().float(), targets.cpu(), kept, pixels)
     batch.region = None if region is None else _region(region, images)
@@ -131,6 +133,16 @@ def _check_targets(targets: Tensor, model: Model) -> None:
             )
     elif targets.dim() != 2 or targets.shape[1] != count or bool(((targets != 0) & (targets != 1)).any()):
         raise _unfit("targets", _told(targets), f"0/1 labels [N, {count}]")
+
+
+def _check_maps(targets: Tensor, images: Tensor) -> None:
+    """DataError unless each class map has the size of its image and a pixel that is judged."""
+    wanted = [len(images), *images.shape[2:]]
+    if not len(images) or list(targets.shape) != wanted:
+        raise _unfit("targets", _told(targets), f"class maps {wanted} of at least one image, as the images")
+    empty = (targets == IGNORE).flatten(1).all(1).nonzero().flatten().tolist()
+    if empty:
+        raise _unfit("targets", f"no pixel of map {empty[0]} is judged", f"a pixel that is not {IGNORE} in each map")
 
 
 def _told(targets: Tensor) -> str:

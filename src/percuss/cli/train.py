@@ -49,11 +49,14 @@ _NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",
-    "dice": "mean Dice",
-    "iou": "mean IoU",
+    "quality": "mean Dice of an image",
+    "dice": "Dice over all pixels, mean of classes",
+    "iou": "IoU likewise",
     "pixel_accuracy": "pixel accuracy",
     "floor": "background everywhere",
 }
+#: Of class maps "accuracy" would be taken for that of pixels.
+_OF_MAPS = {"accuracy": "images with a Dice of 0.5 and more"}
 
 
 def train(  # noqa: PLR0913
@@ -140,8 +143,7 @@ def closing(done: Trained, *, allow_code: bool = False) -> str:
     """The result on one line, and the command that audits it."""
     split = "test" if done.record["test"] else "validation"
     size = done.record["n"]["test" if done.record["test"] else "val"]
-    # Of class maps "accuracy" would be taken for that of pixels.
-    names = _NAMES | ({"accuracy": "images with a Dice of 0.5 and more"} if "dice" in done.scores else {})
+    names = _NAMES | (_OF_MAPS if "dice" in done.scores else {})
     values = [f"{words} {done.scores[name]:.3f}" for name, words in names.items() if done.scores.get(name) is not None]
     words = ["percuss", "audit", "--data", done.audit_data, "--model", str(done.path), "--out", f"{done.path}-audit"]
     words += ["--allow-code"] if allow_code else []

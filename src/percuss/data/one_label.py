@@ -27,7 +27,7 @@ class OneLabel(ImageSet):
             raise DataError(
                 "only one of several labels can be chosen",
                 value=f"{whole.spec} has classes",
-                next_step="leave out --label; --target leads to a chosen class",
+                next_step="leave out --label; --set pgd.target=2 leads to a chosen class",
             )
         if label not in whole.classes:
             raise DataError("no such label", value=label, allowed=nearest(label, whole.classes))

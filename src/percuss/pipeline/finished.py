@@ -89,7 +89,7 @@ def same_kind(runs: Sequence[Finished]) -> None:
             one, two = getattr(first.results.data, what), getattr(other.results.data, what)
             if one != two:
                 raise RunError(
-                    f"the runs judge images of another {what}",
+                    f"the runs judge images that differ in {what}",
                     value=f"{first.name} {one}; {other.name} {two}",
                     next_step="audit the same images in the same way",
                 )

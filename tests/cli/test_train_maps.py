@@ -23,7 +23,7 @@ def test_the_command_line_says_dice(percuss, tmp_path):
         "train",
         *fixed,
         "--model",
-        "percuss:unet_avramidis",
+        "percuss:unet_avramidis?width=8",
         "--out",
         tmp_path / "a",
         "--optimiser",

@@ -168,7 +168,7 @@ def test_paper_says_how_far_the_changes_went(tmp_path):
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     home = tmp_path_factory.mktemp("plain") / "model"
-    return train(data=DATA, model="percuss:unet_avramidis", out=home, **SMALL).path
+    return train(data=DATA, model="percuss:unet_avramidis?width=8", out=home, **SMALL).path
 
 
 def weights(path, epoch):
@@ -218,7 +218,7 @@ def test_without_fresh_it_goes_on_from_the_given_weights_with_sets_in_its_folder
 def test_what_cannot_be_done_is_said_first(tmp_path, plain):
     common = {"data": DATA, "out": tmp_path / "x"} | SMALL
     with pytest.raises(UsageError, match="needs a trained model"):
-        harden(model="percuss:unet_avramidis", defence="both", **common)
+        harden(model="percuss:unet_avramidis?width=8", defence="both", **common)
     with pytest.raises(UsageError, match="makes no images"):
         harden(model=plain, defence="pgd", augmented=tmp_path / "sets", **common)
     tissue = common | {"data": "synthetic:tissue?n=20&size=32&patients=10&mpp=1.5"}

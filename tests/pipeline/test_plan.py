@@ -4,6 +4,7 @@ import pytest
 
 from percuss.core.budget import Norm
 from percuss.core.errors import AttackError, BudgetError, PercussError, UsageError
+from percuss.pipeline.context import threat_model
 from percuss.pipeline.plan import DEFAULT_ATTACKS, make_plan
 from percuss.pipeline.requirements import judge, parse_requirement
 
@@ -15,6 +16,14 @@ def test_defaults_and_toml_read_back():
     assert plan.attacks == DEFAULT_ATTACKS and set(plan.by_norm()) == {Norm.LINF, Norm.L2}
     again = make_plan(**tomllib.loads(plan.toml()))
     assert again == plan and again.identity() == plan.identity()
+
+
+@pytest.mark.parametrize(
+    ("attacks", "goal"),
+    [("remove,hallucinate,noise", "one class removed"), ("remove,pgd", "any wrong"), ("noise", "any wrong")],
+)
+def test_the_assumed_goal_is_that_of_the_attacks(attacks, goal):
+    assert threat_model(make_plan(**SPECS, attacks=attacks))["goal"].startswith(goal)
 
 
 def test_lists_and_commas_are_taken_once():

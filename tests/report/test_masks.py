@@ -16,7 +16,7 @@ from percuss.core.dense import IGNORE
 from percuss.core.errors import RunError
 from percuss.report.mask_rows import load_masks, worst_images
 from percuss.report.masks import COLOURS, FATES, edges, fate, fates, grey, legend, overlay, shares
-from percuss.report.numbers import class_text
+from percuss.report.numbers import class_text, share
 from percuss.report.page import write_report
 from percuss.report.schema import read_results
 from percuss.report.verdict import headline
@@ -142,6 +142,19 @@ def test_pictures_of_maps_have_words_for_those_who_cannot_see_them(page: tuple[P
     missing.unlink()
     assert "cannot be shown" in write_report(folder).read_text(encoding="utf-8")
     missing.write_bytes(content)
+
+
+def test_attacks_that_aim_at_a_class_have_their_rates(tmp_path: Path, page: tuple[Path, str, str]) -> None:
+    seen = Fake(n=8, task="segment", classes=NAMES, patients=8, side=40, attacks=("remove", "noise"))
+    folder = build(tmp_path / "run", seen)
+    html = write_report(folder).read_text(encoding="utf-8")
+    dense = read_results(folder / "results.json").dense
+    assert dense is not None
+    last = [point for point in dense.points if point.attack == "remove" and point.stored][-1]
+    assert last.classes[1].removed.value
+    rows = [line for line in re.findall(r"<tr>.*?</tr>", html) if line.startswith("<tr><td>remove</td><td>tumour")]
+    assert share(last.classes[1].removed) in rows[-1]
+    assert "What remove and hallucinate reached" in html and "What remove and hallucinate reached" not in page[1]
 
 
 def test_worst_images_stand_lowest_first(page: tuple[Path, str, str]) -> None:

@@ -1,4 +1,4 @@
-"""synthetic:tissue, haematoxylin-eosin patches drawn when read: tumour or normal, with patients and exact masks."""
+"""synthetic:tissue, haematoxylin-eosin patches drawn when read: tumour or normal, with exact masks; synthetic:patterns too."""
 
 from __future__ import annotations
 

@@ -159,6 +159,8 @@ def threat_model(plan: AuditPlan, spec: str = "") -> dict[str, str]:
     aim = "any wrong decision (untargeted)" if plan.protocol == "corrected" else "any other decision than its own"
     if any("target" in plan.attack_settings(name) for name in plan.attacks):
         aim = "a chosen wrong decision (targeted)"
+    if set(plan.attacks) - CONTROLS and set(plan.attacks) - CONTROLS <= {"remove", "hallucinate"}:
+        aim = "one class removed from the mask, or invented in it; everything else stays"
     sure = f", with a probability of at least {plan.confidence:g}" if plan.confidence else ""
     where = f" inside the region {plan.region}" if plan.region else ""
     depth = "its native depth" + (", among which the attacks search" if plan.rounding == "native" else "")

@@ -36,8 +36,12 @@ HEADS: dict[str, tuple[str, ...]] = {
         "pixel accuracy, as stored",
         "loss, as stored",
     ),
+    "aim": ("attack", "class", "limit", "Dice, as stored", "IoU", "decided background", "background decided so"),
     "fate": ("class", "limit", "Dice, as stored", "IoU", "decided background", "background decided so"),
 }
+
+#: Attacks whose success is the share of one class removed or invented, not a low Dice.
+AIMED = ("remove", "hallucinate")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class DenseNorm:
         dice, classes: mean Dice of each attack, and of each class in the worst case, over the size.
         removed, hallucinated: shares of pixels over the size, per class, in the worst case.
         limits, fates, every: rows of text: worst case by size, by class and size, and each attack.
+        aims: rows of text: what attacks that lead to one class did to each class (worst by Dice does not show it).
     """
 
     norm: str
@@ -60,6 +65,7 @@ class DenseNorm:
     limits: list[list[str]]
     fates: list[list[str]]
     every: list[list[str]]
+    aims: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,12 @@ def _norm(norm: str, dense: Dense, results: Results) -> DenseNorm:
         limits=[_limit_row(*pair, results) for pair in zip(worst[False], worst[True], strict=True)],
         fates=[_fate_row(point, index) for index in things for point in worst[True]],
         every=[_attack_row(point, results) for point in mine if point.attack != WORST],
+        aims=[
+            [point.attack, *_fate_row(point, index)]
+            for point in mine
+            if point.attack in AIMED and point.stored
+            for index in things
+        ],
     )
 
 

@@ -20,7 +20,7 @@ TASKS = ("segment",)
 #: Ways to judge a candidate by, each larger the worse the mask.
 CRITERIA = {"loss": dense.cross_entropy, "mae": pixels.mean_absolute_error}
 #: Candidates in one pass for each image of the batch: a pass without gradients takes the less memory.
-AT_ONCE = 4
+AT_ONCE = 2
 
 
 def hypothesis(  # noqa: PLR0913

@@ -1,4 +1,4 @@
-"""synthetic:tissue, haematoxylin-eosin patches drawn when read: tumour or normal, with exact masks; synthetic:patterns too."""
+"""synthetic:tissue, patches of tissue drawn when read, tumour or normal, with exact masks; synthetic:patterns."""
 
 from __future__ import annotations
 

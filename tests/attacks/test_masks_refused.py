@@ -39,3 +39,8 @@ def test_maps_that_do_not_fit_are_refused_in_words(images, maps, words):
 def test_images_with_nan_are_counted_not_their_pixels():
     with pytest.raises(ModelError, match=r"in 2 of 2 images"):
         percuss.attack("pgd", model(NotANumber()), IMAGES, TRUTH, "linf=2/255", steps=2)
+
+
+def test_clean_images_with_nan_are_counted_not_their_pixels():
+    with pytest.raises(ModelError, match=r"2 of 2 clean images, first 0"):
+        percuss.attack("pgd", model(NotANumber()), IMAGES - 0.1, TRUTH, "linf=2/255", steps=2)

@@ -124,7 +124,7 @@ def clean_logits(job: Job) -> Tensor:
 
     parts = [part for _, part in in_chunks(job, range(len(job.batch.ids)), forward)]
     logits = torch.cat(parts) if parts else torch.zeros(0, job.model.outputs[0])
-    bad = (~torch.isfinite(logits)).any(1).nonzero().flatten().tolist()
+    bad = (~torch.isfinite(logits)).flatten(1).any(1).nonzero().flatten().tolist()
     if bad:
         raise ModelError(
             "the model's logits hold NaN or infinity",

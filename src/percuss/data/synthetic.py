@@ -1,4 +1,4 @@
-"""synthetic:tissue, patches of tissue drawn when read, tumour or normal, with exact masks; synthetic:patterns."""
+"""synthetic:tissue, haematoxylin-eosin patches drawn when read, with patients and exact masks; also synthetic:patterns."""
 
 from __future__ import annotations
 

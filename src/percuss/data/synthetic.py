@@ -1,4 +1,4 @@
-"""synthetic:tissue, haematoxylin-eosin patches drawn when read, with patients and exact masks; also synthetic:patterns."""
+"""synthetic:tissue, haematoxylin-eosin patches drawn when read, with patients and masks; also synthetic:patterns."""
 
 from __future__ import annotations
 

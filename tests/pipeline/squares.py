@@ -9,6 +9,7 @@ from torch import nn
 from percuss.core.images import Case, Entry, ImageSet, PixelRange
 from percuss.core.model import Model, ModelInfo
 from percuss.data.splits import choose
+from percuss.pipeline.interface import audit
 
 CLASSES = ("background", "red", "green")
 COLOURS = torch.tensor([[0.6, 0.6, 0.6], [0.6, 0.55, 0.55], [0.55, 0.6, 0.55]])
@@ -51,3 +52,19 @@ def teller():
         net.weight.copy_(200 * COLOURS.view(3, 3, 1, 1))
         net.bias.copy_(-100 * (COLOURS**2).sum(1))
     return Model(net, ModelInfo("squares", "segment", CLASSES, 3, weights="given"))
+
+
+#: Of a small audit of the squares.
+OPTIONS = {
+    "attacks": ["pgd", "fgsm", "noise"],
+    "budgets": ["linf=2/255,12/255", "l2=0.5"],
+    "checks": "off",
+}
+
+
+def run(out, data=None, model=None, **options):
+    """A small audit; options replace its usual ones."""
+    given = OPTIONS | options
+    if "pgd" in given["attacks"]:
+        given["settings"] = {"pgd": {"steps": 4}}
+    return audit(data=data or Squares(), model=model or teller(), out=out, **given)

@@ -5,27 +5,13 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from squares import SIDE, Squares, teller
+from squares import SIDE, Squares, run, teller
 
 from percuss.core import dense
-from percuss.core.errors import DataError, RunError
+from percuss.core.errors import DataError, PercussError
+from percuss.core.model import Model
 from percuss.pipeline import parts as steps
-from percuss.pipeline.compare import compare
-from percuss.pipeline.interface import audit
 from percuss.pipeline.survive import survive
-
-OPTIONS = {
-    "attacks": ["pgd", "fgsm", "noise"],
-    "budgets": ["linf=2/255,12/255", "l2=0.5"],
-    "checks": "off",
-}
-
-
-def run(out, data=None, model=None, **options):
-    given = OPTIONS | options
-    if "pgd" in given["attacks"]:
-        given["settings"] = {"pgd": {"steps": 4}}
-    return audit(data=data or Squares(), model=model or teller(), out=out, **given)
 
 
 @pytest.fixture(scope="module")
@@ -235,54 +221,9 @@ def test_a_set_without_any_usable_map_is_refused(tmp_path):
         run(tmp_path / "run", data=Squares(faults=faults))
 
 
-def test_two_runs_compare_and_other_truths_are_told_apart(finished, tmp_path):
-    other = run(tmp_path / "two", attacks=["pgd", "noise"])
-    found = compare([finished.path, other.path], out=tmp_path / "both")
-    assert found.n_images == 8
-    moved = np.zeros((SIDE, SIDE), np.uint8)
-    moved[:3, :3] = 1
-    spoilt = {"target": moved, "instances": moved.astype(np.int32)}
-    third = run(tmp_path / "three", data=Squares(faults={"case2": spoilt}), attacks=["noise"])
-    with pytest.raises(RunError, match="another label"):
-        compare([finished.path, third.path], out=tmp_path / "again")
-
-
 def test_flips_of_masks_survive_png(finished):
     rows = survive(finished.path, data=Squares(), model=teller(), formats=["png"]).results.survival
     assert rows and all(row.flips.value == 1 for row in rows)
-
-
-def test_compared_runs_differ_in_dice_as_their_images_do(finished, tmp_path):
-    weak = teller()
-    with torch.no_grad():  # nearer to calling everything background
-        weak.network.bias[0] += 0.2
-    other = run(tmp_path / "two", model=weak)
-    found = compare([finished.path, other.path], out=tmp_path / "both")
-    tables = [pd.read_parquet(path / "dense.parquet") for path in (finished.path, other.path)]
-    for attack, stored in (("pgd", True), ("fgsm", False), ("no attack", False)):
-        means = []
-        for table in tables:
-            name, state = ("clean", "stored") if attack == "no attack" else (attack, "stored" if stored else "float")
-            part = table[(table["attack"] == name) & (table["state"] == state)]
-            part = part[part["budget"] == ("" if name == "clean" else "linf=12/255")]
-            pixels = torch.from_numpy(np.stack(part["pixels"].tolist())).view(-1, 3, 3).double()
-            dice = 2 * pixels.diagonal(dim1=1, dim2=2) / (pixels.sum(1) + pixels.sum(2)).clamp_min(1)
-            there = pixels.sum(2)[:, 1:] > 0
-            each = (dice[:, 1:] * there).sum(1) / there.sum(1).clamp_min(1)
-            own = pixels[:, 0, 0] / pixels.sum((1, 2))
-            means.append(torch.where(there.any(1), each, own).mean().item())
-        items = [item for item in found.masks if item.attack == attack and item.stored == stored]
-        (item,) = [item for item in items if item.budget in ("", "linf=12/255")]
-        assert item.of_first.value == pytest.approx(means[0]) and item.of_second.value == pytest.approx(means[1])
-        assert item.difference.value == pytest.approx(means[0] - means[1])
-        if means[0] == means[1]:  # all images alike in both: no bounds rather than none wide
-            assert item.difference.low is None
-        else:
-            assert item.difference.low <= item.difference.value <= item.difference.high
-    assert "Masks" in (tmp_path / "both" / "compare.html").read_text(encoding="utf-8")
-    both = (item for item in found.masks if item.attack in ("worst", "pgd") and item.budget == "linf=12/255")
-    worst = {(item.attack, item.stored): item.of_first.value for item in both}
-    assert worst["worst", True] <= worst["pgd", True]
 
 
 def test_images_below_the_bar_before_are_kept_with_their_worst_mask(tmp_path):
@@ -298,3 +239,25 @@ def test_images_below_the_bar_before_are_kept_with_their_worst_mask(tmp_path):
     assert (kept.set_index("id")["margin"] == real.groupby("id")["margin"].max()).all()
     assert (table["map"] != "").sum() == 8
     assert "Below the bar before any attack" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_curve_on_masks_says_that_it_stops_at_one_half(tmp_path):
+    found = run(tmp_path / "run", attacks=["curve", "noise"], budgets=["linf=12/255"]).results
+    assert [item.severity for item in found.findings if item.id == "curve-on-masks"] == ["info"]
+
+
+def test_a_model_without_gradient_can_be_shown_noise_alone(tmp_path):
+    class Hard(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.told = teller()
+
+        def forward(self, images):
+            return torch.nn.functional.one_hot(self.told(images).argmax(1), 3).movedim(-1, 1).float()
+
+    hard = Model(Hard(), teller().info)
+    with pytest.raises(PercussError, match="no gradient reaches"):
+        run(tmp_path / "one", model=hard)
+    found = run(tmp_path / "two", model=hard, attacks=["noise"]).results
+    assert "gradient-missing" in [item.id for item in found.findings if item.severity == "severe"]
+    assert any(item.attack == "noise" for item in found.dense.points)

@@ -30,6 +30,9 @@ from percuss.pipeline.results import CONTEXT, paper_finding, paper_finding_of_ma
 from percuss.pipeline.run import Run
 from percuss.store.folder import RunFolder, check_free, now
 
+#: Attacks that a model without gradient can be asked with.
+ASK_NO_GRADIENT = CONTROLS | {"square"}
+
 
 def run_audit(
     plan: AuditPlan,
@@ -59,7 +62,7 @@ def run_audit(
         chosen = open_images(plan, data)
         check_sizes(plan.by_norm(), chosen)
         judged = open_model(plan, model, chosen).to(device)
-        findings = _checked(judged, chosen)
+        findings = _checked(judged, chosen, without=set(plan.attacks) <= ASK_NO_GRADIENT)
         folder = RunFolder.start(out, _identity(plan, chosen, judged, device))
         try:
             work = Work(plan, chosen, judged, device, folder)
@@ -183,10 +186,11 @@ def _portions(work: Work, say: Progress) -> list[Portion]:
     return found
 
 
-def _checked(model: Model, chosen: Chosen) -> list[Finding]:
+def _checked(model: Model, chosen: Chosen, *, without: bool) -> list[Finding]:
     """The check on a few images from all over the set, before anything is written.
 
-    Images without gradient may stand among sound ones: only where more of them are silent too is the model refused.
+    Images without gradient may stand among sound ones: only where more of them are silent too is the model refused, or
+    where no attack asks for a gradient (``without``) a severe finding.
     """
     count, silent = len(chosen.ids), None
     few = tuple(dict.fromkeys(chosen.ids[i * (count - 1) // 7] for i in range(8)))
@@ -202,9 +206,10 @@ def _checked(model: Model, chosen: Chosen) -> list[Finding]:
             return list(check_model(model, batch.images[:8], batch.targets[:8]))
         except NoGradientError as error:
             silent = error
-    if silent is not None:
+    if silent is not None and not without:
         raise silent
-    return []
+    text = "No gradient comes back to the image: only attacks that ask for none could be run, and they are weak."
+    return [Finding("gradient-missing", "severe", text, {"gradient": False})] if silent else []
 
 
 def _attacked(work: Work, portions: list[Portion], say: Progress) -> list[pd.DataFrame]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from percuss.core.comparison import Contrast, MaskContrast, Pooled, Standing
+from percuss.core.comparison import CLEAN, Contrast, MaskContrast, Pooled, Standing
 from percuss.core.errors import UsageError
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
@@ -27,7 +27,7 @@ from percuss.pipeline.finished import (
 )
 from percuss.pipeline.masks import TABLE
 from percuss.pipeline.plain_values import as_plain
-from percuss.report.comparison import mask_section, points, sections, worst_table
+from percuss.report.comparison import mask_section, mask_table, points, sections, worst_table
 from percuss.report.pooled import pooled_section, pooled_table, pooled_words
 from percuss.report.sections import Table, write_sections
 from percuss.store.folder import RunFolder, now
@@ -63,6 +63,12 @@ class Comparison:
     def table(self) -> Table:
         """The worst case of every pair at every size, as text cells."""
         return pooled_table(self.pooled) if self.pooled else worst_table(self.contrasts, self.standing)
+
+    @property
+    def mask_table(self) -> Table | None:
+        """Of class maps the mean Dice without attack and of the worst masks, as stored; None for other tasks."""
+        chosen = [item for item in self.masks if item.attack == CLEAN or (item.attack == "worst" and item.stored)]
+        return mask_table(chosen) if chosen else None
 
     @property
     def sentences(self) -> list[str]:

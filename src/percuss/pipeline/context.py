@@ -45,6 +45,16 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
     found += _silence(work, parts) + suite_questions([part for part in parts if _is_suite(part)])
     every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
     found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
+    if work.model.task == "segment" and "curve" in work.plan.attacks:
+        found.append(
+            Finding(
+                "curve-on-masks",
+                "info",
+                "The attack curve looks for the smallest change that takes a mask below a Dice of 0.5 and goes no further: "
+                "its masks are not the worst at their size, and what was below before is left alone.",
+                {"attacks": list(work.plan.attacks)},
+            )
+        )
     notes = [note for note in every if "out of memory" in note]
     if notes:
         found.append(

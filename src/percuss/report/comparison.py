@@ -60,8 +60,8 @@ def worst_table(contrasts: Sequence[Contrast], standing: Sequence[Standing]) -> 
     return Table(HEAD, clean.body + worst.body, words=3, caption="worst case over attacks")
 
 
-def mask_section(masks: Sequence[MaskContrast]) -> Section:
-    """The mean Dice of two runs on the same images, and the difference."""
+def mask_table(masks: Sequence[MaskContrast]) -> Table:
+    """The mean Dice of every pair of runs at each attack and size, and the difference."""
     head = ("runs", "attack", "limit", "judged", "first, Dice", "second, Dice", "difference, points")
     body = tuple(
         (
@@ -75,11 +75,16 @@ def mask_section(masks: Sequence[MaskContrast]) -> Section:
         )
         for item in masks
     )
+    return Table(head, body, words=4, caption="mean Dice of the masks")
+
+
+def mask_section(masks: Sequence[MaskContrast]) -> Section:
+    """The mean Dice of two runs on the same images, and the difference."""
     text = (
         "Dice of each image over the classes it holds, without the background, mean over the images; the difference is "
         "the first run's minus the second's on the same images, in hundredths, with its 95 % interval."
     )
-    return Section("Masks", (text,), tables=(Table(head, body, words=4),))
+    return Section("Masks", (text,), tables=(mask_table(masks),))
 
 
 def contrast_table(contrasts: Sequence[Contrast], standing: Sequence[Standing], *, attack: str) -> Table:

@@ -29,6 +29,7 @@ REMEDIES: dict[str, str] = {
     "curve-floors": "Check that labels and not the model's own predictions are what the attack leads away from.",
     "stored-image-differs": "The files or the model have changed since the run: audit again in another folder.",
     "all-background": "Train the model, or check that masks, order of classes and input range fit it.",
+    "curve-on-masks": "Give --suite segsuite for the worst masks within a size.",
     "noted-images": "Look at the first of each, and whether the rule that settled it is what you want.",
     "class-absent": "Add images that hold the class, or say nothing of it.",
     "check-failed": "Read the error; until the check can be made the doubt stays.",

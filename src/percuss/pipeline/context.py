@@ -45,16 +45,7 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
     found += _silence(work, parts) + suite_questions([part for part in parts if _is_suite(part)])
     every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
     found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
-    if work.model.task == "segment" and "curve" in work.plan.attacks:
-        found.append(
-            Finding(
-                "curve-on-masks",
-                "info",
-                "The attack curve looks for the smallest change that takes a mask below a Dice of 0.5 and goes no further: "
-                "its masks are not the worst at their size, and what was below before is left alone.",
-                {"attacks": list(work.plan.attacks)},
-            )
-        )
+    found += _curve_on_masks(work)
     notes = [note for note in every if "out of memory" in note]
     if notes:
         found.append(
@@ -84,6 +75,17 @@ def noted_images(noted: list[dict[str, list[str]]]) -> list[Finding]:
     text = "; ".join(f"{note} in {len(names)} images, first {names[0]}" for note, names in sorted(found.items()))
     counts = {note: len(names) for note, names in sorted(found.items())}
     return [Finding("noted-images", "info", f"Images that were kept, with a note: {text}.", counts)]
+
+
+def _curve_on_masks(work: Work) -> list[Finding]:
+    """What the attack curve does not look for."""
+    if work.model.task != "segment" or "curve" not in work.plan.attacks:
+        return []
+    text = (
+        "The attack curve looks for the smallest change that takes a mask below a Dice of 0.5 and goes no further: its "
+        "masks are not the worst at their size, and what was below before is left alone."
+    )
+    return [Finding("curve-on-masks", "info", text, {"attacks": list(work.plan.attacks)})]
 
 
 def _left_out(notes: list[str]) -> list[Finding]:

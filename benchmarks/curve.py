@@ -12,11 +12,10 @@ docs/performance.md.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import platform
 import statistics
-import time
+import sys
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from torch import Tensor
 
 import percuss
 from attacks import load_adv_lib
+from measuring import rounds_of
 from percuss.attacks.engine import run_attack
 from percuss.core.budget import parse_budget
 from percuss.core.images import PixelRange, Tensors
@@ -200,18 +200,7 @@ def measure(
     """CPU seconds and what was found, per method and round."""
     made = {name: make(setting) for name, make in METHODS.items() if name not in without}
     ready = {name: method for name, method in made.items() if method is not None}
-    found: dict[str, list[tuple[float, Found]]] = {name: [] for name in ready}
-    for turn in range(rounds):
-        names = list(ready)[turn % len(ready) :] + list(ready)[: turn % len(ready)]
-        for name in names:
-            if turn and name in once:
-                continue
-            gc.collect()
-            before = time.process_time()
-            result = ready[name](turn)
-            found[name].append((time.process_time() - before, result))
-            print(f"  round {turn}: {name} {found[name][-1][0]:.1f} s", flush=True)
-    return found
+    return rounds_of(ready, rounds, once=once, told=sys.stdout)
 
 
 def show(setting: Setting, found: dict[str, list[tuple[float, Found]]]) -> None:

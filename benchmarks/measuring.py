@@ -10,18 +10,34 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 Work = Callable[[], Any]
+T = TypeVar("T")
 
 
 def in_turn(ready: Mapping[str, Work], rounds: int, *, once: Sequence[str] = ()) -> dict[str, list[float]]:
-    """CPU seconds per method and round, each round beginning with another method.
+    """CPU seconds per method and round (``rounds_of``), told on stderr; what the methods give is let go."""
 
-    Methods named in ``once`` run in the first round only. Nothing is warmed up here. Each measurement is told on
-    stderr.
+    def seconds_only(work: Work) -> Callable[[int], None]:
+        def run(_: int) -> None:
+            work()
+
+        return run
+
+    found = rounds_of({name: seconds_only(work) for name, work in ready.items()}, rounds, once=once, told=sys.stderr)
+    return {name: [seconds for seconds, _ in pairs] for name, pairs in found.items()}
+
+
+def rounds_of(
+    ready: Mapping[str, Callable[[int], T]], rounds: int, *, once: Sequence[str] = (), told: TextIO
+) -> dict[str, list[tuple[float, T]]]:
+    """CPU seconds and what came back, per method and round, each round beginning with another method.
+
+    Methods are called with the number of the round; those named in ``once`` run in the first only. Nothing is warmed
+    up here. Each measurement is told on ``told``.
     """
-    found: dict[str, list[float]] = {name: [] for name in ready}
+    found: dict[str, list[tuple[float, T]]] = {name: [] for name in ready}
     for turn in range(rounds):
         names = list(ready)[turn % len(ready) :] + list(ready)[: turn % len(ready)]
         for name in names:
@@ -29,9 +45,9 @@ def in_turn(ready: Mapping[str, Work], rounds: int, *, once: Sequence[str] = ())
                 continue
             gc.collect()
             before = time.process_time()
-            ready[name]()
-            found[name].append(time.process_time() - before)
-            print(f"  round {turn}: {name} {found[name][-1]:.1f} s", file=sys.stderr, flush=True)
+            result = ready[name](turn)
+            found[name].append((time.process_time() - before, result))
+            print(f"  round {turn}: {name} {found[name][-1][0]:.1f} s", file=told, flush=True)
     return found
 
 

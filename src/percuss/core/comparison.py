@@ -27,17 +27,13 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Two runs at one attack and size.
+class Between:
+    """Which two runs are set against each other, and where.
 
     Attributes:
-        first, second: names; the difference is the first's share of images still right minus the second's, [-1, 1].
+        first, second: names of the runs.
         attack, norm, budget, eps: where, as in ``Standing``.
         stored: judged on the images as stored.
-        difference: with its paired 95 % interval.
-        first_only, second_only: images that only one of the two has right.
-        p_value: exact McNemar test; None where patients are known, as it takes images as independent.
-        p_holm: corrected for all comparisons of this attack and way of storing; None without p value.
     """
 
     first: str
@@ -47,6 +43,19 @@ class Contrast:
     budget: str
     eps: float | None
     stored: bool
+
+
+@dataclass(frozen=True)
+class Contrast(Between):
+    """Two runs at one attack and size.
+
+    Attributes:
+        difference: the first's share of images still right minus the second's, [-1, 1], with its paired 95 % interval.
+        first_only, second_only: images that only one of the two has right.
+        p_value: exact McNemar test; None where patients are known, as it takes images as independent.
+        p_holm: corrected for all comparisons of this attack and way of storing; None without p value.
+    """
+
     difference: Interval
     first_only: int
     second_only: int
@@ -55,23 +64,14 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class MaskContrast:
+class MaskContrast(Between):
     """Two audits of class maps at one attack and size, by the Dice of each image (``core.dense.quality``).
 
     Attributes:
-        first, second: names of the runs.
-        attack, norm, budget, eps, stored: where, as in ``Contrast``.
         of_first, of_second: mean over the images that both judged.
         difference: first minus second on the same images, in [-1, 1].
     """
 
-    first: str
-    second: str
-    attack: str
-    norm: str
-    budget: str
-    eps: float | None
-    stored: bool
     of_first: Interval
     of_second: Interval
     difference: Interval

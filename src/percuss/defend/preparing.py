@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from percuss.core.errors import DataError, UsageError
+from percuss.core.images import Tensors
 from percuss.defend.records import TrainData
 from percuss.defend.settings import TrainSettings
 
@@ -42,10 +43,10 @@ def torch_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def fingerprint(data: TrainData) -> str:
-    """SHA-256 (hex) of ids, targets and pixels."""
+def fingerprint(*parts: Tensors) -> str:
+    """SHA-256 (hex) of ids, targets and pixels of some images, part after part."""
     digest = hashlib.sha256()
-    for part in (data.train, data.val):
+    for part in parts:
         digest.update("\0".join(part.ids).encode())
         for values in (part.targets, part.images):
             digest.update(f"{tuple(values.shape)}{values.dtype}".encode())

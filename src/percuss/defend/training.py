@@ -89,7 +89,7 @@ def fit(
     with torch_threads(settings.threads):
         identity = {
             "settings": _identity(settings, way),
-            "images": fingerprint(data),
+            "images": fingerprint(data.train, data.val),
             "model": model.fingerprint(),
         }
         found = read_last(out, identity)

@@ -129,14 +129,17 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
     folder.write_table("clean.parquet", clean)
     rows = attack_rows(work, parts)
     folder.write_table("rows.parquet", rows)
+    maps = None
     if work.model.task == "segment":
         keys = [portion.clean.attrs["key"] for portion in portions if len(portion.clean)]
         keys += [part.attrs["key"] for part in parts]
-        folder.write_table(masks.TABLE, masks.whole_table(folder, keys, rows))
+        maps = masks.whole_table(folder, keys, rows)
+        folder.write_table(masks.TABLE, maps)
     bad = [item for portion in portions for item in portion.bad]
     findings = [*findings, *own_findings(work, bad, parts), *noted_images([portion.noted for portion in portions])]
     if work.plan.protocol == "paper":
-        findings.append(_by_the_paper(work, rows, clean))
+        paper = paper_finding(rows, clean) if maps is None else paper_finding_of_maps(maps, len(work.model.classes))
+        findings.append(paper)
     seconds = sum(part.attrs["seconds"] for part in [*parts, *(portion.clean for portion in portions)])
     checked = _checks(work, clean, rows, known=findings, say=say)
     folder.manifest["finished"] = now()
@@ -160,12 +163,6 @@ def _checks(
         "findings": [vars(item) for item in findings],
         "findings_before": [vars(item) for item in known],
     }
-
-
-def _by_the_paper(work: Work, rows: pd.DataFrame, clean: pd.DataFrame) -> Finding:
-    if work.model.task == "segment":
-        return paper_finding_of_maps(work.folder.read_table(masks.TABLE), len(work.model.classes))
-    return paper_finding(rows, clean)
 
 
 def _findings(records: list[dict[str, Any]]) -> list[Finding]:

@@ -20,6 +20,7 @@ from percuss.core.images import Tensors
 from percuss.core.model import Model
 from percuss.defend.augmenting import Augmenting, Method, changed
 from percuss.defend.hardening import Hardening
+from percuss.defend.preparing import fingerprint
 from percuss.defend.records import TrainData
 from percuss.defend.settings import TrainSettings
 from percuss.pipeline import environment
@@ -98,7 +99,7 @@ class _Set:
             "norm": budget.norm.value,
             "eps": None if eps == float("inf") else eps,
             "model": self.model.fingerprint(),
-            "images": _fingerprint(self.plain),
+            "images": fingerprint(self.plain),
         }
 
 
@@ -235,12 +236,3 @@ def _line(told: dict[str, Any]) -> str:
         f"l2 {told['l2_used']:.4g} ({limit}); loss of the given model {told['loss_before']:.4f} before, "
         f"{told['loss_after']:.4f} after"
     )
-
-
-def _fingerprint(part: Tensors) -> str:
-    """SHA-256 (hex) of ids, truth and pixels."""
-    digest = hashlib.sha256("\0".join(part.ids).encode())
-    for values in (part.targets, part.images):
-        digest.update(f"{tuple(values.shape)}{values.dtype}".encode())
-        digest.update(values.contiguous().numpy().data)
-    return digest.hexdigest()

@@ -32,17 +32,16 @@ BESIDE = "-masks"
 _LEVELS = PixelRange(0, 255)
 
 
-def counted(batch: Tensors, logits: Tensor, what: Mapping[str, Any]) -> list[dict[str, Any]]:
+def counted(batch: Tensors, logits: Tensor, maps: Tensor, *, what: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of ``dense.parquet`` for some images: loss, pixels by true and decided class, things where numbered.
 
     Args:
         batch: the images with their maps.
         logits: of the images as they are judged, ``[N, classes, H, W]`` on the CPU.
+        maps: what they decide, ``[N, H, W]``.
         what: columns ``attack``, ``norm``, ``budget``, ``eps`` and ``state``, the same for all.
     """
-    classes = logits.shape[1]
-    maps = decide(logits, "segment")
-    tables = dense.confusion(maps, batch.targets, classes).flatten(1).tolist()
+    tables = dense.confusion(maps, batch.targets, logits.shape[1]).flatten(1).tolist()
     losses = dense.cross_entropy(logits, batch.targets).tolist()
     return [
         {
@@ -69,10 +68,11 @@ def _things(batch: Tensors, maps: Tensor, index: int) -> dict[str, Any]:
 def clean_part(folder: RunFolder, key: str, batch: Tensors, *, logits: Tensor) -> None:
     """Write the counts of unattacked images as a part, and the maps of their truth and of what was decided."""
     what = {"attack": CLEAN, "norm": "", "budget": "", "eps": 0.0, "state": "stored", "linf": 0.0}
-    for name, truth, found in zip(batch.ids, batch.targets, decide(logits, "segment"), strict=True):
+    maps = decide(logits, "segment")
+    for name, truth, found in zip(batch.ids, batch.targets, maps, strict=True):
         folder.write(f"maps/truth/{slug(name)}.png", as_png(truth))
         folder.write(f"maps/{CLEAN}/{slug(name)}.png", as_png(found))
-    folder.write_table(f"parts/{key}{BESIDE}.parquet", pd.DataFrame(counted(batch, logits, what)))
+    folder.write_table(f"parts/{key}{BESIDE}.parquet", pd.DataFrame(counted(batch, logits, maps, what=what)))
 
 
 def attack_part(
@@ -93,9 +93,10 @@ def attack_part(
         what = {"attack": first.attack, "norm": first.norm, "budget": first.budget, "eps": first.eps}
         for state, images in (("float", swept.images), ("stored", swept.stored)):
             logits = judge(images[first.budget])
-            some = counted(batch, logits, what | {"state": state})
+            maps = decide(logits, "segment")
+            some = counted(batch, logits, maps, what=what | {"state": state})
             sizes = distance(Norm.LINF, images[first.budget] - batch.images).tolist()
-            for row, decided, size in zip(some, decide(logits, "segment"), sizes, strict=True):
+            for row, decided, size in zip(some, maps, sizes, strict=True):
                 row |= {"linf": size, "image": "", "image_sha256": ""}
                 if state == "stored" and (row["id"], first.budget) in kept:
                     name = f"parts/{key}/maps/{slug(row['id'])}.png"

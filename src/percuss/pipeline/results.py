@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
-from percuss.core.dense import table_quality
 from percuss.core.errors import RunError
 from percuss.core.outcome import Finding
 from percuss.core.results import CurvePoint, FindingRecord, Results
-from percuss.evaluate.dense_summary import dense_summary
+from percuss.evaluate.curves import CONTROLS
+from percuss.evaluate.dense_summary import dense_summary, with_quality
 from percuss.evaluate.export import kept_images, per_image
 from percuss.evaluate.summary import summarise
 from percuss.evaluate.survival import survival_table
-from percuss.pipeline.masks import TABLE
+from percuss.pipeline.masks import CLEAN, TABLE
 from percuss.pipeline.requirements import judge
 from percuss.report.page import write_report
 from percuss.report.schema import write_results
@@ -120,10 +118,9 @@ def paper_finding_of_maps(table: pd.DataFrame, classes: int) -> Finding:
         table: ``dense.parquet``.
         classes: number of classes.
     """
-    tables = torch.from_numpy(np.stack(table["pixels"].tolist())).view(-1, classes, classes)
-    scored = table.assign(quality=table_quality(tables).tolist())
-    before = scored[scored["attack"] == "clean"].set_index("id")["quality"]
-    after = scored[~scored["attack"].isin(["clean", "noise"])].groupby("id")["quality"].max()
+    scored = with_quality(table, classes=classes)
+    before = scored[scored["attack"] == CLEAN].set_index("id")["quality"]
+    after = scored[~scored["attack"].isin([CLEAN, *CONTROLS])].groupby("id")["quality"].max()
     better = int((after > before.reindex(after.index)).sum())
     return Finding(
         "floor-at-clean-error",

@@ -1,0 +1,1 @@
+"""Whole-slide images: readers, resolution, tissue rules, outlines and the folders of CAMELYON16."""

@@ -1,0 +1,183 @@
+"""Slides in TIFF files by tiffslide: Aperio SVS, generic pyramids and what else tifffile knows."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from percuss.core.errors import DataError, UsageError
+from percuss.data.slides.resolution import settle
+from percuss.data.slides.slide import WHITE, Pixels, Slide, levels_of
+
+_STRIPS = 2**24
+_CACHE = 32 * 2**20
+
+
+class TiffSlide(Slide):
+    """A slide whose layout tiffslide reads and whose tiles are decoded one by one by tifffile.
+
+    Decoded tiles are remembered up to 32 MiB, so that rectangles that cross tiles decode each once. Tiles that the
+    file leaves out are white, as in OpenSlide.
+    """
+
+    def __init__(
+        self, path: Path, *, source: Any, pages: Sequence[Any], mpp: float | None, notes: Sequence[str]
+    ) -> None:
+        sizes = [(int(page.imagelength), int(page.imagewidth)) for page in pages]
+        super().__init__(path, levels_of(sizes), mpp=mpp, reader="tiffslide", notes=notes)
+        self._source, self._pages = source, pages
+        self._stream = path.open("rb")
+        self._lock = threading.Lock()
+        self._tiles: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
+        self._held = 0
+
+    def close(self) -> None:
+        """Release the file."""
+        self._tiles.clear()
+        self._stream.close()
+        self._source.close()
+
+    def _decode(self, row: int, column: int, height: int, width: int, *, level: int) -> Pixels:
+        page = self._pages[level]
+        tall, wide = _segment(page)
+        across = -(-int(page.imagewidth) // wide)
+        found = np.full((height, width, 3), WHITE, np.uint8)
+        for down in range(row // tall, (row + height - 1) // tall + 1):
+            for right in range(column // wide, (column + width - 1) // wide + 1):
+                tile = self._tile(level, down * across + right)
+                if tile is None:
+                    continue
+                top, left = down * tall, right * wide
+                y0, x0 = max(top, row), max(left, column)
+                y1, x1 = min(top + tile.shape[0], row + height), min(left + tile.shape[1], column + width)
+                found[y0 - row : y1 - row, x0 - column : x1 - column] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
+        return found
+
+    def _tile(self, level: int, index: int) -> Pixels | None:
+        key = (level, index)
+        with self._lock:
+            if key in self._tiles:
+                self._tiles.move_to_end(key)
+                return self._tiles[key]
+            page = self._pages[level]
+            size = int(page.databytecounts[index])
+            if not size:
+                return None
+            self._stream.seek(int(page.dataoffsets[index]))
+            packed = self._stream.read(size)
+        tile = self._unpack(page, packed, index)
+        with self._lock:
+            if key not in self._tiles:
+                self._tiles[key] = tile
+                self._held += tile.nbytes
+                while self._held > _CACHE and len(self._tiles) > 1:
+                    self._held -= self._tiles.popitem(last=False)[1].nbytes
+        return tile
+
+    def _unpack(self, page: Any, packed: bytes, index: int) -> Pixels:
+        try:
+            segment, _, shape = page.decode(packed, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader)
+            tile: Pixels = np.ascontiguousarray(segment[0, : shape[1], : shape[2]])
+        except Exception as error:  # each codec has errors of its own
+            raise DataError(
+                "a tile of the slide cannot be decoded",
+                value=f"{self.path}: tile {index}: {error}",
+                next_step="check the file against its source, or try another reader: --reader openslide",
+            ) from error
+        return tile
+
+
+def open_tiffslide(path: Path, *, mpp: float | None = None) -> Slide:
+    """Open a TIFF slide.
+
+    Args:
+        path: the file.
+        mpp: micrometres per pixel of level 0 where the file does not say.
+
+    Raises:
+        UsageError: the extra ``wsi`` is not installed.
+        DataError: no TIFF, truncated, an image that is no slide, or a contradicting resolution.
+    """
+    try:
+        import tiffslide
+    except ImportError:
+        raise UsageError(
+            "reading a TIFF slide needs the package tiffslide", next_step='install it with pip install "percuss[wsi]"'
+        ) from None
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            source = tiffslide.TiffSlide(path)
+            found = source.properties
+            pages = [
+                level.pages[0].aspage() for level in source.ts_tifffile.series[found["tiffslide.series-index"]].levels
+            ]
+    except Exception as error:  # tifffile, tiffslide and their XML parsers each raise their own
+        raise DataError(
+            "the file cannot be read as a TIFF slide",
+            value=f"{path}: {error}",
+            allowed="Aperio SVS or a tiled pyramidal TIFF",
+            next_step="the file may be truncated or of another kind; try --reader openslide",
+        ) from error
+    try:
+        if "tiffslide.series-composition" in found:
+            raise DataError(
+                "a slide of several regions cannot be read by tiffslide here",
+                value=path,
+                next_step="use --reader openslide",
+            )
+        for number, page in enumerate(pages):
+            _check(path, page, number)
+        stored = found.get(tiffslide.PROPERTY_NAME_MPP_X), found.get(tiffslide.PROPERTY_NAME_MPP_Y)
+        pair = None if stored[0] is None or stored[1] is None else (float(stored[0]), float(stored[1]))
+        size, notes = settle(path, pair, given=mpp)
+        return TiffSlide(path, source=source, pages=pages, mpp=size, notes=[*notes, *_told(told)])
+    except BaseException:
+        source.close()
+        raise
+
+
+def _segment(page: Any) -> tuple[int, int]:
+    """Height and width of what is decoded at once: a tile, or a strip over the whole width."""
+    if page.is_tiled:
+        return int(page.tilelength), int(page.tilewidth)
+    return int(page.rowsperstrip), int(page.imagewidth)
+
+
+def _check(path: Path, page: Any, number: int) -> None:
+    kind = f"{page.dtype} x {page.samplesperpixel}"
+    if page.dtype != np.uint8 or page.samplesperpixel != 3 or page.planarconfig != 1 or page.imagedepth != 1:
+        raise DataError(
+            "the image is no slide",
+            value=f"{path}: level {number} holds {kind} values per pixel",
+            allowed="three interleaved colours of 8 bits",
+            next_step="masks are given as annotations, not as slides; convert other images to 8-bit RGB",
+        )
+    if not page.is_tiled and page.imagelength * page.imagewidth > _STRIPS:
+        raise DataError(
+            "the image is not stored in tiles, so that a part of it cannot be read alone",
+            value=f"{path}: level {number} of {page.imagelength} x {page.imagewidth} in strips",
+            allowed=f"tiles, or at most {_STRIPS} pixels",
+            next_step="convert it, for instance with: vips tiffsave IN OUT --tile --pyramid",
+        )
+    size = path.stat().st_size
+    ends = np.asarray(page.dataoffsets, np.int64) + np.asarray(page.databytecounts, np.int64)
+    tall, wide = _segment(page)
+    wanted = -(-int(page.imagelength) // tall) * -(-int(page.imagewidth) // wide)
+    if len(ends) < wanted or ends.max() > size:
+        raise DataError(
+            "the slide is truncated",
+            value=f"{path}: level {number} reaches byte {int(ends.max()) if len(ends) else 0} of {size}",
+            next_step="copy or download the file again and compare its checksum",
+        )
+
+
+def _told(warned: Sequence[warnings.WarningMessage]) -> list[str]:
+    """What tiffslide said of the format; warnings of other kinds have other causes."""
+    return [str(note.message) for note in warned if note.category is UserWarning]

@@ -21,6 +21,7 @@ from percuss.attacks.slots import Slots, joined, part
 from percuss.attacks.target import Batch, Target
 from percuss.attacks.ways import margin_slope
 from percuss.core.budget import Norm
+from percuss.core.images import DENSE
 from percuss.core.norms import Room, distance, maximiser, project, random_start
 from percuss.core.seeds import ImageRandom
 
@@ -245,7 +246,7 @@ class Descent:
 
     def _slope(self, rows: Tensor) -> Callable[[Tensor], Tensor] | None:
         """The margin, which looks at the nearest class alone, is climbed first; after a failure the cross-entropy."""
-        if self.target.model.task == "segment":
+        if self.target.model.task in DENSE:
             return None
         nearest = torch.tensor([self.records[row].failed % 2 == 0 for row in rows.tolist()], device=rows.device)
 

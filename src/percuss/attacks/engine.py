@@ -19,7 +19,7 @@ from percuss.attacks.target import Batch, Goal, no_gradient
 from percuss.core import catalogue
 from percuss.core.budget import Budget
 from percuss.core.errors import AttackError, nearest
-from percuss.core.images import Task, Tensors
+from percuss.core.images import DENSE, Task, Tensors
 from percuss.core.losses import margin
 from percuss.core.model import Model, is_right
 
@@ -132,9 +132,10 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
     right = is_right(clean, job.batch.targets, job.model.task)
     before = (held.success | held.success_stored) & right
     # A mask can always get worse: without early stop all of them are attacked at every size.
-    tireless = job.model.task == "segment" and not job.goal.early_stop
+    tireless = job.model.task in DENSE and not job.goal.early_stop
     # As published: what the last step gives counts, also where the mask got better by it.
     as_it_comes = tireless and job.goal.keep == "last"
+    by_score = tireless and job.by_merit
     # An aim of the attack's own is not reached when the mask is bad: what is still right stays under attack.
     asked = list(range(count)) if tireless else right.nonzero().flatten().tolist()
     all_the_way = tireless or held.score is not None
@@ -143,7 +144,8 @@ def _sweep(job: Job, budget: Budget, held: Measured, clean: Tensor) -> tuple[Cos
     for restart in range(job.goal.restarts):
         for part, (found, spent) in in_chunks(job, pending, lambda rows: strike(job, budget, rows, restart=restart)):  # noqa: B023
             rows = torch.tensor(part)
-            better = torch.ones_like(rows, dtype=torch.bool) if as_it_comes else held.improved_by(rows, found)
+            alike = torch.ones_like(rows, dtype=torch.bool)
+            better = alike if as_it_comes else held.improved_by(rows, found, by_score=by_score)
             held.replace(rows, found, better)
             fresh[rows[better]] = True
             cost.gradients[rows] += spent.gradients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,8 @@ from percuss.attacks.target import Batch, Goal, Target
 from percuss.core import dense
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import ModelError
-from percuss.core.images import PixelRange, Tensors
+from percuss.core.images import DENSE, PixelRange, Tensors
+from percuss.core.losses import cross_entropy
 from percuss.core.model import Model, confidence, decide, is_right, out_of_memory
 from percuss.core.norms import distance
 from percuss.core.outcome import Outcome
@@ -88,17 +90,22 @@ class Job:
     def score(self, given: Batch, logits: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor] | None:
         """How far an aim is reached, from logits and targets: the attack's own, or of masks a class everywhere.
 
-        None where there is no such aim. ``logits`` are those of the clean images given, where they are known.
+        Of heat maps without another aim their cross-entropy. None where there is no such aim. ``logits`` are those of the clean images given, where they are known.
         """
         wanted = self.goal.target
-        if self.model.task == "segment" and isinstance(wanted, int):
+        if self.model.task in DENSE and isinstance(wanted, int):
             return lambda logits, truth: dense.agreement(logits.argmax(1), dense.everywhere(truth, wanted))
         aim = aim_of(self.attack, self.model.classes, self.own)
         if aim is None:
-            return None
+            return partial(cross_entropy, task="heatmap") if self.by_merit else None
         with torch.no_grad():
             before = (self.model(given.images) if logits is None else logits).argmax(1)
         return lambda logits, truth: aim.score(logits, Known(truth, before, given.region))
+
+    @property
+    def by_merit(self) -> bool:
+        """Whether the cross-entropy alone says which attacked image is better: of heat maps, never done."""
+        return self.model.task == "heatmap" and self.goal.target is None
 
     def heed(self, ids: Sequence[str], target: Target) -> None:
         """Note on which images a gradient was asked for, and where it was not zero."""

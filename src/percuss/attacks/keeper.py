@@ -16,7 +16,10 @@ _WAITING = 5
 
 
 class Keeper:
-    """Best iterate per image: done as stored, then done as float, then the larger margin."""
+    """Best iterate per image: done as stored, then done as float, then the larger margin.
+
+    Of heat maps without early stop the one with the largest cross-entropy, whatever its threshold says.
+    """
 
     def __init__(self, target: Target, batch: Batch, budget: Budget) -> None:
         self._target, self._batch, self._budget = target, batch, budget
@@ -26,6 +29,7 @@ class Keeper:
         self._storable = storable(target, batch, budget)
         self._native = target.goal.rounding == "native" and native_range(target.pixels, batch.images) is not None
         keeps = target.goal.keep == "best" and not target.goal.early_stop
+        self._by_merit = target.model.task == "heatmap" and not target.goal.early_stop
         self._late = keeps and self._storable and not self._native
         self._waiting: dict[int, list[tuple[float, Tensor]]] = {}
         #: Whether what an iterate does decides anything: which one is kept, or when an image leaves.
@@ -39,6 +43,10 @@ class Keeper:
         images, given = self.judged(rows, images), images
         if self._native and not torch.equal(images, given):
             logits = self._target.logits(images, rows)
+        if self._by_merit:
+            flat = torch.zeros_like(rows)
+            self._take(rows, images, self._target.merit(logits, rows), flat)
+            return flat.bool()
         done, margin = self._target.verdict(logits, rows)
         if self._late:
             self._take(rows[~done], images[~done], margin[~done], torch.zeros_like(rows[~done]))

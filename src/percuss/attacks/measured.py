@@ -48,11 +48,14 @@ class Measured:
             if values is not None:
                 values[rows[chosen]] = getattr(other, name)[chosen]
 
-    def improved_by(self, rows: Tensor, other: Measured) -> Tensor:
+    def improved_by(self, rows: Tensor, other: Measured, *, by_score: bool = False) -> Tensor:
         """Where ``other`` is nowhere worse than these rows and somewhere better: as stored, as float, in margin.
 
-        With an aim a higher score is better, whatever the margin, and a lower one is not.
+        With an aim a higher score is better, whatever the margin, and a lower one is not. ``by_score`` lets the score
+        alone tell.
         """
+        if by_score and self.score is not None and other.score is not None:
+            return other.score > self.score[rows]
         old = self.success[rows].long(), self.success_stored[rows].long()
         new = other.success.long(), other.success_stored.long()
         same = (new[0] == old[0]) & (new[1] == old[1])

@@ -15,6 +15,7 @@ from torch import Tensor
 from percuss.attacks import pixels
 from percuss.attacks.target import Target
 from percuss.core.errors import AttackError
+from percuss.core.images import DENSE
 from percuss.core.model import wide_logits
 
 LOSSES = ("ce", "margin", "dlr", "targeted")
@@ -40,7 +41,7 @@ class Objective:
         """The loss of each row, float64 ``[n]``; it rises towards the goal. Differentiable."""
         truth, goal = self._target.sides(rows)
         way = None if self._ways is None else self._ways[rows]
-        if self._target.model.task == "segment":
+        if self._target.model.task in DENSE:
             found = pixels.LOSSES[self._loss](logits.double(), truth if goal is None else goal)
             return found if goal is None else -found
         if self._target.model.task == "multilabel":
@@ -79,7 +80,7 @@ def ordered_ways(target: Target, logits: Tensor, rows: Tensor, *, most: int) -> 
 
 
 def _check(target: Target, loss: str) -> None:
-    known = tuple(pixels.LOSSES) if target.model.task == "segment" else LOSSES
+    known = tuple(pixels.LOSSES) if target.model.task in DENSE else LOSSES
     if loss not in known:
         raise AttackError("unknown value of the setting loss", value=loss, allowed=", ".join(known))
     least = 3 if target.goal.target is None else 4  # below, the ratio is constant where the goal comes last

@@ -19,7 +19,7 @@ from percuss.attacks.tensors import ready
 from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError, nearest
-from percuss.core.images import PixelRange
+from percuss.core.images import DENSE, PixelRange
 from percuss.core.model import is_right
 from percuss.core.norms import distance
 from percuss.core.seeds import ImageRandom
@@ -93,7 +93,7 @@ def smallest_change(  # noqa: PLR0913
         raise AttackError("unknown attack for smallest changes", value=attack, allowed=nearest(attack, ATTACKS))
     judged, batch = ready(model, images, targets, pixels=settings.pop("pixels", PixelRange()), region=region)
     if attack == "auto":
-        name = MASKS if judged.task == "segment" else AUTO[one]
+        name = MASKS if judged.task in DENSE else AUTO[one]
     function = catalogue.function("attacks", name)
     check_task(name, function, judged)
     goal, own = split_settings(name, function, {"steps": steps, **settings})

@@ -12,7 +12,7 @@ from torch import Tensor
 from percuss.core import losses
 from percuss.core.dense import everywhere
 from percuss.core.errors import AttackError, ModelError, NoGradientError
-from percuss.core.images import PixelRange
+from percuss.core.images import DENSE, PixelRange
 from percuss.core.model import Model
 from percuss.core.norms import Room
 
@@ -178,7 +178,7 @@ class Target:
     def verdict(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """``done`` and ``margin`` of these rows at once."""
         margin = self.margin(logits, rows)
-        if self.model.task == "segment" and self.goal.confidence is None:
+        if self.model.task in DENSE and self.goal.confidence is None:
             flips = margin > 0  # as losses.flipped has it, without counting all pixels again
         else:
             goal = self._goal(rows)
@@ -189,10 +189,18 @@ class Target:
         """How far the goal is reached, above 0 where it is (without the confidence), float64 per row."""
         return losses.margin(logits, self._targets[rows], self.model.task, goal=self._goal(rows))
 
+    def merit(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """What makes one attacked image better than another, float64 per row: the margin; of heat maps, whose order of
+        cells counts and not a threshold, the cross-entropy where no goal is named.
+        """
+        if self.model.task == "heatmap" and self.goal.target is None:
+            return losses.cross_entropy(logits, self._targets[rows], self.model.task)
+        return self.margin(logits, rows)
+
     def scale(self, logits: Tensor) -> Tensor:
         """What margins are small or large against, per row: the largest logit; 1 for maps, whose margins are shares."""
         size = logits.abs().flatten(1).amax(1).double()
-        return torch.ones_like(size) if self.model.task == "segment" else size
+        return torch.ones_like(size) if self.model.task in DENSE else size
 
     def sides(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """The true decisions of these rows, and the decisions wanted where the goal names one."""
@@ -248,4 +256,4 @@ def _wanted(goal: Goal, model: Model, targets: Tensor) -> Tensor | None:
         return torch.tensor(values, dtype=targets.dtype, device=targets.device).expand(len(targets), -1)
     if not isinstance(goal.target, int) or not 0 <= goal.target < count:
         raise AttackError("the setting target is no class", value=goal.target, allowed=f"0 to {count - 1}")
-    return everywhere(targets, goal.target) if model.task == "segment" else torch.full_like(targets, goal.target)
+    return everywhere(targets, goal.target) if model.task in DENSE else torch.full_like(targets, goal.target)

@@ -16,7 +16,7 @@ from percuss.core import catalogue
 from percuss.core.budget import Budget, parse_budget
 from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError, ModelError
-from percuss.core.images import PixelRange, Task, Tensors
+from percuss.core.images import DENSE, PixelRange, Task, Tensors
 from percuss.core.model import Model, ModelInfo, class_names
 
 
@@ -78,7 +78,7 @@ def ready(
     _check_images(images, targets)
     judged = as_model(model, images, targets)
     _check_targets(targets, judged)
-    if judged.task == "segment":
+    if judged.task in DENSE:
         _check_maps(targets, images)
     ids, kept = [str(i) for i in range(len(images))], list(groups or [None] * len(images))
     batch = Tensors(ids, images.detach().cpu().float(), targets.cpu(), kept, pixels)
@@ -125,7 +125,7 @@ def _check_targets(targets: Tensor, model: Model) -> None:
         fine = targets.dim() == 1 and not targets.is_floating_point() and not targets.is_complex()
         if not fine or bool(((targets < 0) | (targets >= count)).any()):
             raise _unfit("targets", _told(targets), f"whole class indices [N] from 0 to {count - 1}")
-    elif model.task == "segment":
+    elif model.task in DENSE:
         known = (targets >= 0) & (targets < count) | (targets == IGNORE)
         if targets.dim() != 3 or targets.is_floating_point() or not bool(known.all()):
             raise _unfit(

@@ -15,7 +15,9 @@ from torch import Tensor
 from percuss.core.class_maps import EMPTY, check_map, shows_nothing
 from percuss.core.errors import DataError, nearest
 
-Task = Literal["classify", "multilabel", "segment"]
+Task = Literal["classify", "multilabel", "segment", "heatmap"]
+#: Tasks with a decision at every place: each pixel, or each cell of some pixels.
+DENSE: frozenset[Task] = frozenset({"segment", "heatmap"})
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Case:
         pixels: native values, ``[channels, height, width]``, numpy, integer where stored as integer.
         range: native range and unit of the pixels.
         target: class index (classify), 0/1 vector (multilabel), or class map uint8 ``[height, width]`` (segment; 0 is
-            the background, 255 not judged).
+            the background, 255 not judged); of a heat map one value per cell, ``[height / cell, width / cell]``.
         mask: integer mask ``[height, width]`` or ``[channels, height, width]`` where there is one.
         instances: number of the nucleus (or other thing) at each pixel, int32 ``[height, width]``, 0 for none; None
             where only classes are known.
@@ -124,7 +126,8 @@ class Tensors:
 
     ``region``, bool ``[N, H, W]``, is where attacks may change pixels; everywhere where None. ``instances``, int32
     ``[N, H, W]``, are the numbers of things at each pixel; None where they are not known of every image. ``notes``
-    are the ids of the images that each note of ``noted`` holds for.
+    are the ids of the images that each note of ``noted`` holds for. ``scored``: of heat maps, whose scores count and
+    not their decisions alone.
     """
 
     ids: list[str]
@@ -136,6 +139,7 @@ class Tensors:
     region: Tensor | None = None
     instances: Tensor | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)
+    scored: bool = False
 
 
 class ImageSet(ABC):
@@ -143,13 +147,18 @@ class ImageSet(ABC):
 
     Attributes:
         spec: the text it was loaded from.
-        task: ``classify`` (one class index), ``multilabel`` (0/1 vector) or ``segment`` (a class for every pixel).
+        task: ``classify`` (one class index), ``multilabel`` (0/1 vector), ``segment`` (a class for every pixel) or
+            ``heatmap`` (one of two classes for every cell).
         classes: class names in index order.
         entries: the cases in order, of the chosen split.
         dropped: how many cases the reader left out of the whole set, by reason; empty for most readers.
+        cell: side in pixels of what one value of a class map stands for; 1 but for heat maps.
+        partial: groups (slides) whose outlines are known to leave out tumour.
     """
 
     dropped: Mapping[str, int] = MappingProxyType({})
+    cell: int = 1
+    partial: tuple[str, ...] = ()
 
     def __init__(self, spec: str, task: Task, classes: Sequence[str], entries: Sequence[Entry]) -> None:
         self.spec, self.task, self.classes, self.entries = spec, task, tuple(classes), tuple(entries)
@@ -189,7 +198,8 @@ class ImageSet(ABC):
     def tensors(self, limit: int | None = None) -> tuple[Tensor, Tensor]:
         """Images float32 ``[N, C, H, W]`` in [0, 1] and targets.
 
-        Targets are long ``[N]``, for multilabel float ``[N, K]``, for segment uint8 ``[N, H, W]``.
+        Targets are long ``[N]``, for multilabel float ``[N, K]``, for segment uint8 ``[N, H, W]``, for heatmap
+        uint8 ``[N, H / cell, W / cell]``.
 
         Raises the first reading error; ``collect`` records bad images instead. With ``limit`` the first
         cases of a fixed spread over the whole set are taken, so every class has its share.
@@ -229,10 +239,9 @@ class ImageSet(ABC):
             try:
                 case = self.read(name)
                 pixels = case.unit()
-                if self.task == "segment":
-                    check_map(
-                        case.id, case.target, case.instances, size=case.pixels.shape[1:], classes=len(self.classes)
-                    )
+                if self.task in DENSE:
+                    size = cells_of(case.pixels.shape[1:], self.cell)
+                    check_map(case.id, case.target, case.instances, size=size, classes=len(self.classes))
                 good.append((case, pixels))
             except DataError as error:
                 bad.append(BadImage(name, str(error)))
@@ -246,7 +255,20 @@ class ImageSet(ABC):
             bad=bad + odd,
             instances=stacked_instances([case for case, _ in good]),
             notes=noted([case for case, _ in good]),
+            scored=self.task == "heatmap",
         )
+
+
+def cells_of(size: Sequence[int], cell: int) -> tuple[int, ...]:
+    """(height, width) in cells of an image of this size in pixels; DataError where a cell would be cut."""
+    if any(side % cell for side in size):
+        raise DataError(
+            "the image cannot be divided into cells",
+            value=f"{tuple(size)} pixels",
+            allowed=f"sides that are multiples of {cell}",
+            next_step="cut tiles of another size",
+        )
+    return tuple(side // cell for side in size)
 
 
 def stacked_instances(cases: Sequence[Case]) -> Tensor | None:
@@ -267,10 +289,11 @@ def noted(cases: Sequence[Case]) -> dict[str, list[str]]:
 
 
 def stacked_targets(values: Sequence[int | np.ndarray[Any, Any]], task: Task) -> Tensor:
-    """Targets of some cases as a tensor: long ``[N]``, float ``[N, K]`` (multilabel) or uint8 ``[N, H, W]``."""
+    """Targets of some cases as a tensor: long ``[N]``, float ``[N, K]`` (multilabel) or uint8 ``[N, H, W]``
+    (class maps)."""
     if task == "classify":
         return torch.tensor([int(value) for value in values], dtype=torch.long)
-    if task == "segment":
+    if task in DENSE:
         return torch.from_numpy(np.stack([np.asarray(value) for value in values])) if values else torch.zeros(0, 0, 0)
     if not values:
         return torch.zeros(0, 0)

@@ -1,7 +1,7 @@
 """What an attack climbs: directions on the logits, margins and cross-entropy, per image, for every task.
 
 Tasks: softmax over K >= 2 classes, one logit for two classes, several labels (one logit each, threshold 0), a class for
-every pixel (``core.dense``).
+every pixel or cell (``core.dense``).
 ``goal`` is None for "anything wrong", else the decision wanted: class indices ``[N]``, 0/1 labels ``[N, K]`` or maps.
 """
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from percuss.core import dense
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 from percuss.core.model import confidence, decide, is_right, wide_logits
 
 
@@ -26,7 +26,7 @@ def direction(logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | Non
     """
     away = targets if goal is None else goal
     turn = 1.0 if goal is None else -1.0
-    if task == "segment":
+    if task in DENSE:
         return turn * dense.direction(logits, away)
     values = logits.detach().double()
     if task == "multilabel":
@@ -51,7 +51,7 @@ def margin(logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | None =
     minus the quality; with a goal, the share of pixels that show it minus the share wanted.
     """
     away = targets if goal is None else goal
-    if task == "segment":
+    if task in DENSE:
         found = decide(logits, task)
         if goal is not None:
             return dense.agreement(found, goal) - dense.REACHED
@@ -67,7 +67,7 @@ def margin(logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | None =
 
 def cross_entropy(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
     """Cross-entropy of each image, float64 ``[N]``; several labels, pixels: the mean over them."""
-    if task == "segment":
+    if task in DENSE:
         return dense.cross_entropy(logits, targets)
     if task == "multilabel":
         values = logits.double()
@@ -80,7 +80,7 @@ def flipped(
     logits: Tensor, targets: Tensor, task: Task, *, goal: Tensor | None = None, sure: float | None = None
 ) -> Tensor:
     """Whether each decision is what the attack wants, bool ``[N]``: wrong, or the goal; at least ``sure`` if given."""
-    if task == "segment":
+    if task in DENSE:
         wanted = margin(logits, targets, task, goal=goal) > 0
     else:
         wanted = ~is_right(logits, targets, task) if goal is None else is_right(logits, goal, task)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from percuss.core import dense
 from percuss.core.errors import ModelError, NetworkError, PercussError
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,13 @@ class ModelInfo:
 
     Attributes:
         spec: where it came from (``timm:resnet18``, a folder, ``module``).
-        task: ``classify``, ``multilabel`` or ``segment``.
+        task: ``classify``, ``multilabel``, ``segment`` or ``heatmap``.
         classes: class names in output order. A single-logit binary model has two classes and one output.
         channels: input channels of the images it takes (1 grey, 3 colour).
         size: (height, width) it was made for; None where any size works.
         mean, std: normalisation applied inside, per network channel, in [0, 1] units.
         weights: where the weights came from (``random``, ``pretrained``, a file).
+        cell: of a heat map, the side in pixels of what one value stands for; else 1.
     """
 
     spec: str
@@ -36,12 +38,14 @@ class ModelInfo:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     weights: str = "given"
+    cell: int = field(default=1, repr=False)  # the network's own text tells it: older fingerprints stay as they are
 
 
 class Model(nn.Module):
     """A network with its normalisation: float32 images ``[N, C, H, W]`` in [0, 1] to logits ``[N, outputs]``.
 
-    A segmenter gives logits ``[N, outputs, H, W]``, at the height and width of its images.
+    A segmenter gives logits ``[N, outputs, H, W]``, at the height and width of its images. A heat map's network gives
+    one logit per cell, ``[N, 1, H / cell, W / cell]``; what comes out are two, 0 and the logit.
 
     Grey images (``info.channels == 1``) are copied to the network's channels inside, where the network
     takes more, so that a change of a grey image stays a grey image.
@@ -52,10 +56,12 @@ class Model(nn.Module):
 
     def __init__(self, network: nn.Module, info: ModelInfo) -> None:
         super().__init__()
-        if info.task not in ("classify", "multilabel", "segment"):
-            raise ModelError("unknown task", value=info.task, allowed="classify, multilabel, segment")
+        if info.task not in get_args(Task):
+            raise ModelError("unknown task", value=info.task, allowed=", ".join(get_args(Task)))
         if len(info.classes) < 1 or (info.task != "multilabel" and len(info.classes) < 2):
             raise ModelError("a classifier needs at least two classes", value=info.classes)
+        if info.task == "heatmap" and len(info.classes) != 2:
+            raise ModelError("a heat map tells two classes apart", value=info.classes, allowed="normal, tumour")
         self.network, self.info = network, info
         self.register_buffer("mean", torch.tensor(info.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(info.std).view(1, -1, 1, 1), persistent=False)
@@ -63,7 +69,7 @@ class Model(nn.Module):
 
     @property
     def task(self) -> Task:
-        """``classify``, ``multilabel`` or ``segment``."""
+        """``classify``, ``multilabel``, ``segment`` or ``heatmap``."""
         return self.info.task
 
     @property
@@ -75,6 +81,8 @@ class Model(nn.Module):
     def outputs(self) -> tuple[int, ...]:
         """Allowed numbers of outputs: one logit will do for two classes."""
         count = len(self.classes)
+        if self.task == "heatmap":
+            return (1,)
         return (2, 1) if self.task == "classify" and count == 2 else (count,)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -95,7 +103,7 @@ class Model(nn.Module):
                 next_step=f"give ?size={self.info.size[0]} behind the data spec",
             )
         logits = self._asked((images - self.mean) / self.std)
-        beyond = tuple(images.shape[2:]) if self.task == "segment" else ()
+        beyond = tuple(side // self.info.cell for side in images.shape[2:]) if self.task in DENSE else ()
         if not isinstance(logits, Tensor) or tuple(logits.shape) not in {
             (len(images), count, *beyond) for count in self.outputs
         }:
@@ -108,7 +116,7 @@ class Model(nn.Module):
                 allowed=f"{wanted} for classes {self.classes}",
                 next_step="return logits only, one per class" + (" and pixel" if beyond else ""),
             )
-        return logits.float()
+        return wide_logits(logits.float()) if self.task == "heatmap" else logits.float()
 
     def _asked(self, images: Tensor) -> object:
         """What the network gives; its own errors become a NetworkError, but for those of memory."""
@@ -159,16 +167,16 @@ def decide(logits: Tensor, task: Task) -> Tensor:
 
 
 def is_right(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
-    """Whether each decision equals the target; multilabel: every label right; segment: quality at ``dense.BAR``."""
+    """Whether each decision equals the target; multilabel: every label right; maps: quality at ``dense.BAR``."""
     decision = decide(logits, task)
-    if task == "segment":
+    if task in DENSE:
         return dense.quality(decision, targets, logits.shape[1]) >= dense.BAR
     return decision == targets if task == "classify" else (decision == targets.long()).all(1)
 
 
 def confidence(logits: Tensor, task: Task) -> Tensor:
-    """Probability of the decision made: softmax maximum; of the least sure label; segment: mean over pixels."""
-    if task == "segment":
+    """Probability of the decision made: softmax maximum; of the least sure label; maps: mean over their places."""
+    if task in DENSE:
         return dense.confidence(logits)
     if task == "classify":
         return wide_logits(logits).double().softmax(1).max(1).values.float()

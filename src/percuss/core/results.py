@@ -181,6 +181,46 @@ class Dense(_Record):
     points: list[DensePoint]
 
 
+class HeatPoint(_Record):
+    """Heat maps at one budget; areas under the curve of precision over recall, of cells."""
+
+    attack: str = Field(description="clean, an attack, or worst: the lowest over attacks")
+    norm: str
+    budget: str
+    eps: float | None
+    stored: bool = Field(description="of the images as stored, not as computed")
+    auc_pr: Interval = Field(description="average precision over the judged cells of all images together")
+    auc_pr_binned: float | None = Field(description="the same from a histogram, as whole slides are measured")
+    trapezoid: float | None = Field(description="by the trapezoidal rule, which flatters poor maps")
+    by_slide: Interval = Field(description="mean over slides of each slide's own average precision")
+    prevalence: float | None = Field(description="share of tumour cells: what a map without knowledge reaches")
+    cells: int
+
+
+class Meaning(_Record):
+    """How far a change goes with what the image shows, beside noise of the same size; means over images."""
+
+    attack: str
+    norm: str
+    budget: str
+    measure: str
+    change: Interval
+    noise: Interval
+    difference: Interval = Field(description="change less noise, image by image")
+
+
+class Heat(_Record):
+    """What an audit of heat maps found beside the curves."""
+
+    cell: int = Field(description="side of a cell in pixels")
+    null: float | None = Field(description="average precision of a constant map: the share of tumour cells")
+    slides: int
+    not_exhaustive: list[str] = Field(default_factory=list, description="slides whose outlines leave out tumour")
+    clean: HeatPoint
+    points: list[HeatPoint]
+    meaning: list[Meaning] = Field(default_factory=list)
+
+
 class Results(_Record):
     """The whole of results.json."""
 
@@ -207,3 +247,4 @@ class Results(_Record):
     checks: list[Check] = Field(default_factory=list, description="of masked gradients; empty where not made")
     survival: list[Survival] = Field(default_factory=list, description="after storage; empty where not looked at")
     dense: Dense | None = Field(default=None, description="of class maps; null for other tasks")
+    heat: Heat | None = Field(default=None, description="of heat maps; null for other tasks")

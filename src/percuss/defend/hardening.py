@@ -14,7 +14,7 @@ from torch import Tensor
 from percuss.core.budget import Norm
 from percuss.core.dense import BAR
 from percuss.core.errors import UsageError
-from percuss.core.images import Task, Tensors
+from percuss.core.images import DENSE, Task, Tensors
 from percuss.core.model import Model
 from percuss.core.seeds import ImageRandom
 from percuss.defend.climbing import Climb, mode
@@ -102,7 +102,7 @@ class Hardening(Plain):
         image counts as right where that is at least 0.5.
         """
         many, one = self._checks()
-        if model.task == "segment":
+        if model.task in DENSE:
             return self._maps_judged(model, part, batch_size=batch_size)
         robust, single = 0, 0
         with mode(model, "eval"):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from percuss.core import dense
-from percuss.core.images import Tensors
+from percuss.core.images import DENSE, Tensors
 from percuss.core.model import Model, decide, is_right
 from percuss.defend.stepping import ClassLoss
 
@@ -41,7 +41,7 @@ def judged(model: Model, loss: ClassLoss, part: Tensors, *, batch_size: int) -> 
 
     The loss of class maps is the mean over all judged pixels, as if the images were one batch.
     """
-    if model.task == "segment":
+    if model.task in DENSE:
         return _maps_judged(model, loss, part, batch_size=batch_size)
     device = next(model.parameters()).device
     logits = scores(model, part.images, batch_size=batch_size)

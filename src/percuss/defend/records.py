@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from percuss.core.images import Tensors
+from percuss.core.teller import Teller
 
-
-class Teller(Protocol):
-    """Who is told how far the training is (``percuss.pipeline.progress.Progress`` fits)."""
-
-    def line(self, text: str) -> None:
-        """One sentence for the reader."""
-
-    def start(self, label: str, total: int) -> None:
-        """A step of ``total`` units begins."""
-
-    def advance(self, count: int = 1) -> None:
-        """``count`` units are done."""
-
-    def stop(self) -> None:
-        """The step ended."""
+__all__ = ["Epoch", "Teller", "TrainData", "TrainResult"]
 
 
 @dataclass(frozen=True)

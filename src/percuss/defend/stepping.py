@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from percuss.core.dense import IGNORE
+from percuss.core.images import DENSE
 from percuss.core.model import Model, wide_logits
 from percuss.defend.settings import TrainSettings
 
@@ -36,7 +37,7 @@ class ClassLoss(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean loss over the images; of class maps over their judged pixels, by the weights of their classes."""
-        if self.task == "segment":
+        if self.task in DENSE:
             total, weight = self.summed(logits, targets)
             return total / weight.clamp_min(1e-12)
         if self.task == "classify":
@@ -58,7 +59,7 @@ def make_loss(model: Model, targets: Tensor, *, weighted: bool) -> ClassLoss:
     """
     if not weighted:
         return ClassLoss(model.task, None)
-    if model.task == "segment":
+    if model.task in DENSE:
         # Map by map: counting makes long integers of what it counts.
         pixels = sum(torch.bincount(truth.flatten(), minlength=IGNORE + 1) for truth in targets)
         shown = torch.as_tensor(pixels)[: len(model.classes)].float()

@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 from percuss.core.results import Clean, Interval
 from percuss.evaluate.intervals import Clusters, Floats, proportion, statistic
 
 
 def clean_performance(clean: pd.DataFrame, classes: Sequence[str], task: Task, *, clusters: Clusters) -> Clean:
     """From clean.parquet: columns label, prediction, correct, score_0, ... (wide logits; none for class maps)."""
-    if task == "segment":
+    if task in DENSE:
         return _maps(clean, clusters)
     truth, guess = labels(clean["label"], task), labels(clean["prediction"], task)
     right = clean["correct"].to_numpy(dtype=bool)

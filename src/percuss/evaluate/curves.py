@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 from percuss.core.results import CurvePoint
 from percuss.evaluate.intervals import Clusters, Floats, mean, proportion
 
@@ -83,7 +83,7 @@ def _point(
         stored = one["success_stored"].eq(True).to_numpy() & right
         # Signed: certain of the right answer +1, certain of a wrong one -1.
         # Maps that hold the same classes may still differ: there the margin tells.
-        fine = one["margin"].le(0) if task == "segment" else one["prediction"].eq(one["label"])
+        fine = one["margin"].le(0) if task in DENSE else one["prediction"].eq(one["label"])
         sign = np.where(fine, 1.0, -1.0)
         before, before_stored = before | success, before_stored | stored
         spent = spent + one["gradient_evaluations"].fillna(0).to_numpy(dtype=np.float64)

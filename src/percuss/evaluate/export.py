@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from percuss.core.errors import RunError
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 from percuss.evaluate.dense_summary import CLEAN, with_quality
 
 PER_IMAGE = (
@@ -65,7 +65,7 @@ def kept_images(rows: pd.DataFrame) -> pd.DataFrame:
 def _name(text: str, classes: Sequence[str], task: Task) -> str:
     if task == "multilabel" and len(text) == len(classes) and not set(text) - {"0", "1"}:
         return ", ".join(name for name, bit in zip(classes, text, strict=True) if bit == "1") or "none of the labels"
-    if task == "segment":
+    if task in DENSE:
         return ", ".join(_name(part, classes, "classify") for part in text.split("|")) if text else "nothing judged"
     if task == "classify" and text.isdecimal() and int(text) < len(classes):
         return classes[int(text)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 from percuss.core.outcome import Finding, Severity
 from percuss.core.results import Dense
 from percuss.evaluate.curves import CONTROLS, WORST, Point
@@ -25,7 +25,7 @@ def look(
 ) -> list[Finding]:
     """All findings of a finished run, severe ones first."""
     right = int(clean["correct"].sum())
-    listed = _size(clean, clusters) + (_maps(clean, dense) if task == "segment" else _guessing(clean))
+    listed = _size(clean, clusters) + (_maps(clean, dense) if task in DENSE else _guessing(clean))
     if found and all(point.attack in CONTROLS for point in found):
         text = "Only random noise was run, which is a control and no attack: robustness was not tested."
         listed.append(Finding("only-controls", "severe", text, {"attacks": sorted({p.attack for p in found})}))

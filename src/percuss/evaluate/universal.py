@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from percuss.core.images import Task
+from percuss.core.images import DENSE, Task
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.core.universal import Spread, Tally
@@ -113,7 +113,7 @@ def _worse_masks(rows: pd.DataFrame, clusters: Clusters) -> bool:
 
 
 def _members(part: pd.DataFrame, count: int, task: Task) -> NDArray[np.bool_]:
-    if task == "segment":
+    if task in DENSE:
         held = [{int(value) for value in str(text).split("|") if value} for text in part["label"]]
         return np.array([[index in some for index in range(count)] for some in held], dtype=bool).reshape(-1, count)
     truth = labels(part["label"], task)

@@ -36,6 +36,7 @@ class Checkpoint(BaseModel):
     std: tuple[float, ...]
     weights: str
     sha256: str
+    cell: int = 1
 
 
 def save_model(model: Model, folder: Path, *, weights: str | None = None) -> Path:
@@ -102,6 +103,14 @@ def read_record(folder: Path) -> tuple[Checkpoint, ModelInfo]:
             next_step="train again, or take both files from the same place",
         )
     info = ModelInfo(
-        record.spec, record.task, record.classes, record.channels, record.size, record.mean, record.std, record.weights
+        record.spec,
+        record.task,
+        record.classes,
+        record.channels,
+        record.size,
+        record.mean,
+        record.std,
+        record.weights,
+        record.cell,
     )
     return record, info

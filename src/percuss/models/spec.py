@@ -153,7 +153,8 @@ def _network(folder: Path, given: Options) -> tuple[nn.Module, ModelInfo]:
             value=folder,
             next_step="build the network and give it to load_model with weights=",
         )
-    outputs = tuple(info.classes) if record.outputs == len(info.classes) else tuple(map(str, range(record.outputs)))
+    whole = info.task == "heatmap" or record.outputs == len(info.classes)
+    outputs = tuple(info.classes) if whole else tuple(map(str, range(record.outputs)))
     options = Options(
         classes=outputs,
         task=info.task,

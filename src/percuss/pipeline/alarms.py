@@ -13,6 +13,7 @@ from torch import Tensor
 from percuss.attacks.alarms.run import run_alarms
 from percuss.attacks.alarms.stored import stored_images_hold
 from percuss.core.errors import RunError
+from percuss.core.images import DENSE
 from percuss.pipeline.inputs import read_chunk
 from percuss.pipeline.masks import read_truths
 from percuss.pipeline.parts import Work
@@ -80,7 +81,7 @@ def _stored(work: Work, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _targets(work: Work, rows: pd.DataFrame) -> Tensor:
-    if work.model.task == "segment":
+    if work.model.task in DENSE:
         return read_truths(work.folder, [str(name) for name in rows["id"]]) if len(rows) else torch.zeros(0, 0, 0)
     labels = [str(text) for text in rows["label"]]
     if work.model.task == "classify":

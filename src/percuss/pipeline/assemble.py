@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from percuss.core.budget import Norm
+from percuss.core.images import DENSE
 from percuss.core.outcome import COLUMNS
 from percuss.pipeline.parts import Work
 from percuss.store.png import slug
@@ -46,8 +47,10 @@ def _keep_images(work: Work, rows: pd.DataFrame) -> pd.DataFrame:
     stored, flipped, eps = kept["success_stored"].astype(bool), kept["success"].astype(bool), kept["eps"]
     kept["tier"] = (~stored).astype(int) + (~stored & ~flipped).astype(int)
     kept["size"] = eps.where(kept["tier"] < 2, -eps)
+    if work.model.task == "heatmap":  # of a heat map the largest attempt is kept
+        kept["tier"], kept["size"] = 0, -eps
     # Of class maps at the same size the worst one, whichever attack made it.
-    kept["left"] = -kept["margin"] if work.model.task == "segment" else 0.0
+    kept["left"] = -kept["margin"] if work.model.task in DENSE else 0.0
     best = kept.sort_values(["tier", "size", "left"], kind="stable").drop_duplicates(["id", "norm"])
     chosen = best[["id", "norm", "image", "image_sha256"]]
     rows = rows.assign(image="", image_sha256="")

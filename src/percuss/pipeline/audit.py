@@ -13,7 +13,7 @@ from torch import nn
 from percuss.attacks.alarms.run import alarm_findings
 from percuss.attacks.check import check_model
 from percuss.core.errors import NoGradientError
-from percuss.core.images import ImageSet
+from percuss.core.images import DENSE, ImageSet
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
 from percuss.evaluate.curves import CONTROLS
@@ -130,7 +130,7 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
     rows = attack_rows(work, parts)
     folder.write_table("rows.parquet", rows)
     maps = None
-    if work.model.task == "segment":
+    if work.model.task in DENSE:
         keys = [portion.clean.attrs["key"] for portion in portions if len(portion.clean)]
         keys += [part.attrs["key"] for part in parts]
         maps = masks.whole_table(folder, keys, rows)

@@ -10,6 +10,7 @@ from typing import Any
 
 from percuss.core.comparison import CLEAN, Contrast, MaskContrast, Pooled, Standing
 from percuss.core.errors import UsageError
+from percuss.core.images import DENSE
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.evaluate.comparison import Side, compare_sides
@@ -168,7 +169,7 @@ def _compared(
 def _masks(runs: Sequence[Finished], ids: Sequence[str], groups: Sequence[str], seed: int) -> list[MaskContrast]:
     """Differences of the mean Dice where the runs judged class maps."""
     data = runs[0].results.data
-    if data.task != "segment":
+    if data.task not in DENSE:
         return []
     tables = {run.name: RunFolder.existing(run.path).read_table(TABLE) for run in runs}
     return compare_masks(tables, ids, groups, classes=len(data.classes), seed=seed)

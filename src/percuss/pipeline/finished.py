@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from percuss.core.errors import RunError
+from percuss.core.images import DENSE
 from percuss.core.results import Results
 from percuss.evaluate.comparison import Side, cell_of
 from percuss.report.schema import read_results
@@ -34,7 +35,7 @@ class Finished:
         """Pixels and label (class names where there are any, hash of the true map) of each image, by id."""
         classes, task = self.results.data.classes, self.results.data.task
         labels = [classes[int(text)] if task == "classify" else str(text) for text in self.clean["label"]]
-        if task == "segment":
+        if task in DENSE:
             maps = [self.path / "maps" / "truth" / f"{slug(str(name))}.png" for name in self.clean["id"]]
             labels = [pixel_hash(path.read_bytes()) for path in maps]
         return {

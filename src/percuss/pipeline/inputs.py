@@ -16,7 +16,18 @@ from torch import Tensor, nn
 from percuss.core.budget import Budget, Norm
 from percuss.core.class_maps import check_map
 from percuss.core.errors import BudgetError, DataError, ModelError
-from percuss.core.images import BadImage, Case, ImageSet, PixelRange, Tensors, noted, stacked_instances, stacked_targets
+from percuss.core.images import (
+    DENSE,
+    BadImage,
+    Case,
+    ImageSet,
+    PixelRange,
+    Tensors,
+    cells_of,
+    noted,
+    stacked_instances,
+    stacked_targets,
+)
 from percuss.core.model import Model
 from percuss.data.one_label import OneLabel
 from percuss.data.region import Region, open_region
@@ -105,8 +116,8 @@ def _read(images: ImageSet, name: str) -> tuple[Case | None, Tensor | None, BadI
     try:
         case = images.read(name)
         pixels = case.unit()
-        if images.task == "segment":
-            size, count = case.pixels.shape[1:], len(images.classes)
+        if images.task in DENSE:
+            size, count = cells_of(case.pixels.shape[1:], images.cell), len(images.classes)
             check_map(case.id, case.target, case.instances, size=size, classes=count)
         return case, pixels, None
     except DataError as error:
@@ -143,6 +154,7 @@ def read_chunk(chosen: Chosen, ids: Sequence[str]) -> Tensors:
         region=torch.stack(regions) if regions else None,
         instances=stacked_instances(cases),
         notes=noted(cases),
+        scored=chosen.images.task == "heatmap",
     )
 
 
@@ -208,6 +220,12 @@ def match(images: ImageSet, model: Model) -> None:
             "model and images have different tasks",
             value=f"model {model.task}, images {images.task}",
             next_step="audit a model of the images' task",
+        )
+    if images.cell != model.info.cell:
+        raise ModelError(
+            "model and images have cells of different sizes",
+            value=f"model {model.info.cell} pixels, images {images.cell}",
+            next_step="cut tiles with --cell of the model, or train a model for these",
         )
     ours, theirs = tuple(images.classes), tuple(model.classes)
     if ours == theirs or (len(ours) == len(theirs) and theirs == tuple(str(i) for i in range(len(theirs)))):

@@ -20,6 +20,7 @@ from percuss.core.norms import distance
 from percuss.core.outcome import Outcome
 from percuss.data.decode import Reading, decode
 from percuss.evaluate.instances import components, count_instances
+from percuss.pipeline import heat
 from percuss.store.folder import RunFolder
 from percuss.store.png import encode, slug
 from percuss.store.safe import sha256_of
@@ -43,6 +44,9 @@ def counted(batch: Tensors, logits: Tensor, maps: Tensor, *, what: Mapping[str, 
     """
     tables = dense.confusion(maps, batch.targets, logits.shape[1]).flatten(1).tolist()
     losses = dense.cross_entropy(logits, batch.targets).tolist()
+    cells = [dict[str, Any]()] * len(maps)
+    if batch.scored:
+        cells = heat.columns(logits, batch.targets if what["attack"] == CLEAN else None)
     return [
         {
             "id": batch.ids[i],
@@ -50,6 +54,7 @@ def counted(batch: Tensors, logits: Tensor, maps: Tensor, *, what: Mapping[str, 
             **what,
             "loss": losses[i],
             "pixels": tables[i],
+            **cells[i],
             **_things(batch, maps, i),
         }
         for i in range(len(batch.ids))
@@ -72,6 +77,8 @@ def clean_part(folder: RunFolder, key: str, batch: Tensors, *, logits: Tensor) -
     for name, truth, found in zip(batch.ids, batch.targets, maps, strict=True):
         folder.write(f"maps/truth/{slug(name)}.png", as_png(truth))
         folder.write(f"maps/{CLEAN}/{slug(name)}.png", as_png(found))
+    if batch.scored:
+        heat.write_clean(folder, batch.ids, logits)
     folder.write_table(f"parts/{key}{BESIDE}.parquet", pd.DataFrame(counted(batch, logits, maps, what=what)))
 
 
@@ -101,6 +108,8 @@ def attack_part(
                 if state == "stored" and (row["id"], first.budget) in kept:
                     name = f"parts/{key}/maps/{slug(row['id'])}.png"
                     row |= {"image": name, "image_sha256": folder.write(name, as_png(decided))}
+                    if batch.scored:
+                        folder.write(heat.beside(name), heat.as_png(logits[batch.ids.index(row["id"])]))
             found += some
     folder.write_table(f"parts/{key}{BESIDE}.parquet", pd.DataFrame(found))
 
@@ -149,6 +158,9 @@ def whole_table(folder: RunFolder, keys: Sequence[str], rows: pd.DataFrame) -> p
         norm = wanted.get((case, attack, budget)) if image else None
         names.append(f"maps/{norm}/{slug(str(case))}.png" if norm else "")
         hashes.append(folder.write(names[-1], (folder.path / str(image)).read_bytes()) if norm else "")
+        kept_heat = folder.path / heat.beside(str(image))
+        if norm and kept_heat.exists():
+            folder.write(f"heat/{norm}/{slug(str(case))}.png", kept_heat.read_bytes())
     return table.drop(columns=["image", "image_sha256"]).assign(map=names, map_sha256=hashes)
 
 

@@ -18,7 +18,7 @@ from percuss.attacks.job import Swept
 from percuss.core import catalogue, dense
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import RunError
-from percuss.core.images import BadImage, Tensors
+from percuss.core.images import DENSE, BadImage, Tensors
 from percuss.core.model import Model, confidence, decide, is_right, wide_logits
 from percuss.core.outcome import Outcome, frame
 from percuss.pipeline import masks
@@ -46,12 +46,12 @@ class Work:
     def settings(self, attack: str) -> dict[str, Any]:
         """Settings of an attack. On masks it goes on when one is wrong, since a mask can always get worse."""
         found = self.plan.attack_settings(attack)
-        return {"early_stop": False, **found} if self.model.task == "segment" else found
+        return {"early_stop": False, **found} if self.model.task in DENSE else found
 
     def part(self, key: str) -> pd.DataFrame | None:
         """A finished part; None where it, or what is counted of its masks, must be computed (again)."""
         found = self.folder.read_part(key)
-        if found is None or self.model.task != "segment" or not len(found):
+        if found is None or self.model.task not in DENSE or not len(found):
             return found
         return None if self.folder.read_part(f"{key}{masks.BESIDE}") is None else found
 
@@ -116,7 +116,7 @@ class Portion:
         logits = clean_logits(work, batch.images)
         for name, image in zip(batch.ids, batch.images, strict=True):
             work.folder.write(f"images/original/{slug(name)}.png", encode(image, batch.range))
-        if work.model.task == "segment" and batch.ids:
+        if work.model.task in DENSE and batch.ids:
             masks.clean_part(work.folder, key, batch, logits=logits)
         found = clean_table(work.model, batch, logits)
         found.attrs = {
@@ -150,7 +150,7 @@ def clean_table(model: Model, batch: Tensors, logits: Tensor) -> pd.DataFrame:
         "correct": is_right(logits, batch.targets, model.task).tolist() if len(logits) else [],
     }
     count = len(model.classes)
-    if model.task == "segment":
+    if model.task in DENSE:
         found = dense.quality(decide(logits, model.task), batch.targets, count).tolist() if len(logits) else []
         return pd.DataFrame(table | {"quality": found})
     wide = wide_logits(logits) if model.task == "classify" else logits
@@ -185,7 +185,7 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         settings=settings,
         allow_silent=True,  # the whole run decides (context.silence), not one portion
     )
-    outcomes, maps = swept.outcomes, work.model.task == "segment"
+    outcomes, maps = swept.outcomes, work.model.task in DENSE
     if maps and work.plan.protocol == "paper":
         outcomes = masks.against_truth(swept, portion.tensors(), judge=lambda images: clean_logits(work, images))
     rows = _with_images(_scored(outcomes, portion), swept, portion, key)
@@ -206,7 +206,7 @@ def _aimed(portion: Portion) -> Tensors:
     batch = portion.tensors()
     if portion.work.plan.protocol != "paper":
         return batch
-    if portion.work.model.task == "segment":
+    if portion.work.model.task in DENSE:
         own = decide(clean_logits(portion.work, batch.images), "segment").to(torch.uint8)
         return replace(batch, targets=own.masked_fill(batch.targets == dense.IGNORE, dense.IGNORE))
     said = [str(text) for text in portion.clean["prediction"]]
@@ -241,13 +241,14 @@ def _scored(rows: list[Outcome], portion: Portion) -> list[Outcome]:
 
 def _with_images(rows: list[Outcome], swept: Swept, portion: Portion, key: str) -> list[Outcome]:
     """The rows; each image's smallest flip (else its strongest attempt) is kept as the file it would be."""
-    batch, maps = portion.tensors(), portion.work.model.task == "segment"
+    batch, maps = portion.tensors(), portion.work.model.task in DENSE
+    order = _furthest if batch.scored else rank
     best: dict[str, Outcome] = {}
     for row in rows:
         # The controls of noise are no attack, and what was wrong before cannot flip: neither is kept. A map that was
         # below the bar before can still become worse.
         fits = (row.correct or maps) and "noise" not in row.attack
-        if fits and (row.id not in best or rank(row) < rank(best[row.id])):
+        if fits and (row.id not in best or order(row) < order(best[row.id])):
             best[row.id] = row
     found = []
     for row in rows:
@@ -258,6 +259,11 @@ def _with_images(rows: list[Outcome], swept: Swept, portion: Portion, key: str) 
             row = replace(row, image=name, image_sha256=digest)  # noqa: PLW2901
         found.append(row)
     return found
+
+
+def _furthest(row: Outcome) -> tuple[int, float]:
+    """Of heat maps, which have no moment of flipping, the largest attempt."""
+    return 0, -row.eps
 
 
 def rank(row: Outcome) -> tuple[int, float]:

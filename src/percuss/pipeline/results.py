@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from percuss.core.errors import RunError
+from percuss.core.images import DENSE
 from percuss.core.outcome import Finding
 from percuss.core.results import CurvePoint, FindingRecord, Results
 from percuss.evaluate.curves import CONTROLS
@@ -38,7 +39,7 @@ def write_outcome(folder: RunFolder) -> Results:
     """
     context, rows, clean = read_context(folder), folder.read_table("rows.parquet"), folder.read_table("clean.parquet")
     data, seed, table, dense = context["data"], context["seed"], None, None
-    if data["task"] == "segment":
+    if data["task"] in DENSE:
         table = folder.read_table(TABLE)
         dense = dense_summary(table, classes=data["classes"], seed=seed)
     summary = summarise(rows, clean, classes=data["classes"], task=data["task"], seed=seed, dense=dense)

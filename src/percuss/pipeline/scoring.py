@@ -10,7 +10,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 from torch import Tensor
 
 from percuss.core.dense import BAR
-from percuss.core.images import Task, Tensors
+from percuss.core.images import DENSE, Task, Tensors
 from percuss.core.model import Model, decide, is_right, wide_logits
 from percuss.defend.judging import confusions, scores
 from percuss.evaluate import dense
@@ -28,7 +28,7 @@ def scored(model: Model, part: Tensors, *, batch_size: int) -> dict[str, Any]:
 
     ``batch_size`` counts for class maps alone, whose logits are never held for more images at once.
     """
-    if model.task == "segment":
+    if model.task in DENSE:
         return map_scores(confusions(model, part, batch_size=batch_size), model.classes)
     return {**score(scores(model, part.images), part.targets, model.task)}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from percuss.core.errors import DataError
-from percuss.core.images import ImageSet
+from percuss.core.images import DENSE, ImageSet
 
 
 def refuse_maps(images: ImageSet, what: str) -> None:
     """DataError where the images have a class at every pixel, which ``what`` does not judge."""
-    if images.task == "segment":
+    if images.task in DENSE:
         raise DataError(
             f"the images have a class at every pixel, which {what} does not judge",
             value=f"{images.spec}: task segment",

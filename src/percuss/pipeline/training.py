@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from percuss.core.errors import RunError, UsageError
-from percuss.core.images import Tensors
+from percuss.core.images import DENSE, Tensors
 from percuss.core.model import Model
 from percuss.defend.hardening import Hardening
 from percuss.defend.resume import LAST
@@ -114,7 +114,7 @@ def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, comma
         record = _record(plan, division, data, test) | _results(model, data, test, result, plan)
         if plan.defence and recipe:
             # Logits of class maps are large: a batch of the training fits, more may not.
-            size = settings.batch_size if model.task == "segment" else 64
+            size = settings.batch_size if model.task in DENSE else 64
             record |= defence_record(plan.defence, recipe, result, model=model, test=test, batch_size=size)
             record["augmented"] = ready.told
             for finding in record["findings"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
-from percuss.core.images import Entry, ImageSet, Tensors
+from percuss.core.images import DENSE, Entry, ImageSet, Tensors
 from percuss.data.spec import load_data, parse_spec
 from percuss.data.splits import Fold, make_splits, stratified_group_folds
 
@@ -93,7 +93,7 @@ def read(division: Division, ids: Sequence[str], use: str) -> Tensors:
             allowed="two classes or more",
             next_step="look at the labels of the train split",
         )
-    if use == "training" and division.images.task == "segment" and not _shows_something(found):
+    if use == "training" and division.images.task in DENSE and not _shows_something(found):
         raise DataError(
             "the class maps of all training images hold the background alone",
             value=f"{len(found.ids)} images",
@@ -123,7 +123,7 @@ def _keep_some(entries: list[Entry], images: ImageSet, seed: int) -> tuple[list[
 
 def _labelled(entry: Entry, images: ImageSet) -> Entry:
     """The entry of a segmenter's image with a 0/1 label for each class that it is known to show; others as they are."""
-    if images.task != "segment":
+    if images.task not in DENSE:
         return entry
     shown = entry.target if isinstance(entry.target, tuple) else (entry.target,)
     return replace(entry, target=tuple(int(number in shown) for number in range(len(images.classes))))

@@ -18,7 +18,7 @@ from percuss.attacks.check import check_model
 from percuss.attacks.universal_search import METHODS, Method, Setup
 from percuss.core.budget import Budget
 from percuss.core.errors import AttackError, DataError, RunError, UsageError, nearest
-from percuss.core.images import ImageSet
+from percuss.core.images import DENSE, ImageSet
 from percuss.core.model import Model
 from percuss.core.norms import distance
 from percuss.core.outcome import Finding
@@ -216,7 +216,7 @@ def _only(train: Chosen, name: str | None) -> Chosen:
 def _holds(images: ImageSet, case: str, index: int) -> bool:
     """Whether an image is of a class, has the label, or has a pixel of it; an image that cannot be read has not."""
     target = images.entry(case).target
-    if images.task != "segment":
+    if images.task not in DENSE:
         return target == index if isinstance(target, int) else bool(target[index])
     try:
         return bool((np.asarray(images.read(case).target) == index).any())

@@ -21,7 +21,7 @@ from percuss.attacks.universal_search import Setup, UniversalState, advance, app
 from percuss.core import dense
 from percuss.core.budget import Budget
 from percuss.core.errors import DataError
-from percuss.core.images import Tensors
+from percuss.core.images import DENSE, Tensors
 from percuss.core.losses import margin
 from percuss.core.model import Model, decide, is_right
 from percuss.core.seeds import ImageRandom, seed_of
@@ -219,7 +219,7 @@ def judge_part(work: Search, split: str, clean: pd.DataFrame, *, change: Tensor)
 
 def _dice(work: Search, batch: Tensors, states: dict[str, Tensor]) -> dict[str, Any]:
     """For masks: the quality, and the Dice coefficient of each class that the truth holds, in every state."""
-    if work.model.task != "segment":
+    if work.model.task not in DENSE:
         return {}
     found: dict[str, Any] = {}
     for state, images in (states | {"_stored": _saved(work, batch, states["_after"])}).items():

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from percuss.core.images import DENSE
 from percuss.core.results import DataRecord, Results
 from percuss.report import masks
 from percuss.report import rows as table
@@ -94,7 +95,7 @@ def gallery(folder: Path, results: Results, outcome: pd.DataFrame, *, norm: str 
         kinds[shown.why].append(shot)
     if skipped:
         notes.append(f"{skipped} more cases were left out to keep this file small; all kept images are in images/.")
-    words = _WHY | ({"worst": _WORST_MAPS} if results.data.task == "segment" else {})
+    words = _WHY | ({"worst": _WORST_MAPS} if results.data.task in DENSE else {})
     return Gallery([(words[why], shots) for why, shots in kinds.items() if shots], notes)
 
 
@@ -138,7 +139,7 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
         width=wide,
         height=high,
         zoom=max(1, min(8, 256 // max(wide, 1))),
-        maps=_maps(folder, row, clean, data) if data.task == "segment" else (),
+        maps=_maps(folder, row, clean, data) if data.task in DENSE else (),
     )
 
 
@@ -175,7 +176,7 @@ def _title(row: dict[str, Any], data: DataRecord) -> str:
 def _lines(row: dict[str, Any], data: DataRecord) -> list[str]:
     before = f"{class_text(str(row['clean_prediction']), data)} ({percent(float(row['clean_confidence']))})"
     after = f"{class_text(str(row['prediction']), data)} ({percent(float(row['confidence']))})"
-    if data.task == "segment":
+    if data.task in DENSE:
         before = f"mean Dice {row['clean_dice']:.3f}, mean confidence {percent(float(row['clean_confidence']))}"
         after = f"mean Dice {row['dice_stored']:.3f} as stored"
     return [

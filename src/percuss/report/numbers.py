@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from percuss.core.images import DENSE
 from percuss.core.results import DataRecord, Interval
 
 NBSP = "\u00a0"
@@ -137,7 +138,7 @@ def depth_text(data: DataRecord) -> str:
 def class_text(label: str, data: DataRecord) -> str:
     """A label as stored (class index, 0/1 text, or the classes of a map as ``0|2``) in class names."""
     names = data.classes
-    if data.task == "segment":
+    if data.task in DENSE:
         parts = label.split("|")
         fine = all(part.isdigit() and int(part) < len(names) for part in parts)
         return ", ".join(names[int(part)] for part in parts) if fine else label or "nothing judged"

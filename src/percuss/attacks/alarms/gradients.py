@@ -12,6 +12,7 @@ from percuss.attacks.alarms.probe import Alarm, Probe, told
 from percuss.attacks.target import Batch
 from percuss.core.dense import IGNORE, one_hot
 from percuss.core.errors import NoGradientError
+from percuss.core.images import DENSE
 from percuss.core.losses import direction
 from percuss.core.model import decide
 from percuss.core.outcome import Severity
@@ -40,7 +41,7 @@ def gradient_not_zero(probe: Probe) -> Alarm:
 
     Of masks, that of the margins of all pixels together: it must not be zero at a quarter of the pixels of an image.
     """
-    masks = probe.model.task == "segment"
+    masks = probe.model.task in DENSE
     found = torch.cat(_gradients(probe, slope=_every_margin(probe)) if masks else _gradients(probe))
     silent = int((_zero_pixels(found == 0, probe) > 0.25).sum() if masks else (found == 0).all(1).sum())
     share = silent / max(len(found), 1)
@@ -56,7 +57,7 @@ def loss_not_saturated(probe: Probe) -> Alarm:
 
     Of masks: not at most of the pixels that are right, which no such attack could then turn.
     """
-    masks = probe.model.task == "segment"
+    masks = probe.model.task in DENSE
     found = _silent_maps(probe) if masks else (torch.cat(_gradients(probe, raw=True)) == 0).all(1)
     silent = int(found.sum())
     flagged = silent > 0.5 * len(found)

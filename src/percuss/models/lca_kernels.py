@@ -106,6 +106,13 @@ def subtract(residual: Array, atoms: Array, place: Array, value: Array) -> None:
 
 
 @_compiled
+def gather(residual: Array, atoms: Array, place: Array, found: Array) -> None:
+    """Writes each placed atom's inner product with ``residual`` into ``found`` ``[n]``."""
+    for k in range(len(found)):
+        found[k] = _product(residual, atoms[place[k, 0]], place[k, 1], place[k, 2])
+
+
+@_compiled
 def candidates(correlation: Array, member: Array, floor: Any) -> Any:
     """For each row of ``[P, M]``: up to EACH atoms that are no members and exceed ``floor``, largest first, else -1.
 

@@ -65,6 +65,18 @@ class Threshold:
             return torch.where(drive > self.size, drive, torch.zeros_like(drive))
         return torch.minimum(torch.relu(drive - self.size) * self.slope, torch.relu(drive))
 
+    def slopes(self, drive: Tensor) -> Tensor:
+        """The derivative of ``apply`` at a drive of any shape: 0 up to ``size``; jumps and kinks are not seen."""
+        above = (drive > self.size).to(drive.dtype)
+        if self.kind != "firm":
+            return above
+        return torch.where(drive >= self.size + self.width, above, above * self.slope)
+
+    def bend(self, code: Tensor) -> Tensor:
+        """The second derivative of the penalty at active coefficients ``[n]``: 0, or below 0 on a firm one's line."""
+        bent = -self.size / (self.size + self.width) if self.kind == "firm" else 0.0
+        return torch.where(code < self.size + self.width, bent, 0.0).to(code.dtype)
+
     def penalty(self, code: Tensor) -> float:
         """The penalty of all coefficients together, summed in float64."""
         if self.kind == "soft":

@@ -63,7 +63,9 @@ def working_set(problem: Problem, solver: Solver, start: Tensor | None) -> Solve
     members = _started(start, canvas.dtype)
     for step in range(steps + 1):
         residual = canvas.reshape(len(canvas), -1).copy()
-        lca_kernels.subtract(residual, atoms, _corners(problem, members.place), members.value)
+        lca_kernels.subtract(
+            residual, atoms, corners(members.place, problem.stride, len(problem.canvas)), members.value
+        )
         seen = _correlations(problem, residual.reshape(canvas.shape))
         inside = np.zeros(seen.shape, dtype=np.bool_)
         inside[members.place[:, 1], members.place[:, 2], members.place[:, 0]] = True
@@ -75,7 +77,9 @@ def working_set(problem: Problem, solver: Solver, start: Tensor | None) -> Solve
         members = _joined(problem, members, added, seen.shape[1])
         blocks = _blocks(problem, members.place)
         rule[3] = violation / 10
-        lca_kernels.descend(residual, atoms, _corners(problem, members.place), members.value, blocks, rule)
+        lca_kernels.descend(
+            residual, atoms, corners(members.place, problem.stride, len(problem.canvas)), members.value, blocks, rule
+        )
         kept = members.value != 0
         members = _Members(members.place[kept], members.value[kept])
     code = np.zeros((seen.shape[2], *seen.shape[:2]), dtype=canvas.dtype)
@@ -103,10 +107,10 @@ def _correlations(problem: Problem, residual: Array) -> Array:
     return seen.permute(1, 2, 0).contiguous().numpy()
 
 
-def _corners(problem: Problem, place: Array) -> Array:
+def corners(place: Array, stride: int, channels: int) -> Array:
     """Atom, first row, and first value of that row, in a residual of ``[H, W * C]``."""
-    corners: Array = place * np.array([1, problem.stride, problem.stride * len(problem.canvas)])
-    return corners
+    found: Array = place * np.array([1, stride, stride * channels])
+    return found
 
 
 def _violation(threshold: Threshold, seen: Array, members: _Members, outside: float) -> float:

@@ -60,12 +60,14 @@ def test_repeatable_and_without_tumour(slide, tmp_path):
 
 
 def test_what_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match="multiple of 256: 500. Allowed: 512 to 4096"):
+    with pytest.raises(DataError, match="multiple of 256: 500. Allowed: 256 to 4096"):
         write_slide(tmp_path / "a.tif", side=500)
     with pytest.raises(DataError, match="this many tumours: 9"):
         write_slide(tmp_path / "a.tif", tumours=9)
     with pytest.raises(DataError, match="micrometres per pixel: 0"):
         write_slide(tmp_path / "a.tif", mpp=0)
+    with pytest.raises(DataError, match="too small for its tumours: side=256 at mpp=0.5 with tumours=2"):
+        write_slide(tmp_path / "a.tif", side=256, tumours=2)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="the slide cannot be written"):
         write_slide(tmp_path / "file" / "a.tif", side=512, tumours=0)

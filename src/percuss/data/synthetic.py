@@ -1,4 +1,4 @@
-"""synthetic:tissue, haematoxylin-eosin patches drawn when read, with patients and masks; also synthetic:patterns."""
+"""synthetic:tissue, patches drawn when read, with patients and masks; also synthetic:patterns and synthetic:slides."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from percuss.data.splits import check_entries, choose
 from percuss.data.tissue.fields import Frame
 from percuss.data.tissue.nuclei import BACKGROUND, CHANNELS
 from percuss.data.tissue.scene import make_patch, type_mask
+from percuss.data.tissue.slide_tiles import SlideTiles, open_slides
 from percuss.data.tissue.stains import Stain, draw_stain
 
-LOCATIONS = ("tissue", "patterns")
+LOCATIONS = ("tissue", "patterns", "slides")
 OPTIONS = ("task", "n", "size", "patients", "seed", "mpp")
 CLASSES = ("normal", "tumour")
 #: Classes of each pixel with ``task=segment``, as PanNuke numbers them.
@@ -95,8 +96,9 @@ def patient_stain(seed: int, patient: str) -> Stain:
     return draw_stain(patient_rng(seed, patient, "stain"))
 
 
-def open_set(location: str, options: Mapping[str, str]) -> TissueSet | PatternSet:
-    """Synthetic tissue patches, half of them tumour, split 60:20:20 by patient; or patterns (``open_patterns``).
+def open_set(location: str, options: Mapping[str, str]) -> TissueSet | PatternSet | SlideTiles:
+    """Synthetic tissue patches, half of them tumour, split 60:20:20 by patient; or patterns (``open_patterns``), or
+    tiles of slides (``open_slides``).
 
     Options of tissue: ``task=segment`` (kind and number of the nucleus at each pixel as the truth, in place of tumour
     or normal), ``n`` (patches, at least two for each patient), ``size`` (pixels), ``patients`` (at least 3),
@@ -108,6 +110,8 @@ def open_set(location: str, options: Mapping[str, str]) -> TissueSet | PatternSe
         )
     if location == "patterns":
         return open_patterns(options)
+    if location == "slides":
+        return open_slides(options)
     check_names(options, OPTIONS, "synthetic")
     task: Task = "segment" if choice(options, "task", ("classify", "segment")) == "segment" else "classify"
     use = _settings(options)

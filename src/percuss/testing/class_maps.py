@@ -1,4 +1,4 @@
-"""What a set of class maps promises: maps of known classes at the image's size, in agreement with the nuclei."""
+"""What a set of class maps or heat maps promises: known classes at the image's size, in agreement with the nuclei."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ from typing import Any
 import numpy as np
 
 from percuss.core.dense import IGNORE
-from percuss.core.images import Case, Entry, ImageSet
+from percuss.core.images import DENSE, Case, Entry, ImageSet, cells_of
 
 
 def check_maps(images: ImageSet) -> None:
     """Targets are uint8 maps of the image's size, of known classes, judged somewhere; instances agree with them.
 
-    Classes that an entry tells are in its map, and some map of the set shows more than background. Sets of other tasks
-    have neither maps nor instances.
+    Of heat maps the size counts cells, the classes are two, and there are no instances. Classes that an entry tells are
+    in its map, and some map of the set shows more than background. Sets of other tasks have neither maps nor instances.
 
     Raises:
         AssertionError: naming the broken promise and the image.
     """
+    heat = images.task == "heatmap"
+    _hold(
+        images.cell == 1 or (heat and images.cell > 1), f"cells of {images.cell} pixels, and the task is {images.task}"
+    )
+    _hold(not heat or len(images.classes) == 2, f"a heat map tells two classes apart, not {len(images.classes)}")
     shown: set[int] = set()
     for entry in images.entries:
         case = images.read(entry.id)
         if images.task != "segment":
             _hold(case.instances is None, f"{entry.id} has instances, and its task is {images.task}")
+        if images.task not in DENSE:
             continue
-        here = _check_map(case, len(images.classes))
+        here = _check_map(case, len(images.classes), images.cell)
         _check_entry(entry, here)
         shown |= here
         if case.instances is not None:
             _check_instances(case, np.asarray(case.target), case.instances)
-    _hold(images.task != "segment" or bool(shown - {0}), "every class map shows background alone")
+    _hold(images.task not in DENSE or bool(shown - {0}), "every class map shows background alone")
 
 
 def same_case(first: Case, second: Case) -> bool:
@@ -41,9 +47,9 @@ def same_case(first: Case, second: Case) -> bool:
     return all(_same(one, other) for one, other in pairs)
 
 
-def _check_map(case: Case, classes: int) -> set[int]:
+def _check_map(case: Case, classes: int, cell: int) -> set[int]:
     """The classes that a map shows."""
-    target, size = case.target, case.pixels.shape[1:]
+    target, size = case.target, cells_of(case.pixels.shape[1:], cell)
     if not isinstance(target, np.ndarray) or target.ndim != 2 or target.dtype != np.uint8:
         raise AssertionError(f"the target of {case.id} is no class map of uint8")
     _hold(target.shape == size, f"the class map of {case.id} has another size than its image")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 
 from percuss.core.errors import DataError
-from percuss.core.images import Case, ImageSet
+from percuss.core.images import DENSE, Case, ImageSet, Task
 from percuss.data.spec import parse_spec
 from percuss.testing.class_maps import check_maps, same_case
 
@@ -78,21 +78,21 @@ def check_ids(images: ImageSet) -> None:
 
 def check_targets(images: ImageSet) -> None:
     """Task and classes fit the targets: an index below the number of classes, 0/1 for each, or classes shown."""
-    _hold(images.task in ("classify", "multilabel", "segment"), f"unknown task {images.task!r}")
+    _hold(images.task in get_args(Task), f"unknown task {images.task!r}")
     count = len(images.classes)
     _hold(len(set(images.classes)) == count and count >= (1 if images.task == "multilabel" else 2), "classes repeat")
     for entry in images.entries:
         target = entry.target
         if images.task == "classify":
             fits = type(target) is int and 0 <= target < count
-        elif images.task == "segment":
+        elif images.task in DENSE:
             shown = target if isinstance(target, tuple) else (target,)
             fits = target == 0 or (isinstance(target, tuple) and list(shown) == sorted(set(shown) & set(range(count))))
         else:
             fits = isinstance(target, tuple) and len(target) == count and set(target) <= {0, 1}
         _hold(fits, f"the target of {entry.id} is {target!r}, with {count} classes and task {images.task}")
     same = len({entry.target for entry in images.entries}) == 1
-    _hold(images.task == "segment" or not same, "all images have the same target")
+    _hold(images.task in DENSE or not same, "all images have the same target")
 
 
 def check_pixels(images: ImageSet) -> None:
@@ -116,7 +116,7 @@ def check_agreement(images: ImageSet) -> None:
     """What ``read`` returns agrees with the entry: target, group; mask and spacing make sense."""
     for entry in images.entries:
         case = images.read(entry.id)
-        if images.task != "segment":
+        if images.task not in DENSE:
             target = case.target if isinstance(case.target, int) else tuple(np.asarray(case.target).tolist())
             words = f"the target of {entry.id} is {target} when read, {entry.target} in its entry"
             _hold(target == entry.target, words)

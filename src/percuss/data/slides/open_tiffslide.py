@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from percuss.core.errors import DataError, UsageError
+from percuss.data.slides.mosaic import Mosaic, TileCache
 from percuss.data.slides.resolution import settle
-from percuss.data.slides.slide import WHITE, Pixels, Slide, levels_of
+from percuss.data.slides.slide import Pixels, Slide, levels_of
 
 _STRIPS = 2**24
-_CACHE = 32 * 2**20
 
 
 class TiffSlide(Slide):
@@ -34,51 +33,32 @@ class TiffSlide(Slide):
         self._source, self._pages = source, pages
         self._stream = path.open("rb")
         self._lock = threading.Lock()
-        self._tiles: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
-        self._held = 0
+        self._cache = TileCache()
 
     def close(self) -> None:
         """Release the file."""
-        self._tiles.clear()
+        self._cache.clear()
         self._stream.close()
         self._source.close()
 
     def _decode(self, row: int, column: int, height: int, width: int, *, level: int) -> Pixels:
         page = self._pages[level]
         tall, wide = _segment(page)
-        across = -(-int(page.imagewidth) // wide)
-        found = np.full((height, width, 3), WHITE, np.uint8)
-        for down in range(row // tall, (row + height - 1) // tall + 1):
-            for right in range(column // wide, (column + width - 1) // wide + 1):
-                tile = self._tile(level, down * across + right)
-                if tile is None:
-                    continue
-                top, left = down * tall, right * wide
-                y0, x0 = max(top, row), max(left, column)
-                y1, x1 = min(top + tile.shape[0], row + height), min(left + tile.shape[1], column + width)
-                found[y0 - row : y1 - row, x0 - column : x1 - column] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
-        return found
+        mosaic = Mosaic(tall, wide, across=-(-int(page.imagewidth) // wide))
+        return mosaic.read(
+            lambda index: self._cache.get((level, index), lambda: self._tile(page, index)),
+            (row, column),
+            (height, width),
+        )
 
-    def _tile(self, level: int, index: int) -> Pixels | None:
-        key = (level, index)
+    def _tile(self, page: Any, index: int) -> Pixels | None:
+        size = int(page.databytecounts[index])
+        if not size:
+            return None
         with self._lock:
-            if key in self._tiles:
-                self._tiles.move_to_end(key)
-                return self._tiles[key]
-            page = self._pages[level]
-            size = int(page.databytecounts[index])
-            if not size:
-                return None
             self._stream.seek(int(page.dataoffsets[index]))
             packed = self._stream.read(size)
-        tile = self._unpack(page, packed, index)
-        with self._lock:
-            if key not in self._tiles:
-                self._tiles[key] = tile
-                self._held += tile.nbytes
-                while self._held > _CACHE and len(self._tiles) > 1:
-                    self._held -= self._tiles.popitem(last=False)[1].nbytes
-        return tile
+        return self._unpack(page, packed, index)
 
     def _unpack(self, page: Any, packed: bytes, index: int) -> Pixels:
         try:
@@ -134,7 +114,7 @@ def open_tiffslide(path: Path, *, mpp: float | None = None) -> Slide:
             )
         for number, page in enumerate(pages):
             _check(path, page, number)
-        stored = found.get(tiffslide.PROPERTY_NAME_MPP_X), found.get(tiffslide.PROPERTY_NAME_MPP_Y)
+        stored = found.get("tiffslide.mpp-x"), found.get("tiffslide.mpp-y")
         pair = None if stored[0] is None or stored[1] is None else (float(stored[0]), float(stored[1]))
         size, notes = settle(path, pair, given=mpp)
         return TiffSlide(path, source=source, pages=pages, mpp=size, notes=[*notes, *_told(told)])

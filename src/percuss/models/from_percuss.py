@@ -9,7 +9,7 @@ from torch import nn
 
 from percuss.core.errors import ModelError
 from percuss.core.model import ModelInfo
-from percuss.models import soft_attention_source, unet_avramidis, vgg16_joel
+from percuss.models import denoising_detector, soft_attention_source, sparse_detector, unet_avramidis, vgg16_joel
 from percuss.models.options import Options
 from percuss.models.spec_options import divided
 
@@ -18,11 +18,15 @@ OWN: dict[str, Own] = {
     "vgg16_joel": vgg16_joel.build,
     "soft_attention": soft_attention_source.build,
     "unet_avramidis": unet_avramidis.build,
+    "denoising_detector": denoising_detector.build,
+    "sparse_detector": sparse_detector.build,
 }
 _OPTIONS = {
     "vgg16_joel": vgg16_joel.OPTIONS,
     "soft_attention": soft_attention_source.OPTIONS,
     "unet_avramidis": unet_avramidis.OPTIONS,
+    "denoising_detector": denoising_detector.OPTIONS,
+    "sparse_detector": sparse_detector.OPTIONS,
 }
 
 

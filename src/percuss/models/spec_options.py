@@ -48,6 +48,14 @@ def number(given: Mapping[str, str], name: str, *, otherwise: float) -> float:
     return value
 
 
+def whole(given: Mapping[str, str], name: str, *, otherwise: int, least: int, most: int) -> int:
+    """A whole number from ``least`` to ``most``, or ``otherwise`` where the option is absent."""
+    text = given.get(name, str(otherwise))
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise ModelError(f"the option {name} is out of its range", value=text, allowed=f"{least} to {most}, whole")
+    return int(text)
+
+
 def typed(text: str) -> Any:
     """The value that a text stands for: JSON where it is JSON (``3``, ``true``, ``null``, ``["group", 4]``), a list
     where it is JSON with commas (``16,32``), else the text itself.

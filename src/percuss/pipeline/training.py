@@ -26,6 +26,8 @@ from percuss.models.checkpoint import save_model
 from percuss.models.spec import anew, load_model, takes_size
 from percuss.pipeline import environment
 from percuss.pipeline.augmented import FOLDER, Prepared, prepared
+from percuss.pipeline.encoders import FOLDER as ENCODER
+from percuss.pipeline.encoders import learned, remembered
 from percuss.pipeline.fold_scores import spread_of
 from percuss.pipeline.hardening import DefencePlan, check_start, defence, defence_record
 from percuss.pipeline.inputs import match
@@ -107,11 +109,15 @@ def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, comma
         data = TrainData(read(division, division.train, "training"), _choosing(plan, division))
         say.line(_opening(plan, division, data))
         model = _model(plan, division, data.train)
+        encoder = learned(model, data.train, settings, out=out, progress=say)
         recipe = _recipe(plan, division, data)
         ready = _prepared(plan, division, data, recipe=recipe, made=(out, say))
-        result = fit(model, ready.data, ready.settings, out=out, progress=say, recipe=recipe)
         test = read(division, division.test, "test") if division.test else None
-        record = _record(plan, division, data, test) | _results(model, data, test, result, plan)
+        with remembered(model, settings):
+            result = fit(model, ready.data, ready.settings, out=out, progress=say, recipe=recipe)
+            record = _record(plan, division, data, test) | _results(model, data, test, result, plan)
+        if encoder is not None:
+            record["encoder"] = encoder
         if plan.defence and recipe:
             # Logits of class maps are large: a batch of the training fits, more may not.
             size = settings.batch_size if model.task in DENSE else 64
@@ -138,13 +144,15 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
         model = _model(plan, division, data.train)
         folder = out / "folds" / f"repeat{fold.repeat}-fold{fold.fold}"
+        learned(model, data.train, plan.settings, out=folder, progress=progress)
         recipe = _recipe(plan, division, data)
         ready = _prepared(plan, division, data, recipe=recipe, made=(folder, progress))
         # The ways of the folds would fill the disk, and nobody asks for them.
         settings = ready.settings.model_copy(update={"keep_weights": False})
-        result = fit(model, ready.data, settings, out=folder, progress=progress, recipe=recipe)
         left = read(division, division.test, "left-out")
-        found = scored(model, left, batch_size=settings.batch_size)
+        with remembered(model, settings):
+            result = fit(model, ready.data, settings, out=folder, progress=progress, recipe=recipe)
+            found = scored(model, left, batch_size=settings.batch_size)
         found = {name: found[name] for name in SCORES[model.task]}
         row = {"repeat": fold.repeat, "fold": fold.fold, "n_train": len(data.train.ids), "n_validate": len(left.ids)}
         rows.append(row | {"best_epoch": result.best_epoch} | found)
@@ -185,7 +193,7 @@ def _check(plan: TrainPlan, out: Path) -> None:
         raise UsageError("repeats need folds", value=plan.repeats, next_step="give --folds 5 too")
     if out.exists() and not out.is_dir():
         raise RunError("the output is a file", value=out, next_step="give a folder with --out")
-    known = {LAST, FOLDER, "folds", "folds.csv", "splits.csv"}
+    known = {LAST, FOLDER, ENCODER, "folds", "folds.csv", "splits.csv"}
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in known):
         raise RunError("the folder holds something else", value=out, next_step="give a new or empty folder with --out")
 

@@ -49,20 +49,23 @@ class View:
                 allowed=f"{own:g} or more",
                 next_step="ask for a coarser resolution",
             )
-        self._place(slide, mpp / own)
+        self._place(slide, mpp / own, same=_SAME)
 
     @classmethod
     def at_scale(cls, slide: Slide, scale: float) -> View:
-        """View in which one pixel covers ``scale`` (1 or more) pixels of level 0; needs no resolution."""
+        """View in which one pixel covers ``scale`` (1 or more) pixels of level 0; needs no resolution.
+
+        Unlike a view by resolution it keeps to its scale: a level is taken as it is where it has that very scale.
+        """
         if not (math.isfinite(scale) and scale >= 1):
             raise DataError("the scale of a view must be pixels of level 0", value=scale, allowed="1 or more")
         view = cls.__new__(cls)
-        view._place(slide, scale)
+        view._place(slide, scale, same=1e-6)
         return view
 
-    def _place(self, slide: Slide, scale: float) -> None:
+    def _place(self, slide: Slide, scale: float, *, same: float) -> None:
         downs = [level.downsample for level in slide.levels]
-        near = [n for n, down in enumerate(downs) if abs(scale - down) <= _SAME * down]
+        near = [n for n, down in enumerate(downs) if abs(scale - down) <= same * down]
         finer = [n for n, down in enumerate(downs) if down <= scale]
         self.slide = slide
         self.resampled = not near

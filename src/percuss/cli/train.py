@@ -49,6 +49,8 @@ _NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",
+    "auc_pr": "AUC-PR of cells",
+    "null": "without knowledge",
     "quality": "mean Dice of an image",
     "dice": "Dice over all pixels, mean of classes",
     "iou": "IoU likewise",

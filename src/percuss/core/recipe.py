@@ -100,8 +100,22 @@ class Beside(_Part):
 
 #: What a figure shows: success or accuracy over sizes, risk over coverage, attacked images, maps before and after, the
 #: plane of features, the landscape of the loss, one change for all images, loss and Dice of trainings over epochs,
-#: class maps before and after beside the truth.
-FigureKind = Literal["curve", "risk", "pictures", "maps", "plane", "landscape", "change", "learning", "masks"]
+#: class maps before and after beside the truth, heat maps likewise with the amplified change, the kernels of a network
+#: with a code and what one image's code is made of, and attacks made on each model and judged on all.
+FigureKind = Literal[
+    "curve",
+    "risk",
+    "pictures",
+    "maps",
+    "plane",
+    "landscape",
+    "change",
+    "learning",
+    "masks",
+    "heat",
+    "dictionary",
+    "matrix",
+]
 #: The block whose step a figure is drawn from.
 DRAWN_FROM: dict[FigureKind, Kind] = {
     "curve": "audit",
@@ -113,6 +127,9 @@ DRAWN_FROM: dict[FigureKind, Kind] = {
     "change": "universal",
     "learning": "train",
     "masks": "audit",
+    "heat": "audit",
+    "dictionary": "audit",
+    "matrix": "transfer",
 }
 
 
@@ -141,7 +158,8 @@ class FigureSpec(_Part):
         of: steps, one line or part each; ``{name}`` stands for a name of ``each``; ``label``: what each is called.
         each: the steps are taken once for each combination of these values.
         attacks: of a curve: its lines, beside each step; ``noise`` is drawn dashed.
-        measure: of a curve: accuracy under attack, share flipped of what was right, or mean Dice of masks as stored.
+        measure: of a curve: accuracy under attack, share flipped of what was right, mean Dice of masks as stored, or
+            the average precision over the cells of heat maps as stored (``auc_pr``).
         panels: of a curve: one for each norm, or one for each attack.
         cases: images of each step, where pictures are shown.
         caption: what ours shows; ``paper``: what the paper's figure shows.
@@ -154,7 +172,7 @@ class FigureSpec(_Part):
     label: tuple[str, ...] = ()
     each: dict[str, Any] = {}
     attacks: tuple[str, ...] = ("worst",)
-    measure: Literal["accuracy", "success", "dice"] = "accuracy"
+    measure: Literal["accuracy", "success", "dice", "auc_pr"] = "accuracy"
     panels: Literal["norm", "attack"] = "norm"
     cases: int = Field(default=2, ge=1, le=12)
     caption: str = ""

@@ -23,13 +23,14 @@ def look(
     task: Task = "classify",
     dense: Dense | None = None,
 ) -> list[Finding]:
-    """All findings of a finished run, severe ones first."""
+    """All findings of a finished run, severe ones first; of heat maps those on sizes alone (``heat_findings``)."""
     right = int(clean["correct"].sum())
-    listed = _size(clean, clusters) + (_maps(clean, dense) if task in DENSE else _guessing(clean))
+    own = [] if task == "heatmap" else _maps(clean, dense) if task in DENSE else _guessing(clean)
+    listed = _size(clean, clusters) + own
     if found and all(point.attack in CONTROLS for point in found):
         text = "Only random noise was run, which is a control and no attack: robustness was not tested."
         listed.append(Finding("only-controls", "severe", text, {"attacks": sorted({p.attack for p in found})}))
-    if right:
+    if right and task != "heatmap":
         for attack, norm in dict.fromkeys((point.attack, point.norm) for point in found):
             line = [point for point in found if (point.attack, point.norm) == (attack, norm)]
             listed += _of_line(line, right)

@@ -17,7 +17,7 @@ from percuss.core.images import DENSE, ImageSet
 from percuss.core.model import Model
 from percuss.core.outcome import Finding
 from percuss.evaluate.curves import CONTROLS
-from percuss.pipeline import environment, masks
+from percuss.pipeline import environment, heat, masks
 from percuss.pipeline.alarms import alarm_records
 from percuss.pipeline.assemble import attack_rows, clean_rows
 from percuss.pipeline.context import describe, noted_images, own_findings
@@ -135,6 +135,9 @@ def _compute(work: Work, say: Progress, *, findings: list[Finding], command: str
         keys += [part.attrs["key"] for part in parts]
         maps = masks.whole_table(folder, keys, rows)
         folder.write_table(masks.TABLE, maps)
+    meaning = heat.whole_meaning(folder, parts) if work.model.task == "heatmap" else None
+    if meaning is not None:
+        folder.write_table(heat.MEANING, meaning)
     bad = [item for portion in portions for item in portion.bad]
     findings = [*findings, *own_findings(work, bad, parts), *noted_images([portion.noted for portion in portions])]
     if work.plan.protocol == "paper":

@@ -163,6 +163,7 @@ def describe(work: Work, clean: pd.DataFrame, bad: list[BadImage], *, command: s
         "budgets": list(plan.budgets),
         "environment": environment.describe(work.device) | ({"command": command} if command else {}),
         "require": list(plan.require),
+        "not_exhaustive": [name for name in chosen.images.partial if name in groups],
     }
 
 

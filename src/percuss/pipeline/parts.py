@@ -21,7 +21,7 @@ from percuss.core.errors import RunError
 from percuss.core.images import DENSE, BadImage, Tensors
 from percuss.core.model import Model, confidence, decide, is_right, wide_logits
 from percuss.core.outcome import Outcome, frame
-from percuss.pipeline import masks
+from percuss.pipeline import heat, masks
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.plan import AuditPlan
 from percuss.store.folder import RunFolder
@@ -53,6 +53,9 @@ class Work:
         found = self.folder.read_part(key)
         if found is None or self.model.task not in DENSE or not len(found):
             return found
+        scored = self.model.task == "heatmap" and "attack" in found
+        if scored and not heat.has_meaning(self.folder, key, found):
+            return None
         return None if self.folder.read_part(f"{key}{masks.BESIDE}") is None else found
 
     def key(self, kind: str, ids: Sequence[str], **what: Any) -> str:
@@ -194,6 +197,8 @@ def attack_part(portion: Portion, unit: Unit) -> tuple[pd.DataFrame, bool]:
         masks.attack_part(
             work.folder, key, whole, swept=swept, rows=rows, judge=lambda images: clean_logits(work, images)
         )
+        if whole.scored:
+            heat.meaning_part(work.folder, key, whole, swept=swept, rows=rows)
     table = frame(rows)
     heard = {"key": key, "notes": list(swept.notes), "silent": swept.silent, "queried": swept.queried}
     table.attrs = heard | {"seconds": time.monotonic() - begun}

@@ -1,4 +1,4 @@
-"""Limits that the user sets: robust accuracy within a budget, judged by the lower end of its interval."""
+"""Limits that the user sets: robust accuracy (AUC-PR) within a budget, judged by the lower end of its interval."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from percuss.core.budget import parse_budget
 from percuss.core.errors import UsageError
-from percuss.core.results import CurvePoint
+from percuss.core.results import CurvePoint, Heat, Interval
 
 
 def parse_requirement(text: str, budgets: Sequence[str]) -> tuple[str, float]:
@@ -38,19 +38,26 @@ def parse_requirement(text: str, budgets: Sequence[str]) -> tuple[str, float]:
     return budget, limit
 
 
-def judge(texts: Sequence[str], curves: Sequence[CurvePoint]) -> list[dict[str, Any]]:
-    """Each requirement with its outcome, judged on the worst case over attacks, on the float images."""
-    worst = {point.budget: point for point in curves if point.attack == "worst"}
+def judge(texts: Sequence[str], curves: Sequence[CurvePoint], *, heat: Heat | None = None) -> list[dict[str, Any]]:
+    """Each requirement with its outcome, judged on the worst case over attacks, on the float images.
+
+    Of heat maps (``heat``) it is the AUC-PR of all cells that must be as high.
+    """
+    worst: dict[str, Interval] = {point.budget: point.robust_accuracy for point in curves if point.attack == "worst"}
+    what = "robust accuracy"
+    if heat is not None:
+        worst = {point.budget: point.auc_pr for point in heat.points if point.attack == "worst" and not point.stored}
+        what = "AUC-PR under attack"
     found = []
     for text in texts:
         budget, least = parse_requirement(text, [*worst, parse_budget(text.rpartition(":")[0]).text])
         point = worst.get(budget)
-        low = point.robust_accuracy.low if point else None
+        low = point.low if point else None
         found.append(
             {
-                "text": f"robust accuracy within {budget} at least {least:g} (lower end of its interval)",
+                "text": f"{what} within {budget} at least {least:g} (lower end of its interval)",
                 "passed": None if low is None else low >= least,
-                "value": point.robust_accuracy.value if point else None,
+                "value": point.value if point else None,
                 "low": low,
             }
         )

@@ -10,12 +10,15 @@ import pandas as pd
 from percuss.core.errors import RunError
 from percuss.core.images import DENSE
 from percuss.core.outcome import Finding
-from percuss.core.results import CurvePoint, FindingRecord, Results
+from percuss.core.results import CurvePoint, FindingRecord, Heat, Results
 from percuss.evaluate.curves import CONTROLS
 from percuss.evaluate.dense_summary import dense_summary, with_quality
 from percuss.evaluate.export import kept_images, per_image
+from percuss.evaluate.heat_findings import heat_findings
+from percuss.evaluate.heat_summary import heat_summary
 from percuss.evaluate.summary import summarise
 from percuss.evaluate.survival import survival_table
+from percuss.pipeline.heat import MEANING
 from percuss.pipeline.masks import CLEAN, TABLE
 from percuss.pipeline.requirements import judge
 from percuss.report.page import write_report
@@ -27,7 +30,7 @@ CONTEXT = "context.json"
 #: One row per kept image and storage format, where ``percuss survive`` was run.
 SURVIVAL = "survival.parquet"
 #: What of the context the results hold in another form, or not.
-_OWN = ("findings", "findings_before", "check_effort", "require")
+_OWN = ("findings", "findings_before", "check_effort", "require", "not_exhaustive")
 #: What is not tested until then.
 LOSSY = "lossy storage (JPEG) of the attacked images"
 
@@ -42,8 +45,9 @@ def write_outcome(folder: RunFolder) -> Results:
     if data["task"] in DENSE:
         table = folder.read_table(TABLE)
         dense = dense_summary(table, classes=data["classes"], seed=seed)
+    heat = _heat(folder, context, table) if table is not None and data["task"] == "heatmap" else None
     summary = summarise(rows, clean, classes=data["classes"], task=data["task"], seed=seed, dense=dense)
-    findings = joined(context["findings"], summary.findings)
+    findings = joined(context["findings"], summary.findings + ([] if heat is None else heat_findings(heat)))
     fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
     if (folder.path / SURVIVAL).exists():
@@ -60,13 +64,23 @@ def write_outcome(folder: RunFolder) -> Results:
         findings=findings,
         survival=survival,
         dense=dense,
-        requirements=judge(context["require"], summary.curves),
+        heat=heat,
+        requirements=judge(context["require"], summary.curves, heat=heat),
     )
     write_results(results, folder.path / "results.json")
     folder.write("per_image.csv", per_image(rows, dense=table).to_csv(index=False))
     folder.write("images.csv", kept_images(rows).to_csv(index=False))
     write_report(folder.path)
     return results
+
+
+def _heat(folder: RunFolder, context: dict[str, Any], table: pd.DataFrame) -> Heat:
+    """AUC-PR of the run's heat maps; which slides have outlines that leave out tumour comes from the context."""
+    shape = next(iter(table["shape"]))
+    meaning = folder.read_table(MEANING) if (folder.path / MEANING).exists() else None
+    cell = int(context["data"]["shape"][1]) // int(shape[0])
+    found = heat_summary(table, cell=cell, seed=context["seed"], meaning=meaning)
+    return found.model_copy(update={"not_exhaustive": list(context.get("not_exhaustive", ()))})
 
 
 def joined(known: list[dict[str, Any]], rows: list[Finding]) -> list[FindingRecord]:

@@ -1,4 +1,4 @@
-"""Scores of a trained model on held-out images: accuracy, balanced accuracy, AUC; of class maps Dice and IoU."""
+"""Scores of a trained model on held-out images: accuracy, balanced accuracy, AUC; of maps Dice and IoU, AUC-PR."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ import numpy as np
 from sklearn.metrics import recall_score, roc_auc_score
 from torch import Tensor
 
-from percuss.core.dense import BAR
+from percuss.core.dense import BAR, confusion
 from percuss.core.images import DENSE, Task, Tensors
 from percuss.core.model import Model, decide, is_right, wide_logits
 from percuss.defend.judging import confusions, scores
 from percuss.evaluate import dense
+from percuss.evaluate.heat_scores import number, ranked
 
 #: Scores by task that are single values, in the order in which they are shown.
 SCORES: dict[Task, tuple[str, ...]] = {
     "classify": ("accuracy", "balanced_accuracy", "auc"),
     "multilabel": ("accuracy", "balanced_accuracy", "auc"),
     "segment": ("accuracy", "quality", "dice", "iou", "pixel_accuracy", "floor"),
+    "heatmap": ("auc_pr", "null", "accuracy", "quality", "dice", "iou", "pixel_accuracy", "floor"),
 }
 
 
 def scored(model: Model, part: Tensors, *, batch_size: int) -> dict[str, Any]:
-    """The scores of a model on some images, by name (``score``, ``map_scores``).
+    """The scores of a model on some images, by name (``score``, ``map_scores``, ``heat_scores``).
 
-    ``batch_size`` counts for class maps alone, whose logits are never held for more images at once.
+    ``batch_size`` counts for maps alone; logits of class maps are never held for more images at once.
     """
+    if model.task == "heatmap":
+        return heat_scores(scores(model, part.images, batch_size=batch_size), part.targets, model.classes)
     if model.task in DENSE:
         return map_scores(confusions(model, part, batch_size=batch_size), model.classes)
     return {**score(scores(model, part.images), part.targets, model.task)}
@@ -54,6 +58,23 @@ def map_scores(tables: Tensor, classes: Sequence[str]) -> dict[str, Any]:
         "dice_of_class": {name: _known(value) for name, value in zip(classes, whole.dice, strict=True)},
         "iou_of_class": {name: _known(value) for name, value in zip(classes, whole.iou, strict=True)},
     }
+
+
+def heat_scores(logits: Tensor, truth: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    """Scores of heat maps: ``auc_pr``, ``null``, and those of their decisions at one half (``map_scores``).
+
+    Args:
+        logits: ``[N, 2, h, w]`` on the CPU.
+        truth: uint8 ``[N, h, w]``.
+        classes: names.
+
+    Returns:
+        ``auc_pr`` is the average precision of the judged cells of all images together, ``null`` the share of tumour
+        among them, which a map without knowledge reaches; None where there are not cells of both kinds.
+    """
+    order = ranked((logits[:, 1] - logits[:, 0]).numpy(), truth.numpy())
+    found = {"auc_pr": number(order.average_precision()), "null": number(order.prevalence())}
+    return found | map_scores(confusion(decide(logits, "heatmap"), truth, len(classes)), classes)
 
 
 def _known(value: Any) -> float | None:

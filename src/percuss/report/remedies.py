@@ -32,6 +32,12 @@ REMEDIES: dict[str, str] = {
     "curve-on-masks": "Give --suite segsuite for the worst masks within a size.",
     "noted-images": "Look at the first of each, and whether the rule that settled it is what you want.",
     "class-absent": "Add images that hold the class, or say nothing of it.",
+    "heat-knows-nothing": "Train the detector, or check that outlines, their groups and the resolution are right.",
+    "heat-undefined": "Audit tiles that hold tumour cells and normal ones.",
+    "noise-lowers-heat": "The detector is unstable even without an adversary; train it on noisy tiles.",
+    "heat-does-not-fall": "Add larger budgets with --budget.",
+    "not-exhaustive": "Leave these slides out of what is judged, or complete their outlines.",
+    "one-slide": "Audit tiles of several slides.",
     "check-failed": "Read the error; until the check can be made the doubt stays.",
     "backward-approximation": "Compare with another stand-in: flips are judged on the true model whichever is used.",
 }

@@ -79,11 +79,11 @@ def _auc(one_hot: NDArray[np.bool_], chances: Floats, weights: Floats | None) ->
         positive = one_hot[:, column]
         if given[positive].sum() == 0 or given[~positive].sum() == 0:
             return None
-        found.append(_area(positive, chances[:, column], given))
+        found.append(area_under_roc(positive, chances[:, column], given))
     return float(np.mean(found))
 
 
-def _area(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> float:
+def area_under_roc(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> float:
     """Weighted area under the ROC curve, ties counted half: as scikit-learn's, some thirty times quicker.
 
     The bootstrap asks for it hundreds of times.

@@ -19,7 +19,7 @@ MODELS = {
     "smp:NAME": "a segmenter of segmentation_models_pytorch, for instance smp:Unet?encoder=resnet18",
     "monai:NAME": "a two-dimensional segmenter of MONAI, for instance monai:UNet?channels=16,32,64&strides=2,2",
     "percuss:NAME": "a network of ours: percuss:vgg16_joel, percuss:soft_attention?network=resnet50&form=fixed, "
-    "percuss:unet_avramidis",
+    "percuss:unet_avramidis, and for heat maps percuss:denoising_detector and percuss:sparse_detector?atoms=512",
     "sharpened:SPEC": "one of the others behind the sharpening of X-rays, for instance sharpened:timm:resnet50",
     "stretched:SPEC": "one of the others behind a stretch of each image to its whole range, stretched:sharpened:SPEC",
     "caffe:SPEC": "a new network with the normalisation of Keras' caffe mode, for instance caffe:timm:resnet50",

@@ -28,7 +28,7 @@ def truth_of(rng: np.random.Generator, side: int, classes: int) -> tuple[Map, np
     for number in range(1, 10):
         y, x = rng.integers(4, side - 4, 2)
         disc = (up - y) ** 2 + (across - x) ** 2 < (side / 11 + rng.random() * side / 24) ** 2
-        found[disc], numbers[disc] = rng.integers(1, classes - 1), number
+        found[disc], numbers[disc] = rng.integers(1, max(classes - 1, 2)), number
     return found, numbers
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fake_heat import heat_tables
 from fake_masks import mask_tables
 from fake_parts import texture, wilson
 from PIL import Image
@@ -53,6 +54,13 @@ def build(folder: Path, fake: Fake = Fake()) -> Path:
         masks = dense_summary(dense, classes=fake.classes, seed=0)
         numbers = summarise(rows, clean, classes=fake.classes, task="segment", dense=masks)
         update = {"dense": masks, "clean": numbers.clean, "curves": numbers.curves, "sensitivity": numbers.sensitivity}
+    elif fake.task == "heatmap":
+        clean, rows, dense, heat = heat_tables(folder, fake)
+        dense.to_parquet(folder / "dense.parquet")
+        masks = dense_summary(dense, classes=fake.classes, seed=0)
+        numbers = summarise(rows, clean, classes=fake.classes, task="heatmap", dense=masks)
+        update = {"clean": numbers.clean, "curves": numbers.curves, "sensitivity": numbers.sensitivity}
+        update |= {"dense": masks, "heat": heat}
     else:
         clean = _clean(fake, rng)
         rows = _rows(fake, clean, rng)

@@ -93,6 +93,7 @@ CASES = {
         side=40,
     ),
     "no noise": Fake(n=20, attacks=("pgd",), findings=()),
+    "heat maps": Fake(n=6, task="heatmap", side=64, patients=3, attacks=("bim", "noise"), budgets=("l2=4", "none")),
 }
 
 

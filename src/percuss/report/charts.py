@@ -66,7 +66,13 @@ def height(value: float) -> float:
 
 
 def chart(
-    lines: Sequence[Line], axis: Axis, *, label: str, side: str, level: tuple[str, float] | None = None
+    lines: Sequence[Line],
+    axis: Axis,
+    *,
+    label: str,
+    side: str,
+    level: tuple[str, float] | None = None,
+    floor: tuple[str, float] | None = None,
 ) -> Markup:
     """A chart as SVG.
 
@@ -76,14 +82,11 @@ def chart(
         label: what the picture says, for screen readers.
         side: title of the vertical axis.
         level: name and share of a thin line across (accuracy without attack).
+        floor: the same of a dashed line (what knows nothing).
     """
     parts = [_frame(axis, side)]
-    if level is not None:
-        y = height(level[1])
-        parts.append(f'<line class="level" x1="{LEFT}" x2="{EDGE}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(
-            f'<text class="levelname" x="{EDGE - 4}" y="{y - 5:.1f}" text-anchor="end">{escape(level[0])}</text>'
-        )
+    parts += [] if level is None else [_across("level", *level, at_end=True)]
+    parts += [] if floor is None else [_across("level floor", *floor, at_end=False)]
     parts += [_bars(line, axis) if line.bars else _band(line, axis) for line in lines]
     parts += [_squares(line, axis) if line.style == "said" else _stroke(line, axis) for line in lines]
     aside = [line for line in lines if _inside(line, axis)]
@@ -95,6 +98,15 @@ def chart(
         f'<svg class="chart" viewBox="0 0 {WIDTH + more:.0f} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         + "".join(parts)
         + "</svg>"
+    )
+
+
+def _across(kind: str, name: str, share: float, *, at_end: bool) -> str:
+    y = height(share)
+    x, anchor = (EDGE - 4, "end") if at_end else (LEFT + 4, "start")
+    return (
+        f'<line class="{kind}" x1="{LEFT}" x2="{EDGE}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text class="levelname" x="{x}" y="{y - 5:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
     )
 
 

@@ -19,7 +19,9 @@ from percuss.core.images import DENSE
 from percuss.core.results import DataRecord, Results
 from percuss.report import masks
 from percuss.report import rows as table
-from percuss.report.numbers import absolute_text, class_text, percent
+from percuss.report.heat_pictures import heat_pictures
+from percuss.report.heat_rows import KINDS, choose_heat
+from percuss.report.numbers import absolute_text, class_text, percent, visible_text
 from percuss.store.png import slug
 
 CASE_LIMIT, BYTE_LIMIT = 24, 12_000_000
@@ -50,7 +52,7 @@ class Picture:
 class Shot:
     """One case: original, attacked and difference, with what they show; ``zoom`` is a whole number.
 
-    ``maps`` holds, for class maps, truth, decision before and after, and where these differ.
+    ``maps`` holds, for class maps, truth, decision before and after, and where these differ; likewise for heat maps.
     """
 
     why: str
@@ -77,8 +79,9 @@ def gallery(folder: Path, results: Results, outcome: pd.DataFrame, *, norm: str 
     """Pictures of one norm, at most 24 cases and 12 MB, taken in turn from the four kinds."""
     if norm is None:
         return Gallery([], [])
-    chosen = table.choose(outcome, norm, results.run_id)
-    kinds: dict[str, list[Shot]] = {why: [] for why in _WHY}
+    scored = results.data.task == "heatmap"
+    chosen = (choose_heat if scored else table.choose)(outcome, norm, results.run_id)
+    kinds: dict[str, list[Shot]] = {why: [] for why in (KINDS if scored else _WHY)}
     notes: list[str] = []
     used = skipped = 0
     for shown in _in_turn(chosen):
@@ -95,7 +98,7 @@ def gallery(folder: Path, results: Results, outcome: pd.DataFrame, *, norm: str 
         kinds[shown.why].append(shot)
     if skipped:
         notes.append(f"{skipped} more cases were left out to keep this file small; all kept images are in images/.")
-    words = _WHY | ({"worst": _WORST_MAPS} if results.data.task in DENSE else {})
+    words = _WHY | KINDS | ({"worst": _WORST_MAPS} if results.data.task in DENSE else {})
     return Gallery([(words[why], shots) for why, shots in kinds.items() if shots], notes)
 
 
@@ -139,8 +142,16 @@ def _shot(folder: Path, shown: table.Shown, data: DataRecord) -> Shot:
         width=wide,
         height=high,
         zoom=max(1, min(8, 256 // max(wide, 1))),
-        maps=_maps(folder, row, clean, data) if data.task in DENSE else (),
+        maps=_beside(folder, row, clean, data),
     )
+
+
+def _beside(folder: Path, row: dict[str, Any], clean: _Array, data: DataRecord) -> tuple[Picture, ...]:
+    """The maps that belong to a case: of classes, of scores, or none."""
+    if data.task != "heatmap":
+        return _maps(folder, row, clean, data) if data.task in DENSE else ()
+    found = heat_pictures(folder, str(row["id"]), str(row["norm"]), clean=clean, levels=data.levels)
+    return tuple(Picture(_embed(one.png), one.caption, one.file, one.sha256, one.note) for one in found)
 
 
 def _maps(folder: Path, row: dict[str, Any], clean: _Array, data: DataRecord) -> tuple[Picture, ...]:
@@ -168,6 +179,8 @@ def _maps(folder: Path, row: dict[str, Any], clean: _Array, data: DataRecord) ->
 
 def _title(row: dict[str, Any], data: DataRecord) -> str:
     size = absolute_text(str(row["norm"]), float(row["eps"]), data)
+    if data.task == "heatmap":
+        return f"attacked at {row['budget']} ({visible_text(str(row['norm']), float(row['eps']), data)})"
     if not row["correct"]:
         return f"wrong before; attacked at {row['budget']} ({size})"
     return f"flips at {row['budget']} ({size})" if row["success_stored"] else f"not flipped at {row['budget']} ({size})"
@@ -176,6 +189,12 @@ def _title(row: dict[str, Any], data: DataRecord) -> str:
 def _lines(row: dict[str, Any], data: DataRecord) -> list[str]:
     before = f"{class_text(str(row['clean_prediction']), data)} ({percent(float(row['clean_confidence']))})"
     after = f"{class_text(str(row['prediction']), data)} ({percent(float(row['confidence']))})"
+    if data.task == "heatmap":
+        before, after = (
+            f"loss {row[loss]:.3f}, Dice of the decided cells {row[dice]:.3f}"
+            for loss, dice in (("clean_loss", "clean_dice"), ("loss_stored", "dice_stored"))
+        )
+        return [f"before: {before}", f"after, as stored: {after}", f"attack: {row['attack']}"]
     if data.task in DENSE:
         before = f"mean Dice {row['clean_dice']:.3f}, mean confidence {percent(float(row['clean_confidence']))}"
         after = f"mean Dice {row['dice_stored']:.3f} as stored"

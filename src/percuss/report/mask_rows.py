@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pyarrow.parquet import read_schema
 
 from percuss.core.dense import table_quality
 from percuss.core.errors import RunError
 from percuss.core.results import CurvePoint
 from percuss.report.rows import is_control
 
+#: Columns with bytes for every cell of heat maps, which are large and not asked for here.
+_CELLS = ("scores", "truth")
 _AGAIN = "run percuss audit again to finish the run"
 WORST_HEAD = ("image", "Dice before", "Dice after, as float", "Dice after, as stored", "worst attack")
 
@@ -22,7 +25,8 @@ WORST_HEAD = ("image", "Dice before", "Dice after, as float", "Dice after, as st
 def load_masks(folder: Path, classes: int) -> pd.DataFrame:
     """dense.parquet with the quality of each row, without controls; RunError where it is missing or damaged."""
     try:
-        table = pd.read_parquet(folder / "dense.parquet")
+        wanted = [name for name in read_schema(folder / "dense.parquet").names if name not in _CELLS]
+        table = pd.read_parquet(folder / "dense.parquet", columns=wanted)
         counts = np.asarray(table["pixels"].tolist(), dtype=np.int64).reshape(len(table), classes, classes)
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{folder / 'dense.parquet'} cannot be read", value=error, next_step=_AGAIN) from error

@@ -129,6 +129,13 @@ def absolute_text(norm: str, eps: float | None, data: DataRecord) -> str:
     return f"{ {'l2': 'length', 'l1': 'sum'}.get(norm, norm) } {plain(eps)}"
 
 
+def visible_text(norm: str, eps: float | None, data: DataRecord) -> str:
+    """A size in terms that can be pictured: of l2 the root mean square over all values, in the native unit."""
+    if norm != "l2" or eps is None or not math.isfinite(eps):
+        return absolute_text(norm, eps, data)
+    return f"{grey_text(eps / math.sqrt(max(math.prod(data.shape), 1)), data)} rms"
+
+
 def depth_text(data: DataRecord) -> str:
     """What a stored file can hold, in words: ``a saved 8-bit image``."""
     bits = math.log2(data.levels + 1) if data.levels > 0 else 0.0

@@ -11,9 +11,13 @@ from markupsafe import Markup
 
 from percuss.core.results import Clean, Results
 from percuss.report import rows as outcome_rows
+from percuss.report.code_part import code_part
 from percuss.report.curves import norm_parts
 from percuss.report.dense import HEADS, dense_part
 from percuss.report.gallery import gallery
+from percuss.report.heat_part import HEAT_HEADS, heat_intervals, heat_part
+from percuss.report.heat_pictures import scale_css
+from percuss.report.heat_rows import with_loss
 from percuss.report.mask_rows import WORST_HEAD, load_masks, with_dice, with_lowest, worst_images
 from percuss.report.masks import FATES, legend
 from percuss.report.numbers import counted, counted_share, decimal, share, whole
@@ -46,6 +50,7 @@ def write_report(folder: Path) -> Path:
     if results.dense is not None:
         masks = load_masks(folder, len(results.data.classes))
         rows = with_dice(rows, masks)
+        rows = with_loss(rows, masks) if results.heat is not None else rows
     lines = outcome_rows.table(rows, clean, results.data)
     if masks is not None:
         lines = with_lowest(lines, masks)
@@ -57,6 +62,8 @@ def write_report(folder: Path) -> Path:
             verdict=verdict(results, f", split {results.data.split}" if results.data.split else ""),
             parts=norm_parts(results, flips),
             dense=dense_part(results),
+            heat=heat_part(results),
+            code=code_part(folder),
             headline=point.budget if point else "",
             worst_images=worst_images(masks, point) if masks is not None and point else [],
             gallery=gallery(folder, results, rows, norm=point.norm if point else None),
@@ -88,6 +95,8 @@ def _render(**values: Any) -> str:
             checks=[[item.check, "flagged" if item.flagged else "fine", item.message] for item in results.checks],
             survival=_survival(results),
             heads=HEADS | {"worst": WORST_HEAD},
+            heat_heads=HEAT_HEADS,
+            scale=scale_css(),
             legend=legend(results.data.classes),
             fates=FATES,
             counted=counted,
@@ -174,4 +183,5 @@ def _methods(results: Results) -> list[str]:
     found += [interval for item in results.survival for interval in (item.flips, item.clean_right)]
     for item in [results.dense.clean, *results.dense.points] if results.dense else []:
         found += [item.dice, item.pixel_accuracy, item.loss, *(one.dice for one in item.classes)]
+    found += heat_intervals(results.heat) if results.heat else []
     return list(dict.fromkeys(interval.method for interval in found if interval.method))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from percuss.core.results import CurvePoint, Interval, Results
 from percuss.report.curves import WORST, points_of
+from percuss.report.heat_verdict import heat_headline, heat_opening
 from percuss.report.mask_verdict import mask_clean, mask_number, mask_sentences
 from percuss.report.numbers import (
     absolute_text,
@@ -21,6 +22,8 @@ from percuss.report.numbers import (
     whole,
 )
 from percuss.report.rows import NORM_ORDER, is_control
+
+_BOUND = "An attack can only show that a model is weak: what no attack flipped here, a better one may still flip."
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Verdict:
 def verdict(results: Results, split: str) -> Verdict:
     """The opening of the report for these results."""
     point = headline(results)
+    trusted = not any(finding.severity == "severe" for finding in results.findings)
+    if results.heat is not None:
+        found = heat_opening(results, results.heat)
+        said = [_tested(results, split), *found.sentences]
+        return Verdict(found.big, found.small, said, found.facts, trusted)
     sentences = [_tested(results, split), _clean(results)]
     big, small = "–", "no attack was run"
     if point is not None:
@@ -58,10 +66,7 @@ def verdict(results: Results, split: str) -> Verdict:
         big, small = mask_number(results, point, stored=stored) or (big, small)
     else:
         sentences.append("No attack was run, so it is not known how small a change flips its decisions.")
-    sentences.append(
-        "An attack can only show that a model is weak: what no attack flipped here, a better one may still flip."
-    )
-    trusted = not any(finding.severity == "severe" for finding in results.findings)
+    sentences.append(_BOUND)
     return Verdict(big, small, sentences, _facts(point, results), trusted)
 
 
@@ -69,8 +74,12 @@ def headline(results: Results) -> CurvePoint | None:
     """The point that the verdict speaks of.
 
     For linf the smallest size that a stored image can hold (one grey level), else the largest size tried; for the
-    other norms the smallest size that flips half of the images as stored, else the largest.
+    other norms the smallest size that flips half of the images as stored, else the largest. Of heat maps the size that
+    ``heat_headline`` chooses.
     """
+    found = heat_headline(results.heat) if results.heat is not None else None
+    if found is not None:
+        return next((p for p in points_of(results, found.norm, WORST) if p.budget == found.budget), None)
     for norm in NORM_ORDER:
         points = points_of(results, norm, WORST)
         if norm == "linf" and points:
@@ -91,10 +100,11 @@ def _judged(point: CurvePoint, results: Results) -> Interval:
 
 def _tested(results: Results, split: str) -> str:
     data = results.data
-    images = "one image" if data.n_images == 1 else f"{whole(data.n_images)} images"
-    groups = "(patients unknown)" if data.n_groups is None else f"of {whole(data.n_groups)} patients"
+    image, patient = ("tile", "slide") if results.heat is not None else ("image", "patient")
+    images = f"one {image}" if data.n_images == 1 else f"{whole(data.n_images)} {image}s"
+    groups = f"({patient}s unknown)" if data.n_groups is None else f"of {whole(data.n_groups)} {patient}s"
     if data.n_groups == 1:
-        groups = "of one patient"
+        groups = f"of one {patient}"
     bad = f"; {data.n_bad} more could not be read and were left out" if data.n_bad else ""
     model = "The model given in Python" if results.model.spec == "module" else f"The model {results.model.spec}"
     return f"{model} was tested on {images} {groups} from {data.spec}{split}{bad}."

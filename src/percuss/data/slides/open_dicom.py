@@ -64,7 +64,11 @@ def open_dicom(path: Path, *, mpp: float | None = None) -> Slide:
     try:
         spacing = source.levels.base_level.pixel_spacing
         size, notes = settle(path, (spacing.width * 1000, spacing.height * 1000), given=mpp)
-        return WsiDicomSlide(path, source=source, mpp=size, notes=notes)
+        slide = WsiDicomSlide(path, source=source, mpp=size, notes=notes)
+        for number, level in enumerate(slide.levels):
+            # The last tile is the first to be missing from a truncated file.
+            slide.read_level(level.height - 1, level.width - 1, 1, 1, level=number)
+        return slide
     except BaseException:
         source.close()
         raise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,12 +26,11 @@ class TiffSlide(Slide):
     """
 
     def __init__(
-        self, path: Path, *, source: Any, pages: Sequence[Any], mpp: float | None, notes: Sequence[str]
+        self, stream: BinaryIO, path: Path, *, pages: Sequence[Any], mpp: float | None, notes: Sequence[str]
     ) -> None:
         sizes = [(int(page.imagelength), int(page.imagewidth)) for page in pages]
         super().__init__(path, levels_of(sizes), mpp=mpp, reader="tiffslide", notes=notes)
-        self._source, self._pages = source, pages
-        self._stream = path.open("rb")
+        self._stream, self._pages = stream, pages
         self._lock = threading.Lock()
         self._cache = TileCache()
 
@@ -39,7 +38,6 @@ class TiffSlide(Slide):
         """Release the file."""
         self._cache.clear()
         self._stream.close()
-        self._source.close()
 
     def _decode(self, row: int, column: int, height: int, width: int, *, level: int) -> Pixels:
         page = self._pages[level]
@@ -90,37 +88,46 @@ def open_tiffslide(path: Path, *, mpp: float | None = None) -> Slide:
         raise UsageError(
             "reading a TIFF slide needs the package tiffslide", next_step='install it with pip install "percuss[wsi]"'
         ) from None
+    # Opened here, because tifffile leaves open what it cannot read.
+    stream = path.open("rb")
+    try:
+        source, pages, told = _layout(tiffslide.TiffSlide, path, stream)
+        for number, page in enumerate(pages):
+            _check(path, page, number)
+        found = source.properties
+        across, down = found.get("tiffslide.mpp-x"), found.get("tiffslide.mpp-y")
+        stored = None if across is None or down is None else (float(across), float(down))
+        size, notes = settle(path, stored, given=mpp)
+        return TiffSlide(stream, path, pages=pages, mpp=size, notes=[*notes, *told])
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _layout(kind: Callable[[Any], Any], path: Path, stream: BinaryIO) -> tuple[Any, list[Any], list[str]]:
+    """The file as tiffslide sees it, the page of each level, and what tiffslide warns of."""
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            source = tiffslide.TiffSlide(path)
+            source = kind(stream)
             found = source.properties
-            pages = [
-                level.pages[0].aspage() for level in source.ts_tifffile.series[found["tiffslide.series-index"]].levels
-            ]
+            series = source.ts_tifffile.series[found["tiffslide.series-index"]]
+            pages = [level.pages[0].aspage() for level in series.levels]
     except Exception as error:  # tifffile, tiffslide and their XML parsers each raise their own
         raise DataError(
             "the file cannot be read as a TIFF slide",
             value=f"{path}: {error}",
-            allowed="Aperio SVS or a tiled pyramidal TIFF",
+            allowed="Aperio SVS or a tiled pyramidal TIFF of three interleaved colours of 8 bits",
             next_step="the file may be truncated or of another kind; try --reader openslide",
         ) from error
-    try:
-        if "tiffslide.series-composition" in found:
-            raise DataError(
-                "a slide of several regions cannot be read by tiffslide here",
-                value=path,
-                next_step="use --reader openslide",
-            )
-        for number, page in enumerate(pages):
-            _check(path, page, number)
-        stored = found.get("tiffslide.mpp-x"), found.get("tiffslide.mpp-y")
-        pair = None if stored[0] is None or stored[1] is None else (float(stored[0]), float(stored[1]))
-        size, notes = settle(path, pair, given=mpp)
-        return TiffSlide(path, source=source, pages=pages, mpp=size, notes=[*notes, *_told(told)])
-    except BaseException:
-        source.close()
-        raise
+    if "tiffslide.series-composition" in found:
+        raise DataError(
+            "a slide of several regions cannot be read by tiffslide here",
+            value=path,
+            next_step="use --reader openslide",
+        )
+    # Warnings of other kinds have other causes.
+    return source, pages, [str(note.message) for note in told if note.category is UserWarning]
 
 
 def _segment(page: Any) -> tuple[int, int]:
@@ -156,8 +163,3 @@ def _check(path: Path, page: Any, number: int) -> None:
             value=f"{path}: level {number} reaches byte {int(ends.max()) if len(ends) else 0} of {size}",
             next_step="copy or download the file again and compare its checksum",
         )
-
-
-def _told(warned: Sequence[warnings.WarningMessage]) -> list[str]:
-    """What tiffslide said of the format; warnings of other kinds have other causes."""
-    return [str(note.message) for note in warned if note.category is UserWarning]

@@ -15,13 +15,13 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 RULES = ("paper", "otsu")
-# Glass has a saturation of 0 to 0.05 on the slides tried. Otsu always splits in two: without a lowest threshold it would
-# find tissue on bare glass, and it would halve a slide full of tissue, whose less saturated half is no glass.
+# Glass has a saturation of 0 to 0.05 on the slides tried. Otsu always splits in two: without a lowest threshold it
+# would find tissue on bare glass, and it would halve a slide full of tissue, whose less saturated half is no glass.
 _LOWEST, _GLASS = 0.06, 0.10
 # Pixels this dark are padding, ink or a fold; their saturation is noise.
 _DARK = 25
 _BINS = 256
-_THUMBNAIL = 2048
+_THUMBNAIL = 1024
 # Pixels of the coarse view along a side of a tile.
 _FINE = 32
 
@@ -119,7 +119,7 @@ def tissue_grid(
 ) -> Tissue:
     """Which tiles of a view hold tissue, from pixels 1/32 of a tile wide: each tile is looked at coarsely, once.
 
-    A band of tiles is held at a time, and a thumbnail of at most 2048 pixels for the threshold.
+    A band of tiles is held at a time, and a thumbnail of at most 1024 pixels for the threshold.
 
     Args:
         view: the slide at the resolution of the tiles.

@@ -79,9 +79,10 @@ def ready(
     judged = as_model(model, images, targets)
     _check_targets(targets, judged)
     if judged.task in DENSE:
-        _check_maps(targets, images)
+        _check_maps(targets, images, judged.info.cell)
     ids, kept = [str(i) for i in range(len(images))], list(groups or [None] * len(images))
     batch = Tensors(ids, images.detach().cpu().float(), targets.cpu(), kept, pixels)
+    batch.scored = judged.task == "heatmap"
     batch.region = None if region is None else _region(region, images)
     return judged, batch
 
@@ -135,9 +136,9 @@ def _check_targets(targets: Tensor, model: Model) -> None:
         raise _unfit("targets", _told(targets), f"0/1 labels [N, {count}]")
 
 
-def _check_maps(targets: Tensor, images: Tensor) -> None:
-    """DataError unless each class map has the size of its image and a pixel that is judged."""
-    wanted = [len(images), *images.shape[2:]]
+def _check_maps(targets: Tensor, images: Tensor, cell: int) -> None:
+    """DataError unless each class map has the size of its image in cells and a place that is judged."""
+    wanted = [len(images), *(side // cell for side in images.shape[2:])]
     if not len(images) or list(targets.shape) != wanted:
         raise _unfit("targets", _told(targets), f"class maps {wanted} of at least one image, as the images")
     empty = (targets == IGNORE).flatten(1).all(1).nonzero().flatten().tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from percuss.core.results import Interval
 
@@ -21,6 +21,9 @@ class TransferCell:
         both_stored: the same on images rounded to native depth.
         given: share flipped of the images of ``both`` on which the attack succeeded on the source.
         robust: share of all images that the target gets right before and after.
+        auc_pr: of heat maps, the target's average precision over the judged cells of all images together; None else.
+        auc_pr_stored: the same on images rounded to native depth.
+        drop: the target's average precision on the clean images less ``auc_pr``, paired.
     """
 
     source: str
@@ -33,3 +36,23 @@ class TransferCell:
     both_stored: Interval
     given: Interval
     robust: Interval
+    auc_pr: Interval | None = None
+    auc_pr_stored: Interval | None = None
+    drop: Interval | None = None
+
+
+@dataclass(frozen=True)
+class TransferHeat:
+    """What a transfer matrix of heat maps knows beside its cells.
+
+    Attributes:
+        null: average precision of a constant map: the share of tumour cells.
+        slides: different slides named.
+        clean: each model's average precision on the clean images, by name.
+        not_exhaustive: slides whose outlines leave out tumour.
+    """
+
+    null: float | None
+    slides: int
+    clean: dict[str, Interval]
+    not_exhaustive: list[str] = field(default_factory=list)

@@ -126,7 +126,7 @@ class _Maker:
 
     def point(self, rows: pd.DataFrame, *, stored: bool) -> HeatPoint:
         first, maps = rows.iloc[0], self.maps(rows)
-        whole, counted = ranked(*_pooled(maps)), Counted.of(maps, self.units)
+        whole, counted = ranked(*pooled(maps)), Counted.of(maps, self.units)
         return HeatPoint(
             attack=str(first["attack"]),
             norm=str(first["norm"]),
@@ -146,25 +146,31 @@ class _Maker:
         values, codes = [], []
         for slide in dict.fromkeys(name for name in self.groups if name):
             places = [place for place, name in enumerate(self.groups) if name == slide]
-            values.append(average_precision(*_pooled([maps[place] for place in places])))
+            values.append(average_precision(*pooled([maps[place] for place in places])))
             codes.append(int(self.units.clusters.codes[places[0]]))
         return values, codes
 
 
-def _pooled(maps: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+def pooled(maps: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The scores and the truth of all cells of some maps, each in a row."""
     scores, truth = zip(*((values.ravel(), cells.ravel()) for values, cells in maps), strict=True)
     return np.concatenate(scores), np.concatenate(truth)
 
 
 def _cells(row: pd.Series, column: str) -> Array:
-    """The scores (float16) or the truth (uint8) of one row, ``[h, w]``."""
-    shape = tuple(int(side) for side in row["shape"])
-    found = np.frombuffer(row[column], dtype="<f2" if column == "scores" else np.uint8)
-    if found.size != math.prod(shape):
+    return stored_cells(row[column], row["shape"], truth=column == "truth")
+
+
+def stored_cells(content: bytes, shape: Sequence[int], *, truth: bool = False) -> Array:
+    """Scores (float16) or truth (uint8) as a run stores them, ``[h, w]``; RunError where they do not fill the shape."""
+    sides = tuple(int(side) for side in shape)
+    found = np.frombuffer(content, dtype=np.uint8 if truth else "<f2")
+    if found.size != math.prod(sides):
+        what = "truth" if truth else "scores"
         raise RunError(
-            f"the {column} of a heat map do not fill its shape", value=f"{found.size} of {shape}", next_step=_AGAIN
+            f"the {what} of a heat map do not fill its shape", value=f"{found.size} of {sides}", next_step=_AGAIN
         )
-    return found.reshape(shape)
+    return found.reshape(sides)
 
 
 def _size(eps: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,14 +17,19 @@ from torch import Tensor
 from percuss.attacks.engine import run_attack
 from percuss.attacks.eval_mode import frozen
 from percuss.attacks.job import Swept
+from percuss.core import catalogue
 from percuss.core.budget import Budget
 from percuss.core.images import Tensors
 from percuss.core.model import Model, is_right
 from percuss.core.transfer import NOISE
+from percuss.pipeline import heat
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.store.folder import RunFolder
+
+#: Columns of rows of heat maps: float16 logits of every cell as bytes, on the float image and as stored.
+SCORES = ("scores", "scores_stored")
 
 
 @dataclass
@@ -62,7 +68,8 @@ def cross(work: Crossing, say: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
         for ids in work.chosen.chunks
         for attack in attacks
         for budget in work.budgets()
-        for name in work.models
+        for name, model in work.models.items()
+        if fits(attack, model)
     ]
     say.line(f"{len(work.models)} models, {len(work.chosen.ids)} images: {len(units)} units of work")
     clean = [_clean(work, ids) for ids in work.chosen.chunks]
@@ -78,6 +85,12 @@ def cross(work: Crossing, say: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows, pd.concat([part for part in clean if len(part)], ignore_index=True)
 
 
+def fits(attack: str, model: Model) -> bool:
+    """Whether an attack can be made on a model: some need a network with a code of the image (``NEEDS``)."""
+    needs = getattr(sys.modules[catalogue.function("attacks", attack).__module__], "NEEDS", None)
+    return needs is None or isinstance(model.network, needs)
+
+
 def _ordered(work: Crossing, rows: pd.DataFrame, attacks: list[str]) -> pd.DataFrame:
     order = [attacks, [b.text for b in work.budgets()], [*work.models, NOISE], list(work.models), list(work.chosen.ids)]
     names = ["attack", "budget", "source", "target", "id"]
@@ -88,7 +101,10 @@ def _ordered(work: Crossing, rows: pd.DataFrame, attacks: list[str]) -> pd.DataF
 
 
 def _clean(work: Crossing, ids: tuple[str, ...]) -> pd.DataFrame:
-    """One row per image that can be read: id, group, and for each model (by number) whether it is right."""
+    """One row per image that can be read: id, group, and for each model (by number) whether it is right.
+
+    Of heat maps also ``shape`` and ``truth``, and the scores of each model.
+    """
     key = work.part("clean", ids)
     found = work.folder.read_part(key)
     if found is not None:
@@ -96,19 +112,24 @@ def _clean(work: Crossing, ids: tuple[str, ...]) -> pd.DataFrame:
     batch = work.batch(ids)
     table: dict[str, Any] = {"id": batch.ids, "group": [group or "" for group in batch.groups]}
     for number, model in enumerate(work.models.values()):
-        table[f"correct_{number}"] = _right(work, model, batch.images, batch.targets)
+        table[f"correct_{number}"], cells = _verdict(work, model, batch.images, batch.targets)
+        table |= {name: [row[name] for row in cells] for name in ("shape", "truth") if cells}
+        table |= {f"scores_{number}": [row["scores"] for row in cells]} if cells else {}
     found = pd.DataFrame(table)
     found.attrs = {"bad": [{"id": item.id, "reason": item.reason} for item in batch.bad]}
     work.folder.write_table(f"parts/{key}.parquet", found)
     return found
 
 
-def _right(work: Crossing, model: Model, images: Tensor, targets: Tensor) -> list[bool]:
+def _verdict(work: Crossing, model: Model, images: Tensor, targets: Tensor) -> tuple[list[bool], list[dict[str, Any]]]:
+    """Whether each image is right, and of heat maps what is kept of their cells (``heat.columns``)."""
     with torch.inference_mode(), frozen(model):
         parts = [model(part.to(work.device)).cpu() for part in torch.split(images, work.plan.batch_size) if len(part)]
     if not parts:
-        return []
-    return [bool(flag) for flag in is_right(torch.cat(parts), targets, model.task)]
+        return [], []
+    logits = torch.cat(parts)
+    right = [bool(flag) for flag in is_right(logits, targets, model.task)]
+    return right, heat.columns(logits, targets) if model.task == "heatmap" else []
 
 
 def _unit(work: Crossing, clean: pd.DataFrame, ids: tuple[str, ...], what: tuple[str, Budget, str]) -> pd.DataFrame:
@@ -150,7 +171,8 @@ def _judged(
         if noise and target != name:
             continue
         right = clean[f"correct_{number}"].to_numpy(dtype=bool)
-        flips = [~np.array(_right(work, model, held, batch.targets), dtype=bool) for held in pictures]
+        verdicts = [_verdict(work, model, held, batch.targets) for held in pictures]
+        flips = [~np.array(found, dtype=bool) for found, _ in verdicts]
         columns = {
             "id": batch.ids,
             "group": clean["group"],
@@ -166,5 +188,7 @@ def _judged(
             "success": flips[0] & right & source_right,
             "success_stored": flips[1] & right & source_right,
         }
+        for column, (_, cells) in zip(SCORES, verdicts, strict=True):
+            columns |= {column: [row["scores"] for row in cells]} if cells else {}
         tables.append(pd.DataFrame(columns))
     return tables

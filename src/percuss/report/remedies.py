@@ -38,6 +38,7 @@ REMEDIES: dict[str, str] = {
     "heat-does-not-fall": "Add larger budgets with --budget.",
     "not-exhaustive": "Leave these slides out of what is judged, or complete their outlines.",
     "one-slide": "Audit tiles of several slides.",
+    "attack-does-not-fit": "Nothing is wrong; pgd and rescaled_fgsm can be made on every model.",
     "check-failed": "Read the error; until the check can be made the doubt stays.",
     "backward-approximation": "Compare with another stand-in: flips are judged on the true model whichever is used.",
 }

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from percuss.core.errors import ModelError
+from percuss.models import sparse_convolution
 from percuss.models.heat_head import PARAMETERS, HeatHead, SameConvolution
 
 
@@ -55,3 +56,39 @@ def test_the_layers_are_relu_dropout_and_a_mean():
         assert torch.allclose(head(code), head.last(mean), atol=1e-6)
         torch.manual_seed(1)
         assert not torch.equal(head.train()(code), head(code)) and head.dropout.p == 0.5
+
+
+@pytest.mark.parametrize(("side", "repeat"), [(4, 1), (3, 1), (2, 2), (1, 1), (4, 3)])
+def test_a_sparse_code_is_convolved_from_its_active_coefficients_alone(side, repeat):
+    torch.manual_seed(0)
+    layer = SameConvolution(20, 5, side)
+    code = torch.rand(2, 20, 9, 12)
+    code = torch.where(code > 0.97, code, torch.zeros_like(code))
+    code[0, 3, 0, 0], code[1, 7, -1, -1], code[1, 7, 0, -1] = 2.0, 3.0, 4.0
+    whole = torch.nn.functional.interpolate(code, scale_factor=repeat, mode="nearest")
+    found = sparse_convolution.convolved(code, layer.weight, layer.bias, repeat=repeat)
+    wanted = layer(whole)
+    assert found is not None and torch.allclose(found, wanted, atol=1e-5)
+    pull = torch.randn(wanted.shape)
+    ours = torch.autograd.grad((found * pull).sum(), [layer.weight, layer.bias])
+    theirs = torch.autograd.grad((wanted * pull).sum(), [layer.weight, layer.bias])
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_dense_codes_and_codes_under_attack_take_the_dense_convolution(monkeypatch):
+    head = HeatHead(4, stride=2, cell=4).eval()
+    sparse = torch.zeros(1, 4, 8, 8)
+    sparse[0, 1, 2, 3] = 1.0
+    given = (head.first.weight, head.first.bias)
+    assert sparse_convolution.convolved(torch.rand(1, 4, 8, 8), *given) is None
+    assert sparse_convolution.convolved(sparse.clone().requires_grad_(), *given) is None
+    quick = head(sparse)
+    moving = sparse.clone().requires_grad_()
+    assert torch.allclose(quick, head(moving), atol=1e-6)
+    (gradient,) = torch.autograd.grad(head(moving).sum(), moving)
+    assert int(gradient.count_nonzero()) > 1
+    empty = torch.zeros(1, 4, 8, 8)
+    monkeypatch.setattr(sparse_convolution, "MOST", -1.0)
+    dense = head(empty)
+    monkeypatch.undo()
+    assert torch.allclose(head(empty), dense, atol=1e-6)

@@ -104,6 +104,10 @@ class SparseDetector(HeatDetector):
         code, self.info = encode(units, atoms, threshold=self.rule, stride=self.stride, solver=self.plan.solver)
         return code
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` to logits ``[N, 1, H / cell, W / cell]``, one by one: a code takes much room."""
+        return torch.cat([self.judge(self.code(image[None])) for image in images])
+
     def rebuild(self, code: Tensor, like: Tensor) -> Tensor:
         """Images from codes, with the mean and deviation of the images ``like``."""
         _, mean, deviation = standardise(like)

@@ -41,6 +41,9 @@ class OpenSlide(Slide):
                 value=f"{self.path}: row {row}, column {column} of level {level}: {error}",
                 next_step="check the file against its source",
             ) from error
+        found = np.asarray(image)
+        if (found[..., 3] == 255).all():
+            return found[..., :3]
         white = Image.new("RGBA", image.size, (WHITE, WHITE, WHITE, 255))
         return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 

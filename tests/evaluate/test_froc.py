@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from monai.metrics import compute_froc_curve_data, compute_froc_score
 
 from percuss.core.errors import DataError
 from percuss.evaluate.froc import ALARMS, SlideHits, froc, judge_slide
@@ -66,12 +67,36 @@ def test_a_curve_counted_by_hand():
     assert found.lesions == 4
     np.testing.assert_allclose(found.alarms * 3, [0, 0, 1, 1, 2, 3, 3])
     np.testing.assert_allclose(found.sensitivity * 4, [0, 1, 1, 2, 2, 2, 3])
-    # At a quarter of an alarm per slide: three quarters of the way from 1 to 2 hits (0 to 1 alarm).
-    by_hand = {0.25: 1.75 / 4, 0.5: 2 / 4, 1.0: 3 / 4, 2.0: 3 / 4, 4.0: 3 / 4, 8.0: 3 / 4}
+    # At a quarter of an alarm per slide: between none and one alarm in all, where one lesion is found.
+    by_hand = {0.25: 1 / 4, 0.5: 2 / 4, 1.0: 3 / 4, 2.0: 3 / 4, 4.0: 3 / 4, 8.0: 3 / 4}
     assert {rate: item.value for rate, item in found.at.items()} == pytest.approx(by_hand)
     assert found.score.value == pytest.approx(sum(by_hand.values()) / 6) and found.score.n == 3
     assert found.auc.value == 0.75  # 0.9 and 0.5 against 0.5: one won, one tied
     assert tuple(found.at) == ALARMS
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_monai(seed):
+    """A missed lesion has score 0 there; the lowest threshold, which it drops, is that one."""
+    rng = np.random.default_rng(seed)
+    slides = [
+        SlideHits(
+            f"s{i}",
+            "",
+            True,
+            0.0,
+            tuple(np.where(rng.random(3) < 0.2, -np.inf, rng.choice(40, 3) / 40 + 0.02)) + (-np.inf,) * (i == 0),
+            tuple(rng.choice(40, rng.integers(0, 9)) / 40 + 0.01),
+        )
+        for i in range(12)
+    ]
+    hits = np.array([max(score, 0.0) for slide in slides for score in slide.found])
+    alarms = np.array([score for slide in slides for score in slide.alarms])
+    rates, sensitivity = compute_froc_curve_data(alarms, hits, len(hits), len(slides))
+    found = froc(slides)
+    assert found.score.value == pytest.approx(compute_froc_score(rates, sensitivity))
+    np.testing.assert_allclose(found.alarms, rates[::-1])
+    np.testing.assert_allclose(found.sensitivity, sensitivity[::-1])
 
 
 def test_all_found_without_alarm_is_1_and_nothing_found_is_0():

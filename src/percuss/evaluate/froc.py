@@ -161,9 +161,13 @@ class _Events:
         if float(weights @ self.lesions) <= 0:
             return None
         alarms, hits = self.curve(weights)
-        # Several thresholds of one rate: the last has found most. Beyond the last rate nothing more is found.
-        top = np.append(alarms[1:] != alarms[:-1], True)
-        return float(np.interp(ALARMS if rate is None else [rate], alarms[top], hits[top]).mean())
+        wanted = np.array(ALARMS if rate is None else [rate])
+        # The last point at or below the rate, and the line from there to the next one; level beyond the last.
+        before = np.searchsorted(alarms, wanted, side="right") - 1
+        after = np.minimum(before + 1, len(alarms) - 1)
+        gap = alarms[after] - alarms[before]
+        part = np.divide(wanted - alarms[before], gap, out=np.zeros_like(wanted), where=gap > 0)
+        return float((hits[before] + part * (hits[after] - hits[before])).mean())
 
 
 def _no_lesion(found: Interval, slides: int) -> Interval:

@@ -20,6 +20,7 @@ from percuss.evaluate.curves import CONTROLS
 from percuss.pipeline import environment, heat, masks
 from percuss.pipeline.alarms import alarm_records
 from percuss.pipeline.assemble import attack_rows, clean_rows
+from percuss.pipeline.code_pictures import has_code, write_code_pictures
 from percuss.pipeline.context import describe, noted_images, own_findings
 from percuss.pipeline.executors import serial
 from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images, open_model, read_chunk
@@ -179,6 +180,8 @@ def _portions(work: Work, say: Progress) -> list[Portion]:
     found = []
     for ids in chunks:
         found.append(Portion(work, ids))
+        if len(found) == 1 and has_code(work):
+            write_code_pictures(work, found[0].tensors())
         # Images are read again for the attacks, so that memory holds one portion only.
         found[-1].forget()
         say.advance(len(ids))

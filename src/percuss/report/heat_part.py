@@ -217,14 +217,14 @@ def _chart(
         points = [pair[0] for pair in pairs]
         same = [p.auc_pr.value for p in points] == [p.auc_pr.value for p in worst]
         if is_control(attack):
-            made.append(heat_line(attack, "noise", points, results.data))
+            made.append(heat_line(attack, "noise", points, data=results.data))
         elif attack != WORST and same and name == "worst case":
             name = f"worst = {attack}"
         elif attack != WORST:
-            made.append(heat_line(attack, f"a{colour % 6}", points, results.data))
+            made.append(heat_line(attack, f"a{colour % 6}", points, data=results.data))
             colour += 1
-    made.append(heat_line("worst, stored", "stored", worst_points(heat, norm, stored=True), results.data))
-    made.append(heat_line(name, "worst", worst, results.data))
+    made.append(heat_line("worst, stored", "stored", worst_points(heat, norm, stored=True), data=results.data))
+    made.append(heat_line(name, "worst", worst, data=results.data))
     value = heat.clean.auc_pr.value
     return chart(
         [line for line in made if line.points],
@@ -236,7 +236,7 @@ def _chart(
     )
 
 
-def heat_line(name: str, style: str, points: Sequence[HeatPoint], data: DataRecord) -> Line:
+def heat_line(name: str, style: str, points: Sequence[HeatPoint], *, data: DataRecord) -> Line:
     """A line of AUC-PR over the size, with the intervals; points without value or size are left out."""
     made = [
         Point(

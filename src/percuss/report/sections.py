@@ -40,13 +40,14 @@ class Table:
 class Panel:
     """Part of a figure: a title, and a chart or pictures in a row, each a pair of its caption and the bytes of a PNG.
 
-    ``lines`` say more about the pictures.
+    ``lines`` say more about the pictures; ``wide`` shows each in its own width, below each other.
     """
 
     title: str
     chart: Markup | None = None
     pictures: tuple[tuple[str, bytes], ...] = ()
     lines: tuple[str, ...] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True)

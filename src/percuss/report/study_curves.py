@@ -11,13 +11,19 @@ from percuss.core.recipe import FigureSpec, Protocol, PublishedLine
 from percuss.core.results import CurvePoint, Interval, Results
 from percuss.report.charts import Axis, Line, Point, chart
 from percuss.report.curves import axis_of, points_of
+from percuss.report.heat_part import heat_axis
 from percuss.report.numbers import NORM_WORDS, plain, share
 from percuss.report.rows import NORM_ORDER, is_control
 from percuss.report.schema import read_results
 from percuss.report.sections import Panel
 
 FLOOR = "floor-at-clean-error"
-_SIDES = {"accuracy": "images still right, %", "success": "right images flipped, %", "dice": "mean Dice, %"}
+_SIDES = {
+    "accuracy": "images still right, %",
+    "success": "right images flipped, %",
+    "dice": "mean Dice, %",
+    "auc_pr": "AUC-PR × 100",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ def _open(name: str, folder: Path, protocol: Protocol) -> _One:
 def _panel(spec: FigureSpec, ground: Ground, runs: Sequence[_One], norm: str, attacks: Sequence[str]) -> Panel | None:
     drawn = [(one, attack, points_of(one.results, norm, attack)) for one in runs for attack in attacks]
     first = next((points for _, _, points in drawn if any(point.eps is not None for point in points)), [])
-    axis = axis_of(norm, first, runs[0].results)
+    scored = spec.measure == "auc_pr"
+    axis = heat_axis(norm, runs[0].results) if scored else axis_of(norm, first, runs[0].results)
     if axis is None:
         return None
     several = len(runs) > 1
@@ -77,7 +84,9 @@ def _panel(spec: FigureSpec, ground: Ground, runs: Sequence[_One], norm: str, at
     title = [ground.data] * (not ground.alone) + [attacks[0]] * (spec.panels == "attack")
     words = NORM_WORDS.get(norm, norm)
     label = f"{_SIDES[spec.measure]} over {words}; the numbers are in the tables"
-    made = chart(lines, axis, label=label, side=_SIDES[spec.measure], level=_level(spec, runs))
+    made = chart(
+        lines, axis, label=label, side=_SIDES[spec.measure], level=_level(spec, runs), floor=_floor(spec, runs)
+    )
     return Panel(", ".join([*title, words]), made)
 
 
@@ -86,6 +95,9 @@ def _level(spec: FigureSpec, runs: Sequence[_One]) -> tuple[str, float] | None:
     clean, dense = runs[0].results.clean.accuracy.value, runs[0].results.dense
     if spec.measure == "dice":
         clean = dense.clean.dice.value if dense else None
+    if spec.measure == "auc_pr":
+        heat = runs[0].results.heat
+        clean = heat.clean.auc_pr.value if heat else None
     if spec.measure == "success" or len(runs) > 1 or clean is None:
         return None
     return ("clean error", 1 - clean) if runs[0].published else ("no attack", clean)
@@ -103,8 +115,8 @@ def _line(name: str, style: str, shift: float, points: Sequence[CurvePoint], spe
 def _value(point: CurvePoint, spec: FigureSpec, one: _One) -> Interval:
     if spec.measure == "success":
         return point.success_rate
-    if spec.measure == "dice":
-        return _dice(point, one.results)
+    if spec.measure in ("dice", "auc_pr"):
+        return _dice(point, one.results) if spec.measure == "dice" else _area(point, one.results)
     scored = one.published.get(f"{point.attack} {point.budget}")
     if scored is None:
         return point.robust_accuracy
@@ -117,6 +129,22 @@ def _dice(point: CurvePoint, results: Results) -> Interval:
         raise RunError("the run judged no class maps, so there is no Dice", value=results.data.spec)
     same = (item for item in results.dense.points if (item.attack, item.norm) == (point.attack, point.norm))
     return next(item.dice for item in same if item.budget == point.budget and item.stored)
+
+
+def _area(point: CurvePoint, results: Results) -> Interval:
+    """AUC-PR of the heat maps of a point, on the images as stored; RunError where the run judged no heat maps."""
+    if results.heat is None:
+        raise RunError("the run judged no heat maps, so there is no AUC-PR", value=results.data.spec)
+    same = (item for item in results.heat.points if (item.attack, item.norm) == (point.attack, point.norm))
+    return next(item.auc_pr for item in same if item.budget == point.budget and item.stored)
+
+
+def _floor(spec: FigureSpec, runs: Sequence[_One]) -> tuple[str, float] | None:
+    """What a heat map without knowledge reaches on the cells of the first run."""
+    heat = runs[0].results.heat
+    if spec.measure != "auc_pr" or heat is None or heat.null is None:
+        return None
+    return f"null model: {heat.null:.3f}", heat.null
 
 
 def _said(spec: FigureSpec, ground: Ground, norm: str, attack: str) -> list[PublishedLine]:

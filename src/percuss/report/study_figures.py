@@ -22,8 +22,10 @@ from percuss.report.plane import groups_of, plane_chart
 from percuss.report.schema import read_results
 from percuss.report.sections import Panel, Section
 from percuss.report.study_curves import Ground, curve_panels
+from percuss.report.study_heat import code_panels, heat_panels
 from percuss.report.study_learning import learning_panels
 from percuss.report.study_masks import mask_panels
+from percuss.report.study_matrix import matrix_panels
 from percuss.report.study_pictures import attacked_panels, change_panels, map_panels
 from percuss.report.triage import risk_chart
 
@@ -101,6 +103,9 @@ _PANELS: dict[FigureKind, Callable[[str, Path, int], list[Panel]]] = {
     "landscape": _landscape,
     "risk": _risk,
     "masks": mask_panels,
+    "heat": heat_panels,
+    "dictionary": code_panels,
+    "matrix": matrix_panels,
 }
 
 
@@ -127,29 +132,32 @@ def sheet(panels: Sequence[Panel]) -> bytes:
     """Rows of pictures with their captions as one PNG, dark on white."""
     columns, font = max(len(panel.pictures) for panel in panels), ImageFont.load_default(13)
     high = sum(_HEAD + _tall(panel) + 2 * _GAP for panel in panels)
-    made = Image.new("RGB", (columns * (_CELL + _GAP) + _GAP, high), "white")
+    own = [Image.open(io.BytesIO(png)).width for panel in panels if panel.wide for _, png in panel.pictures]
+    made = Image.new("RGB", (max([columns * (_CELL + _GAP), *own]) + 2 * _GAP, high), "white")
     pen, top = ImageDraw.Draw(made), 0
     for panel in panels:
         pen.text((_GAP, top + 4), panel.title, fill="#1b1f24", font=font)
         for column, (caption, png) in enumerate(panel.pictures):
-            left = _GAP + column * (_CELL + _GAP)
-            pen.text((left, top + 21), caption[:38], fill="#58616b", font=ImageFont.load_default(11))
-            made.paste(_cell(png), (left, top + _HEAD))
+            left, shown = _GAP + column * (_CELL + _GAP), caption[: 120 if panel.wide else 38]
+            pen.text((left, top + 21), shown, fill="#58616b", font=ImageFont.load_default(11))
+            made.paste(_cell(png, wide=panel.wide), (left, top + _HEAD))
         top += _HEAD + _tall(panel) + 2 * _GAP
     file = io.BytesIO()
     made.save(file, format="PNG", optimize=True)
     return file.getvalue()
 
 
-def _cell(png: bytes) -> Image.Image:
+def _cell(png: bytes, *, wide: bool) -> Image.Image:
     image = Image.open(io.BytesIO(png)).convert("RGB")
+    if wide:
+        return image
     part = _CELL / image.width
     way = Image.Resampling.NEAREST if part > 1 else Image.Resampling.BOX
     return image.resize((_CELL, max(1, round(image.height * part))), way)
 
 
 def _tall(panel: Panel) -> int:
-    return max(_cell(png).height for _, png in panel.pictures)
+    return max(_cell(png, wide=panel.wide).height for _, png in panel.pictures)
 
 
 def figure_sections(figures: Sequence[Figure], limit: int = BYTES) -> list[Section]:

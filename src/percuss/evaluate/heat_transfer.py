@@ -10,6 +10,7 @@ import pandas as pd
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.core.transfer import NOISE, TransferCell, TransferHeat
+from percuss.evaluate.curves import CONTROLS
 from percuss.evaluate.heat_intervals import Counted, Units, area_interval, drop_interval
 from percuss.evaluate.heat_scores import Array, number, ranked
 from percuss.evaluate.heat_summary import pooled, stored_cells
@@ -116,7 +117,7 @@ def _beaten(areas: dict[_Key, _Area], maker: _Maker) -> list[Finding]:
     for key, here in areas.items():
         attack, _, budget, source, target = key
         own = areas.get((*key[:3], target, target))
-        if source in (NOISE, target) or own is None:
+        if source in (NOISE, target) or attack in CONTROLS or own is None:
             continue
         worse = maker.drop(own, here)
         if worse.low is not None and worse.low > 0:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from percuss.core.outcome import Finding
 from percuss.core.transfer import NOISE, TransferCell
+from percuss.evaluate.curves import CONTROLS
 from percuss.evaluate.intervals import Clusters, proportion
 from percuss.evaluate.paired import paired_difference
 
@@ -60,7 +61,7 @@ def transfer_findings(rows: pd.DataFrame, groups: Sequence[str], *, seed: int) -
         if source != NOISE and both.sum() < 30:
             few[f"{source} on {target}"] = int(both.sum())
         own = parts.get((*key[:3], target, target))
-        if source in (NOISE, target) or own is None:
+        if source in (NOISE, target) or key[0] in CONTROLS or own is None:
             continue
         paired = paired_difference(_flags(part, "success") & both, _flags(own, "success") & both, clusters)
         if paired.difference.low is not None and paired.difference.low > 0:

@@ -27,6 +27,7 @@ _HOMES = {
     "curve": "percuss.pipeline.curves",
     "fragility": "percuss.pipeline.fragility",
     "harden": "percuss.pipeline.training_interface",
+    "heatmap": "percuss.pipeline.heatmap",
     "load_data": "percuss.data.spec",
     "load_model": "percuss.models.spec",
     "pack": "percuss.pipeline.pack",

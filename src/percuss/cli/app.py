@@ -12,11 +12,13 @@ from percuss.cli.demo import demo
 from percuss.cli.exits import guarded
 from percuss.cli.explain import explain
 from percuss.cli.harden import harden
+from percuss.cli.heatmap import heatmap
 from percuss.cli.list import list_
 from percuss.cli.pack import pack
 from percuss.cli.report import report
 from percuss.cli.reproduce import reproduce
 from percuss.cli.survive import survive
+from percuss.cli.tile import tile
 from percuss.cli.train import train
 from percuss.cli.transfer import transfer
 from percuss.cli.triage import triage
@@ -51,6 +53,7 @@ def _root(
 
 app.command("train")(guarded(train))
 app.command("harden")(guarded(harden))
+app.command("tile")(guarded(tile))
 app.command("audit")(guarded(audit))
 app.command("survive")(guarded(survive))
 app.command("explain")(guarded(explain))
@@ -58,6 +61,7 @@ app.command("compare")(guarded(compare))
 app.command("transfer")(guarded(transfer))
 app.command("triage")(guarded(triage))
 app.command("universal")(guarded(universal))
+app.command("heatmap")(guarded(heatmap))
 app.command("pack")(guarded(pack))
 app.command("reproduce")(guarded(reproduce))
 app.command("report")(guarded(report))

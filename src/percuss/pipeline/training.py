@@ -257,7 +257,16 @@ def _record(plan: TrainPlan, division: Division, data: TrainData, test: Tensors 
         "splits_sha256": hashlib.sha256(division.csv().encode()).hexdigest(),
         "n": {name: len(part.ids) for name, part in parts.items()},
         "bad": [{"id": item.id, "reason": item.reason} for part in parts.values() for item in part.bad],
+        **({"tiles": _tiles(division, data)} if division.images.task == "heatmap" else {}),
     }
+
+
+def _tiles(division: Division, data: TrainData) -> dict[str, Any]:
+    """Side in pixels and resolution of the tiles trained on, which ``percuss heatmap`` looks at slides with."""
+    case = division.images.read(data.train.ids[0])
+    high, wide = case.pixels.shape[1:]
+    spacing = case.spacing_mm
+    return {"size": high if high == wide else None, "mpp": None if spacing is None else round(spacing[0] * 1000, 6)}
 
 
 def _results(

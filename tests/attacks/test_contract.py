@@ -6,18 +6,22 @@ import torch
 from percuss.attacks.engine import run_attack
 from percuss.core.budget import parse_budget
 from percuss.core.catalogue import entries
-from percuss.testing.attacks import check_attack
+from percuss.testing.attacks import BUDGETS, check_attack
 from percuss.testing.exact import examples, linear_model
 
 # What these attacks take by themselves would take long here.
 FEWER = {"square": {"queries": 60}, "as_autoattack": {"steps": 4, "queries": 10}, "standard": {"effort": "quick"}}
 FEWER |= {"segsuite": {"effort": "quick"}, "narrow": {"steps": 12}, "layered": {"steps": 4}}
 FEWER |= {name: {"steps": 8} for name in ("remove", "hallucinate", "segpgd", "cospgd")}
+FEWER |= {name: {"steps": 8} for name in ("implicit", "unrolled", "straight_through", "sparse_code", "rescaled_fgsm")}
+FEWER |= {"unrolled": {"steps": 5, "iterations": 10}, "codesuite": {"effort": "quick"}, "code_noise": {"draws": 3}}
+# The suite is nine attacks, each of which is tried within every norm by itself.
+TWO = {"codesuite": ("linf=0.02", "l2=0.3")}
 
 
 @pytest.mark.parametrize("name", sorted(entries("attacks")))
 def test_contract(name):
-    check_attack(name, settings=FEWER.get(name))
+    check_attack(name, TWO.get(name, BUDGETS), settings=FEWER.get(name))
 
 
 def test_the_catalogue_holds_the_promised_attacks():

@@ -63,7 +63,7 @@ class Aim:
         """Pixels that are to change, bool ``[n, H, W]``: those of the class, or the background (of the region)."""
         if self.kind == "remove":
             return truth == self.victim
-        return truth == 0 if region is None else (truth == 0) & region
+        return truth == 0 if region is None else (truth == 0) & _cells(region, truth)
 
     def reached(self, decided: Tensor) -> Tensor:
         """Which pixels show what is wanted of those that are to change, bool ``[n, H, W]``."""
@@ -116,6 +116,10 @@ class Aimed(Target):
         self.saw_gradient = target.saw_gradient
         rows = torch.arange(len(batch.images), device=batch.images.device)
         self.known = Known(batch.targets, self.logits(batch.images, rows).argmax(1), batch.region)
+
+    def merit(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """The score of the aim."""
+        return self.margin(logits, rows)
 
     def verdict(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Whether nearly all pixels that are to change did, and the score of the aim."""
@@ -184,6 +188,13 @@ def _run(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, aim:
     aimed = Aimed(target, batch, aim)
     own = Climb(climb.steps, climb.step_size, start=rng, slope=lambda rows, step: aimed.slope(rows))
     return ascend(aimed, batch, budget, climb=own)
+
+
+def _cells(region: Tensor, truth: Tensor) -> Tensor:
+    """The region in the truth's own places: cells of which some pixel may change, bool ``[n, h, w]``."""
+    if region.shape == truth.shape:
+        return region
+    return torch.nn.functional.adaptive_max_pool2d(region.float(), truth.shape[1:]).bool()
 
 
 def _share(hit: Tensor, among: Tensor) -> Tensor:

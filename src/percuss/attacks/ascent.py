@@ -27,6 +27,7 @@ class Climb:
         reach: the step is ``reach * eps / steps`` where ``step_size`` is None (l2 from a random start: 4).
         single: go straight to the best change for the gradient at the clean image.
         start: where to start, from clean where None.
+        begin: the change ``[N, C, H, W]`` to start from, within ball and room; ``start`` is not used then.
         slope: what to climb, from rows and step; the direction of the task where None.
     """
 
@@ -35,6 +36,7 @@ class Climb:
     reach: float = 2.5
     single: bool = False
     start: ImageRandom | None = None
+    begin: Tensor | None = None
     slope: Callable[[Tensor, int], Callable[[Tensor], Tensor]] | None = None
 
 
@@ -80,7 +82,9 @@ def ascend(target: Target, batch: Batch, budget: Budget, *, climb: Climb) -> Att
 
 def _begin(batch: Batch, norm: Norm, eps: float, climb: Climb) -> State:
     room = batch.room()
-    change = torch.zeros_like(batch.images) if climb.start is None else random_start(norm, eps, room, climb.start)
+    change = torch.zeros_like(batch.images) if climb.begin is None else climb.begin.clone()
+    if climb.start is not None and climb.begin is None:
+        change = random_start(norm, eps, room, climb.start)
     return State(torch.arange(len(change), device=change.device), batch.images, Place.at(change, room, norm))
 
 
@@ -96,7 +100,7 @@ def _move(state: State, gradient: Tensor, norm: Norm, eps: float, at: tuple[Clim
 
 def _reach(climb: Climb, norm: Norm) -> float:
     """Length of all steps over eps. From a random start under l2 a longer way is needed to turn fully round."""
-    return 4.0 if norm is Norm.L2 and climb.start is not None else climb.reach
+    return 4.0 if norm is Norm.L2 and (climb.start is not None or climb.begin is not None) else climb.reach
 
 
 def _check(climb: Climb, budget: Budget) -> None:

@@ -93,7 +93,8 @@ def _judged(job: Job, index: int, rows: Rows, changes: dict[int, Tensor]) -> Mea
     ids = [job.batch.ids[row] for row in rows]
     refuse_breach(given.images, attacked, budget=budget, eps=job.eps(budget), who=(job.name, ids))
     attacked = delivered(attacked, given, budget, target=job.target(given))
-    return measure(job.model, (given.images, given.targets), attacked, budget=budget, pixels=job.pixels)
+    shown, score = (given.images, given.targets), job.score(given)
+    return measure(job.model, shown, attacked, budget=budget, pixels=job.pixels, score=score)
 
 
 def _take(held: Measured, part: Rows, found: Measured) -> Tensor:

@@ -10,7 +10,7 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 
 
 def cospgd(
@@ -25,7 +25,7 @@ def cospgd(
     """Pixels weigh by the cosine between softmax and truth (Agnihotri et al., ICML 2024).
 
     Args:
-        target, batch, budget: as for every attack; the task is segment.
+        target, batch, budget: as for every attack; the task is segment or heatmap.
         rng: draws the start, uniform in the ball.
         steps: gradient steps.
         step_size: as for ``pgd``.

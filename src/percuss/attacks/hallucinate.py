@@ -11,7 +11,7 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 
 
 def hallucinate(  # noqa: PLR0913
@@ -30,7 +30,7 @@ def hallucinate(  # noqa: PLR0913
     Within a region only the background inside it should change.
 
     Args:
-        target, batch, budget: as for every attack; the task is segment.
+        target, batch, budget: as for every attack; the task is segment or heatmap.
         rng: draws the start, uniform in the ball.
         victim: the class that should appear, by index or name; not the background.
         rest: weight of all other pixels together, which should stay, against the background.

@@ -16,7 +16,7 @@ from percuss.core.errors import AttackError
 from percuss.core.norms import maximiser, project
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 #: Ways to judge a candidate by, each larger the worse the mask.
 CRITERIA = {"loss": dense.cross_entropy, "mae": pixels.mean_absolute_error}
 #: Candidates in one pass for each image of the batch: a pass without gradients takes the less memory.
@@ -39,7 +39,7 @@ def hypothesis(  # noqa: PLR0913
     (linf, l2, l1), so that no choice leaves the budget; under the other norms the sum is projected.
 
     Args:
-        target, batch, budget: as for every attack; the task is segment.
+        target, batch, budget: as for every attack; the task is segment or heatmap.
         rng: not used; nothing here is random.
         search: ``exact`` judges all ``3 ** classes`` choices, ``quick`` about ``asks`` of them (``attacks.choosing``).
         criterion: ``loss``: the mean cross-entropy of the pixels; ``mae``: the mean absolute difference between softmax

@@ -15,6 +15,7 @@ from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
 from percuss.core.seeds import ImageRandom
 
+#: Not heat maps: of two classes the way to the second undoes the way to the first.
 TASKS = ("segment",)
 
 

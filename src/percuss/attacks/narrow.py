@@ -23,7 +23,7 @@ from percuss.core.errors import AttackError
 from percuss.core.norms import maximiser, project
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 #: Halvings of the first size, on a logarithmic scale; forward passes only.
 _HALVINGS = 12
 _SMALLEST = 1e-5  # the first size tried, over the largest
@@ -41,7 +41,7 @@ def narrow(
     """Search the smallest change by steps on a ball that shrinks after each success.
 
     Args:
-        target, batch, budget: as for every attack; the task is segment; the norm none is searched as l2.
+        target, batch, budget: as for every attack; the task is segment or heatmap; the norm none is searched as l2.
         rng: not used; nothing here is random.
         steps: gradient evaluations of each image, 2 or more.
         share: what spoils a mask: this share of its judged pixels wrong; None for a quality below the bar. With the

@@ -12,7 +12,7 @@ from percuss.core.budget import Budget
 from percuss.core.errors import AttackError
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 
 
 def remove(  # noqa: PLR0913
@@ -30,7 +30,7 @@ def remove(  # noqa: PLR0913
     """Steps down the cross-entropy to the map decided before with one class replaced.
 
     Args:
-        target, batch, budget: as for every attack; the task is segment.
+        target, batch, budget: as for every attack; the task is segment or heatmap.
         rng: draws the start, uniform in the ball.
         victim: the class to take away, by index or name; not the background.
         into: ``background``, or ``other`` for any other class (at each step the likeliest).

@@ -10,7 +10,7 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 
 
 def segpgd(
@@ -25,7 +25,7 @@ def segpgd(
     """Pixels that are wrong already weigh little at first and half at the end (Gu et al., ECCV 2022).
 
     Args:
-        target, batch, budget: as for every attack; the task is segment.
+        target, batch, budget: as for every attack; the task is segment or heatmap.
         rng: draws the start, uniform in the ball.
         steps: gradient steps.
         step_size: as for ``pgd``.

@@ -16,7 +16,7 @@ from percuss.core.budget import Budget
 from percuss.core.errors import AttackError, nearest
 from percuss.core.seeds import ImageRandom
 
-TASKS = ("segment",)
+TASKS = ("segment", "heatmap")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def segsuite(target: Target, batch: Batch, budget: Budget, *, rng: ImageRandom, 
     """Every part attacks every image that is not done, each from a start of its own; the worst mask comes back.
 
     Args:
-        target, batch, budget: as for every attack; the task is segment.
+        target, batch, budget: as for every attack; the task is segment or heatmap.
         rng: draws the starts.
         effort: ``quick``, ``standard`` or ``thorough``: steps, losses and rounds.
     """

@@ -18,7 +18,7 @@ from percuss.core.results import CurvePoint
 from percuss.evaluate.intervals import Clusters, Floats, mean, proportion
 
 #: Attacks that only show what chance does: never part of the worst case, lest a run of noise alone look robust.
-CONTROLS = frozenset({"noise"})
+CONTROLS = frozenset({"noise", "code_noise"})
 WORST = "worst"
 
 

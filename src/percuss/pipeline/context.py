@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from percuss.attacks.codes import EMPTY_CODE
 from percuss.attacks.foreign import LEFT_OUT
 from percuss.core.budget import Norm
 from percuss.core.class_maps import EMPTY
@@ -45,7 +46,7 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
     found += _silence(work, parts) + suite_questions([part for part in parts if _is_suite(part)])
     every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
     found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
-    found += _curve_on_masks(work)
+    found += _curve_on_masks(work) + _empty_codes(every)
     notes = [note for note in every if "out of memory" in note]
     if notes:
         found.append(
@@ -86,6 +87,18 @@ def _curve_on_masks(work: Work) -> list[Finding]:
         "masks are not the worst at their size, and what was below before is left alone."
     )
     return [Finding("curve-on-masks", "info", text, {"attacks": list(work.plan.attacks)})]
+
+
+def _empty_codes(notes: list[str]) -> list[Finding]:
+    """Images that attacks on a code could not change."""
+    names = sorted({note.removesuffix(f": {EMPTY_CODE}") for note in notes if note.endswith(EMPTY_CODE)})
+    if not names:
+        return []
+    text = (
+        f"The code of {len(names)} images has no active unit, first {names[0]}: attacks on the code left them as they "
+        "were, which says nothing of their robustness."
+    )
+    return [Finding("empty-code", "warning", text, {"images": len(names), "ids": names[:20]})]
 
 
 def _left_out(notes: list[str]) -> list[Finding]:

@@ -11,6 +11,7 @@ from percuss.core.errors import RunError
 from percuss.core.images import DENSE
 from percuss.core.outcome import Finding
 from percuss.core.results import CurvePoint, FindingRecord, Heat, Results
+from percuss.evaluate.code_verdict import code_verdict
 from percuss.evaluate.curves import CONTROLS
 from percuss.evaluate.dense_summary import dense_summary, with_quality
 from percuss.evaluate.export import kept_images, per_image
@@ -47,7 +48,8 @@ def write_outcome(folder: RunFolder) -> Results:
         dense = dense_summary(table, classes=data["classes"], seed=seed)
     heat = _heat(folder, context, table) if table is not None and data["task"] == "heatmap" else None
     summary = summarise(rows, clean, classes=data["classes"], task=data["task"], seed=seed, dense=dense)
-    findings = joined(context["findings"], summary.findings + ([] if heat is None else heat_findings(heat)))
+    own = [] if heat is None else heat_findings(heat) + code_verdict(heat.points, clean=heat.clean)
+    findings = joined(context["findings"], summary.findings + own)
     fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
     if (folder.path / SURVIVAL).exists():

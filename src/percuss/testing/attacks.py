@@ -18,9 +18,10 @@ from percuss.attacks.target import Attempt, Batch, Goal, Target
 from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm, parse_budget
 from percuss.core.errors import NoGradientError
-from percuss.core.images import PixelRange, Tensors
+from percuss.core.images import DENSE, PixelRange, Tensors
 from percuss.core.model import Model
 from percuss.core.seeds import ImageRandom
+from percuss.testing.codes import PatchCode
 from percuss.testing.exact import KINDS, Kind, examples, linear_model
 
 Attack = Callable[..., Any]
@@ -45,9 +46,10 @@ def check_attack(
     norms = getattr(sys.modules.get(function.__module__), "NORMS", tuple(Norm))
     function = _set(function, settings) if settings else function
     budgets = tuple(text for text in budgets if parse_budget(text).norm in norms)
-    tasks = tasks_of(function)
-    within: list[Kind] = [*(KINDS if "classify" in tasks else ()), *(("pixels",) if "segment" in tasks else ())]
-    mixed: list[Kind] = [*(("three",) if "classify" in tasks else ()), *(("pixels",) if "segment" in tasks else ())]
+    maps = _maps(function)
+    wide = "classify" in tasks_of(function)
+    within: list[Kind] = [*(KINDS if wide else ()), *maps]
+    mixed: list[Kind] = [*(("three",) if wide else ()), *maps]
     for budget in map(parse_budget, budgets):
         for kind in within:
             check_within(function, kind, budget)
@@ -55,9 +57,17 @@ def check_attack(
             check_repeats(function, budget, kind)
             check_alone(function, budget, kind)
             check_region(function, budget, kind)
-    check_honest(function, budgets[0], "two" if "classify" in tasks else "pixels")
+    check_honest(function, budgets[0], "two" if wide else maps[0])
     for kind in mixed:
         check_no_gradient(function, budgets[0], kind)
+
+
+def _maps(attack: Attack) -> list[Kind]:
+    """The maps it is tried on: of pixels, of cells, and those of a network with a code where it needs one."""
+    tasks = tasks_of(attack)
+    if hasattr(sys.modules.get(attack.__module__), "NEEDS"):
+        return ["codes"]
+    return [*(("pixels",) if "segment" in tasks else ()), *(("cells",) if "heatmap" in tasks else ())]
 
 
 def check_signature(attack: Attack) -> None:
@@ -118,11 +128,12 @@ def check_region(attack: Attack, budget: Budget, kind: Kind = "three") -> None:
     model = linear_model(kind)
     data = examples(model)
     region = torch.zeros(len(data.ids), *data.images.shape[2:], dtype=torch.bool)
+    side = 3 * model.info.cell
     for i in range(len(region)):  # a place of its own for each image, so that rows cannot be mixed up
-        region[i, i % 3 : i % 3 + 3, 1:4] = True
+        region[i, i % 3 : i % 3 + side, 1 : 1 + side] = True
     batch = Batch(data.images, data.targets, region)
     # The margin of a map moves in steps, so that the clean image may stay the best iterate.
-    goal = Goal(early_stop=False, keep="last" if model.task == "segment" else "best")
+    goal = Goal(early_stop=False, keep="last" if model.task in DENSE else "best")
     target = Target(model, batch, goal, pixels=PixelRange())
     found = attack(target, batch, budget, rng=ImageRandom(0, data.ids, "region")).images
     moved = (found != data.images).any(1)
@@ -147,7 +158,8 @@ def check_no_gradient(attack: Attack, text: str = "linf=0.1", kind: Kind = "thre
     model = linear_model(kind)
     data = examples(model)
     batch = Batch(data.images, data.targets)
-    target = Target(Model(_Cut(model.network), model.info), batch, Goal(), pixels=PixelRange())
+    cut = _CutCode(model.network) if isinstance(model.network, PatchCode) else _Cut(model.network)
+    target = Target(Model(cut, model.info), batch, Goal(), pixels=PixelRange())
     try:
         attack(target, batch, parse_budget(text), rng=ImageRandom(0, data.ids, "no gradient"))
     except NoGradientError:
@@ -167,6 +179,21 @@ class _Cut(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return cast(torch.Tensor, self.network(images.detach()))
+
+
+class _CutCode(_Cut):
+    """A network with a code, cut off from its input and its head from the code."""
+
+    def __init__(self, network: PatchCode) -> None:
+        super().__init__(network)
+        self.gradient, self.gradients, self.rebuild = network.gradient, network.gradients, network.rebuild
+        self._own = network
+
+    def code(self, images: torch.Tensor) -> torch.Tensor:
+        return self._own.code(images.detach())
+
+    def judge(self, code: torch.Tensor) -> torch.Tensor:
+        return self._own.judge(code.detach())
 
 
 def _set(attack: Attack, settings: dict[str, Any]) -> Attack:

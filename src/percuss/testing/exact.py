@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from percuss.core.budget import Budget, Norm
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo, decide
+from percuss.testing.codes import code_model
 
-Kind = Literal["two", "three", "seven", "single", "labels", "pixels"]
+Kind = Literal["two", "three", "seven", "single", "labels", "pixels", "cells", "codes"]
 KINDS: dict[Kind, tuple[int, int]] = {
     "two": (2, 2),
     "three": (3, 3),
@@ -30,14 +31,18 @@ def linear_model(kind: Kind, shape: tuple[int, int, int] = (3, 6, 6), *, seed: i
     """A linear model with random weights, balanced on the grey image.
 
     Args:
-        kind: ``two``, ``three`` or ``seven`` classes, ``single`` logit for two, three ``labels``, or ``pixels``
-            (``pixel_model``).
+        kind: ``two``, ``three`` or ``seven`` classes, ``single`` logit for two, three ``labels``, ``pixels``
+            (``pixel_model``), ``cells`` (``cell_model``) or ``codes`` (``percuss.testing.codes.code_model``).
         shape: channels, height, width.
         seed: of the weights.
         scale: factor on weights and bias; no attack may depend on it.
     """
     if kind == "pixels":
         return pixel_model(channels=shape[0], seed=seed, scale=scale)
+    if kind == "cells":
+        return cell_model(channels=shape[0], seed=seed, scale=scale)
+    if kind == "codes":
+        return code_model(channels=shape[0], seed=seed, scale=scale)
     classes, outputs = KINDS[kind]
     values = int(np.prod(shape))
     layer = nn.Linear(values, outputs)
@@ -79,6 +84,36 @@ def pixel_flips(model: Model, batch: Tensors, eps: float) -> Tensor:
         gap = logits[:, other] - logits.gather(1, targets.unsqueeze(1)).squeeze(1)
         flips |= (targets != other) & (gap + (slope.abs() * room).sum(-1) > 0)
     return flips
+
+
+def cell_model(*, cell: int = 2, channels: int = 3, seed: int = 0, scale: float = 1.0) -> Model:
+    """A heat map that decides each cell from its own mean colour, linearly, with random weights.
+
+    What flips a cell is known exactly: ``cell_flips``.
+    """
+    layer = nn.Conv2d(channels, 1, 1)
+    weight = torch.randn(1, channels, 1, 1, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        layer.weight.copy_(weight * scale)
+        assert layer.bias is not None  # made with one
+        layer.bias.copy_(-weight.sum((1, 2, 3)) * scale / 2)
+    info = ModelInfo("cells", "heatmap", ("normal", "tumour"), channels, cell=cell)
+    return Model(nn.Sequential(nn.AvgPool2d(cell), layer), info)
+
+
+def cell_flips(model: Model, batch: Tensors, eps: float) -> Tensor:
+    """Which cells of a ``cell_model`` some change within linf ``eps`` and the box turns from their target."""
+    layer = model.network[1]  # type: ignore[index]
+    way = (1 - 2 * batch.targets.double()).unsqueeze(1)  # up for normal cells, down for tumour
+    slope = layer.weight.detach().double() * way.repeat_interleave(model.info.cell, 2).repeat_interleave(
+        model.info.cell, 3
+    )
+    room = torch.where(slope > 0, 1 - batch.images, batch.images).clamp_max(eps)
+    gain = nn.functional.avg_pool2d((slope.abs() * room).sum(1, keepdim=True), model.info.cell)
+    with torch.no_grad():
+        logit = model(batch.images)[:, 1:].double()
+    moved = (way * logit + gain).squeeze(1)
+    return torch.where(batch.targets == 0, moved > 0, moved >= 0)
 
 
 def pixel_smallest(model: Model, batch: Tensors, norm: Norm, *, share: float) -> Array:

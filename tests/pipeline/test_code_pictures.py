@@ -1,4 +1,4 @@
-"""What an audit writes of a network with a code: kernels by use, the code of one tile, and nothing for other networks."""
+"""What an audit writes of a network with a code: kernels by use, the code of one tile; nothing for other networks."""
 
 import json
 

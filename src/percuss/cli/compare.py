@@ -43,6 +43,8 @@ def compare(  # noqa: PLR0913
         print("\n".join(found.sentences))
         print_findings(found.findings)
         print("\n" + found.table.text())
-        if found.mask_table is not None:
+        if found.heat_table is not None:
+            print("\n" + found.heat_table.text())
+        elif found.mask_table is not None:
             print("\n" + found.mask_table.text())
         print(f"\npage: {out / 'compare.html'}" if out else "\ngive --out for the page with the curves")

@@ -78,6 +78,20 @@ class MaskContrast(Between):
 
 
 @dataclass(frozen=True)
+class HeatContrast(Between):
+    """Two audits of heat maps at one attack and size, by the average precision over all cells.
+
+    Attributes:
+        of_first, of_second: over the images that both judged.
+        difference: first minus second with its paired interval, in [-1, 1].
+    """
+
+    of_first: Interval
+    of_second: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
 class Pooled:
     """Two ways to train, each from several seeds, at one attack and size; each seed's two models on the same images.
 

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from percuss.core.comparison import CLEAN, Contrast, MaskContrast, Pooled, Standing
+from percuss.core.comparison import CLEAN, Contrast, HeatContrast, MaskContrast, Pooled, Standing
 from percuss.core.errors import UsageError
 from percuss.core.images import DENSE
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.evaluate.comparison import Side, compare_sides
 from percuss.evaluate.dense_comparison import compare_masks
+from percuss.evaluate.heat_comparison import compare_heat
 from percuss.evaluate.pooled import pool_sides
 from percuss.pipeline import environment
 from percuss.pipeline.finished import (
@@ -28,7 +29,15 @@ from percuss.pipeline.finished import (
 )
 from percuss.pipeline.masks import TABLE
 from percuss.pipeline.plain_values import as_plain
-from percuss.report.comparison import mask_section, mask_table, points, sections, worst_table
+from percuss.report.comparison import (
+    heat_section,
+    heat_table,
+    mask_section,
+    mask_table,
+    points,
+    sections,
+    worst_table,
+)
 from percuss.report.pooled import pooled_section, pooled_table, pooled_words
 from percuss.report.sections import Table, write_sections
 from percuss.store.folder import RunFolder, now
@@ -48,6 +57,7 @@ class Comparison:
         pooled: where asked for, the first half of the runs against the second, over their seeds.
         findings: what a reader must know before believing a difference.
         masks: of class maps, each pair of runs by the mean Dice; not with ``pooled``.
+        heat: of heat maps, each pair of runs by the AUC-PR; not with ``pooled``.
     """
 
     names: tuple[str, ...]
@@ -59,6 +69,7 @@ class Comparison:
     findings: tuple[Finding, ...]
     pooled: tuple[Pooled, ...] = ()
     masks: tuple[MaskContrast, ...] = ()
+    heat: tuple[HeatContrast, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -72,6 +83,12 @@ class Comparison:
         return mask_table(chosen) if chosen else None
 
     @property
+    def heat_table(self) -> Table | None:
+        """Of heat maps the AUC-PR without attack and in the worst case, as stored; None for other tasks."""
+        chosen = [item for item in self.heat if item.attack == CLEAN or (item.attack == "worst" and item.stored)]
+        return heat_table(chosen) if chosen else None
+
+    @property
     def sentences(self) -> list[str]:
         """What was compared, and the largest difference that its interval holds above or below zero."""
         said = [
@@ -80,24 +97,22 @@ class Comparison:
         ]
         if self.pooled:
             return [*said, *pooled_words(self.pooled)]
-        sure = [
-            item
-            for item in self.contrasts
-            if item.attack == "worst" and not item.stored and _away_from_zero(item.difference)
-        ]
+        worst = [item for item in self.heat or self.contrasts if item.attack == "worst"]
+        sure = [item for item in worst if item.stored == bool(self.heat) and _away_from_zero(item.difference)]
         if not sure:
             return [*said, "At no size does the interval of the difference in the worst case leave zero out."]
         most = max(sure, key=lambda item: abs(item.difference.value or 0.0))
+        of = " of AUC-PR, as stored" if self.heat else ""
         return [
             *said,
-            f"Largest difference in the worst case: within {most.budget} {most.first} minus {most.second} is "
+            f"Largest difference{of} in the worst case: within {most.budget} {most.first} minus {most.second} is "
             f"{points(most.difference)} points.",
         ]
 
     def record(self) -> dict[str, Any]:
         """Plain values, as in results.json."""
         found = asdict(self)
-        for kind in ("standing", "contrasts", "pooled", "masks"):
+        for kind in ("standing", "contrasts", "pooled", "masks", "heat"):
             found[kind] = [as_plain(vars(item)) for item in getattr(self, kind)]
         return {"kind": NAME, "percuss_version": environment.version(), **found}
 
@@ -142,6 +157,7 @@ def compare(
         tuple(_findings(opened, len(ids))),
         tuple(over),
         () if pooled else tuple(_masks(opened, ids, groups, seed)),
+        () if pooled else tuple(_heat(opened, ids, groups, seed)),
     )
     if out is not None:
         _write(Path(out), found, opened, seed)
@@ -173,6 +189,14 @@ def _masks(runs: Sequence[Finished], ids: Sequence[str], groups: Sequence[str], 
         return []
     tables = {run.name: RunFolder.existing(run.path).read_table(TABLE) for run in runs}
     return compare_masks(tables, ids, groups, classes=len(data.classes), seed=seed)
+
+
+def _heat(runs: Sequence[Finished], ids: Sequence[str], groups: Sequence[str], seed: int) -> list[HeatContrast]:
+    """Differences of the AUC-PR where the runs judged heat maps."""
+    if runs[0].results.data.task != "heatmap":
+        return []
+    tables = {run.name: RunFolder.existing(run.path).read_table(TABLE) for run in runs}
+    return compare_heat(tables, ids, groups, seed=seed)
 
 
 def _findings(runs: Sequence[Finished], count: int) -> list[Finding]:
@@ -243,6 +267,7 @@ def _write(out: Path, found: Comparison, runs: Sequence[Finished], seed: int) ->
                 found.contrasts,
                 more=[
                     *([pooled_section(found.pooled)] if found.pooled else []),
+                    *([heat_section(found.heat)] if found.heat else []),
                     *([mask_section(found.masks)] if found.masks else []),
                 ],
                 findings=found.findings,

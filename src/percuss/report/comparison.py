@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from percuss.core.comparison import CLEAN, Contrast, MaskContrast, Standing
+from percuss.core.comparison import CLEAN, Contrast, HeatContrast, MaskContrast, Standing
 from percuss.core.outcome import Finding
 from percuss.core.results import Interval
 from percuss.report.charts import Axis, Line, Point, chart
@@ -62,7 +62,16 @@ def worst_table(contrasts: Sequence[Contrast], standing: Sequence[Standing]) -> 
 
 def mask_table(masks: Sequence[MaskContrast]) -> Table:
     """The mean Dice of every pair of runs at each attack and size, and the difference."""
-    head = ("runs", "attack", "limit", "judged", "first, Dice", "second, Dice", "difference, points")
+    return _pairs(masks, "Dice", caption="mean Dice of the masks")
+
+
+def heat_table(heat: Sequence[HeatContrast]) -> Table:
+    """The AUC-PR of every pair of runs at each attack and size, and the difference."""
+    return _pairs(heat, "AUC-PR", caption="AUC-PR of the heat maps")
+
+
+def _pairs(masks: Sequence[MaskContrast | HeatContrast], word: str, *, caption: str) -> Table:
+    head = ("runs", "attack", "limit", "judged", f"first, {word}", f"second, {word}", "difference, points")
     body = tuple(
         (
             f"{item.first} − {item.second}",
@@ -75,7 +84,7 @@ def mask_table(masks: Sequence[MaskContrast]) -> Table:
         )
         for item in masks
     )
-    return Table(head, body, words=4, caption="mean Dice of the masks")
+    return Table(head, body, words=4, caption=caption)
 
 
 def mask_section(masks: Sequence[MaskContrast]) -> Section:
@@ -85,6 +94,16 @@ def mask_section(masks: Sequence[MaskContrast]) -> Section:
         "the first run's minus the second's on the same images, in hundredths, with its 95 % interval."
     )
     return Section("Masks", (text,), tables=(mask_table(masks),))
+
+
+def heat_section(heat: Sequence[HeatContrast]) -> Section:
+    """The AUC-PR of two runs on the same tiles, and the difference."""
+    text = (
+        "Average precision over the judged cells of all tiles together; the difference is the first run's minus the "
+        "second's, in hundredths, with its 95 % interval, for which both are drawn together, slide by slide. The worst "
+        "case is the lowest that the attacks of a run reached at that size or a smaller one."
+    )
+    return Section("Heat maps", (text,), tables=(heat_table(heat),))
 
 
 def contrast_table(contrasts: Sequence[Contrast], standing: Sequence[Standing], *, attack: str) -> Table:

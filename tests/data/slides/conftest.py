@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,19 @@ def tiff():
         return path
 
     return write
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make a package look as if it were not installed."""
+    real = builtins.__import__
+
+    def hide(name):
+        def fake(asked, *rest, **more):
+            if asked.split(".")[0] == name:
+                raise ImportError(asked)
+            return real(asked, *rest, **more)
+
+        monkeypatch.setattr(builtins, "__import__", fake)
+
+    return hide

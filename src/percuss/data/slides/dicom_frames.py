@@ -112,12 +112,6 @@ def open_frames(files: Sequence[Path], *, mpp: float | None, why: str) -> Slide:
         DataError: no size, frames that do not fill it, an order of tiles that nothing tells, colours of another kind,
             truncated, or a contradicting resolution.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of over-long texts, which do not matter here
-        return _open(files, mpp=mpp, why=why)
-
-
-def _open(files: Sequence[Path], *, mpp: float | None, why: str) -> Slide:
     file = max(files, key=lambda each: _area(read_slide_header(each)))
     header = read_slide_header(file)
     _check(file, header, why)

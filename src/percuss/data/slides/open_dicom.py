@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from percuss.core.errors import DataError
+from percuss.core.errors import DataError, PercussError
 from percuss.data.slides.dicom_frames import open_frames, read_slide_header, undecodable
 from percuss.data.slides.resolution import settle
 from percuss.data.slides.slide import Pixels, Slide, levels_of
@@ -48,17 +48,27 @@ def open_dicom(path: Path, *, mpp: float | None = None) -> Slide:
     Raises:
         DataError: no slide in DICOM, truncated, or a contradicting resolution.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of over-long texts, which do not matter here
-        files = _files(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom warns of over-long texts, which do not matter here
+            return _open(path, _files(path), mpp=mpp)
+    except PercussError:
+        raise
+    except Exception as error:  # pydicom and wsidicom raise many kinds on damaged values
+        raise DataError(
+            "the file cannot be read as a slide in DICOM",
+            value=f"{path}: {error}",
+            next_step="check the file against its source",
+        ) from error
+
+
+def _open(path: Path, files: Sequence[Path], *, mpp: float | None) -> Slide:
     try:
         from wsidicom import WsiDicom
     except ImportError:
         return open_frames(files, mpp=mpp, why='the package wsidicom is not installed: pip install "percuss[wsi]"')
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            source = WsiDicom.open([str(file) for file in files])
+        source = WsiDicom.open([str(file) for file in files])
     except Exception as error:  # wsidicom raises its own, pydicom's, and KeyErrors on missing fields
         return open_frames(files, mpp=mpp, why=f"wsidicom refuses the file ({error})")
     try:

@@ -10,10 +10,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from percuss.core.errors import DataError, UsageError
+from percuss.core.errors import DataError, PercussError, UsageError
 from percuss.data.slides.mosaic import Mosaic, TileCache
 from percuss.data.slides.resolution import settle
 from percuss.data.slides.slide import Pixels, Slide, levels_of
+from percuss.data.slides.tiff_chain import check_chain
 
 _STRIPS = 2**24
 
@@ -91,43 +92,42 @@ def open_tiffslide(path: Path, *, mpp: float | None = None) -> Slide:
     # Opened here, because tifffile leaves open what it cannot read.
     stream = path.open("rb")
     try:
-        source, pages, told = _layout(tiffslide.TiffSlide, path, stream)
-        for number, page in enumerate(pages):
-            _check(path, page, number)
-        found = source.properties
-        across, down = found.get("tiffslide.mpp-x"), found.get("tiffslide.mpp-y")
-        stored = None if across is None or down is None else (float(across), float(down))
-        size, notes = settle(path, stored, given=mpp)
-        return TiffSlide(stream, path, pages=pages, mpp=size, notes=[*notes, *told])
-    except BaseException:
+        return _open(tiffslide.TiffSlide, path, stream, mpp=mpp)
+    except PercussError:
         stream.close()
         raise
-
-
-def _layout(kind: Callable[[Any], Any], path: Path, stream: BinaryIO) -> tuple[Any, list[Any], list[str]]:
-    """The file as tiffslide sees it, the page of each level, and what tiffslide warns of."""
-    try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            source = kind(stream)
-            found = source.properties
-            series = source.ts_tifffile.series[found["tiffslide.series-index"]]
-            pages = [level.pages[0].aspage() for level in series.levels]
     except Exception as error:  # tifffile, tiffslide and their XML parsers each raise their own
+        stream.close()
         raise DataError(
             "the file cannot be read as a TIFF slide",
             value=f"{path}: {error}",
             allowed="Aperio SVS or a tiled pyramidal TIFF of three interleaved colours of 8 bits",
             next_step="the file may be truncated or of another kind; try --reader openslide",
         ) from error
+
+
+def _open(kind: Callable[[Any], Any], path: Path, stream: BinaryIO, *, mpp: float | None) -> Slide:
+    if path.suffix.lower() != ".ndpi":  # which has offsets of its own
+        check_chain(path, stream)
+    stream.seek(0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        source = kind(stream)
+        found = source.properties
+        pages = [level.pages[0].aspage() for level in source.ts_tifffile.series[found["tiffslide.series-index"]].levels]
     if "tiffslide.series-composition" in found:
         raise DataError(
             "a slide of several regions cannot be read by tiffslide here",
             value=path,
             next_step="use --reader openslide",
         )
+    for number, page in enumerate(pages):
+        _check(path, page, number)
+    across, down = found.get("tiffslide.mpp-x"), found.get("tiffslide.mpp-y")
+    size, notes = settle(path, None if across is None or down is None else (float(across), float(down)), given=mpp)
     # Warnings of other kinds have other causes.
-    return source, pages, [str(note.message) for note in told if note.category is UserWarning]
+    doubts = [str(note.message) for note in told if note.category is UserWarning]
+    return TiffSlide(stream, path, pages=pages, mpp=size, notes=[*notes, *doubts])
 
 
 def _segment(page: Any) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def test_a_local_model_gives_the_map_of_one_whole_pass(slide, tmp_path, size, ov
     (found, *_) = read(tmp_path / "one" / "clean.tif")
     assert found.shape == (128, 128) and np.abs(found - whole_pass(slide, model)).max() < 1e-6
     (told,) = done.record["slides"]
-    assert told["tiles"] == told["places"] and told["annotation"] == "none" and told["maps"][0]["auc_pr"] is None
+    assert told["tiles"] == told["places"] and told["truth"] == "none" and told["maps"][0]["auc_pr"] is None
     assert told["maps"][0]["mean_probability"] == pytest.approx(whole_pass(slide, model).mean(), abs=1e-6)
     assert told["maps"][0]["share_above_half"] == pytest.approx((whole_pass(slide, model) > 0.5).mean())
 
@@ -88,7 +88,7 @@ def test_truth_tissue_and_files(slide, tmp_path):
     (item,) = told["maps"]
     levels = read(tmp_path / "one" / "clean.tif")
     assert [level.shape for level in levels] == [(128, 128)] and levels[0].dtype == np.uint8
-    assert told["tiles"] < told["places"] and told["annotation"] == "outlines"
+    assert told["tiles"] < told["places"] and (told["truth"], told["annotation"]) == ("outlines", "exhaustive")
     with tifffile.TiffFile(tmp_path / "one" / "clean.tif") as file:
         top, bottom = file.pages[0].tags["XResolution"].value
         assert top / bottom == pytest.approx(1e4 / 4)  # a cell is 4 um
@@ -181,15 +181,16 @@ def test_one_bad_slide_does_not_stop_the_rest(slide, tmp_path):
     given = {"model": local_model(), "mpp": 1.0, "size": 64, "annotations": tmp_path / "in", "normal": ("two",)}
     done = heatmap(paths, out=tmp_path / "run", **given)
     assert [item["slide"] for item in done.record["slides"]] == ["one", "two"] and other.outlines_file is None
-    assert [item["slide"] for item in done.record["bad_slides"]] == ["bad.tif"]
+    assert [item["slide"] for item in done.record["bad_slides"]] == ["bad"]
     assert [finding.id for finding in done.findings] == ["bad-slides"]
     (whole,) = done.record["all"]
     assert whole["slides"] == 2 and whole["froc"]["slides"] == 2 and whole["froc"]["slide_auc"]["value"] in (0, 1)
-    assert done.record["slides"][1]["annotation"] == "normal" and "FROC" in done.tables[1].text()
+    assert done.record["slides"][1]["truth"] == "normal" and "FROC" in done.tables[1].text()
+    given |= {"normal": (), "annotations": ()}
     with pytest.raises(DataError):
-        heatmap(paths[:1], out=tmp_path / "alone", **given | {"normal": ()})
+        heatmap(paths[:1], out=tmp_path / "alone", **given)
     with pytest.raises(DataError, match="none of the slides can be used"):
-        heatmap([paths[0], tmp_path / "in" / "no.tif"], out=tmp_path / "none", **given | {"normal": ()})
+        heatmap([paths[0], tmp_path / "in" / "no.tif"], out=tmp_path / "none", **given)
 
 
 def test_doubts_and_what_is_not_said(slide, tmp_path):
@@ -234,13 +235,13 @@ def test_a_bad_tile_is_recorded(slide, tmp_path, monkeypatch):
     [
         ({"size": 66}, UsageError, "whole cells of the model: --size 66"),
         ({"overlap": 40}, UsageError, "at most half of a tile"),
-        ({"tissue": "guess"}, UsageError, "unknown rule for tissue: guess"),
+        ({"tissue": "guess"}, UsageError, "guess"),
         ({"depth": 16}, UsageError, "unknown depth"),
         ({"colour": 1}, UsageError, "unknown option: colour"),
         ({"attacks": ("pgd",)}, UsageError, "attacks and budgets belong together"),
         ({"attacks": ("pgdd",), "budgets": ("l2=1",)}, Exception, "pgdd"),
-        ({"annotations": "no-such.xml"}, DataError, "no such annotations"),
-        ({"normal": ("else",)}, UsageError, "no slide of this call: else"),
+        ({"annotations": "no-such.xml"}, UsageError, "no such annotations"),
+        ({"normal": ("else",)}, UsageError, "--normal fits no slide: else"),
     ],
 )
 def test_what_is_refused(slide, tmp_path, options, error, said):

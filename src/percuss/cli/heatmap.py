@@ -27,7 +27,10 @@ Option = typer.Option
 
 
 def heatmap(  # noqa: PLR0913
-    slide: Annotated[list[Path], typer.Argument(help="Slides: SVS, TIFF or DICOM, each of another name.")],
+    slides: Annotated[
+        list[str],
+        typer.Argument(help="Slides: files, patterns, folders, or synthetic:slide?seed=0&side=2048&tumours=1."),
+    ],
     *,
     model: Annotated[
         str, Option(help="Model of the task heatmap: a folder of percuss train, percuss:NAME or factory:...")
@@ -44,13 +47,20 @@ def heatmap(  # noqa: PLR0913
         int | None, Option(help="Pixels that neighbours share. Default a quarter of a tile, none with attacks.")
     ] = None,
     tissue: Annotated[str, Option(help="Which tiles: otsu, paper (a rule on their mean colour) or all.")] = "otsu",
-    tissue_share: Annotated[float, Option(help="Share of tissue from which otsu keeps a tile.")] = 0.1,
+    min_tissue: Annotated[float, Option(help="With otsu: share of tissue from which a tile is kept.")] = 0.1,
     annotations: Annotated[
-        Path | None, Option(help="Outlines (ASAP or ImageScope XML) or a mask; a folder where slides are several.")
+        list[Path] | None, Option(help="Outlines or mask of a slide, or a folder with NAME.xml or NAME_mask.tif.")
     ] = None,
-    normal: Annotated[list[str] | None, Option(help="Slides without tumour, by name, by commas or repeated.")] = None,
-    values: Annotated[str | None, Option(help="What the values of masks stand for: 0=normal,1=tumour.")] = None,
-    mend: Annotated[bool, Option("--mend", help="Repair outlines that cross themselves.")] = False,
+    normal: Annotated[list[str] | None, Option(help="Name or pattern of slides that hold no tumour.")] = None,
+    not_exhaustive: Annotated[
+        list[str] | None,
+        Option(help="Name or pattern of slides not outlined everywhere: nothing outside is judged."),
+    ] = None,
+    group: Annotated[
+        list[str] | None, Option(help="Meaning of a group of outlines: NAME=tumour, NAME=cut-out or NAME=ignore.")
+    ] = None,
+    values: Annotated[str | None, Option(help='Values of masks, as "0=normal,1=tumour,255=ignore".')] = None,
+    mend: Annotated[bool, Option("--mend", help="Take outlines that cross themselves, every loop as inside.")] = False,
     attack: Annotated[list[str] | None, Option(help="Attacks, by commas or repeated. Default none.")] = None,
     budget: Annotated[list[str] | None, Option(help="Norm and sizes of the attack on each tile: l2=25.")] = None,
     steps: Steps = None,
@@ -76,7 +86,7 @@ def heatmap(  # noqa: PLR0913
     from percuss.pipeline.heatmap import heatmap as run
 
     done = run(
-        slide,
+        slides,
         model=model,
         out=out,
         progress=talk(quiet=quiet),
@@ -85,9 +95,11 @@ def heatmap(  # noqa: PLR0913
         size=size,
         overlap=overlap,
         tissue=tissue,
-        share=tissue_share,
-        annotations=annotations,
-        normal=tuple(names_in(normal)),
+        min_tissue=min_tissue,
+        annotations=tuple(annotations or ()),
+        normal=tuple(normal or ()),
+        not_exhaustive=tuple(not_exhaustive or ()),
+        groups=tuple(group or ()),
         values=values,
         mend=mend,
         attacks=tuple(names_in(attack)),

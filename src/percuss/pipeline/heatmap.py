@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,16 +29,19 @@ from percuss.pipeline.heatmap_options import (
     heatmap_model,
     heatmap_options,
     settle,
+    tile_plan,
     trained_on,
 )
 from percuss.pipeline.heatmap_tiles import SlideTiles
-from percuss.pipeline.heatmap_truth import Annotations, Truth, name_of
+from percuss.pipeline.heatmap_truth import truth_of
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
+from percuss.pipeline.tile_plan import SlideJob, TilePlan
+from percuss.pipeline.tile_sources import annotate, find_slides
+from percuss.pipeline.tile_truth import sha256_of_slide
 from percuss.report.sections import Table
 from percuss.report.slide_map import froc_tables, table
 from percuss.store.folder import RunFolder, check_free
-from percuss.store.safe import sha256_of
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,15 @@ class HeatMaps:
 
 @dataclass(frozen=True)
 class Job:
-    """A call at work: options that are settled, the model on its device, attacks, and the run."""
+    """A call at work: options that are settled, the model on its device, tiles, attacks, and the run."""
 
     options: HeatmapOptions
     model: Model
     trained_mpp: float | None
-    plan: AuditPlan | None
-    known: Annotations
+    tiles: TilePlan
+    attacks: AuditPlan | None
     folder: RunFolder
     batch_size: int
-    reader: str
 
 
 def heatmap(
@@ -81,7 +82,8 @@ def heatmap(
     """Heat maps of whole slides, as they are and attacked.
 
     Args:
-        slides: files (or folders of DICOM), each of another name.
+        slides: files, patterns, folders (of slides, or one of DICOM), or ``synthetic:slide?seed=0``, which is drawn
+            into a folder beside ``out``.
         model: of task ``heatmap``: a folder of ``percuss train``, a spec, a model, or a module.
         out: run folder; a killed run goes on where it was, a finished one is read.
         progress: told what happens.
@@ -93,43 +95,40 @@ def heatmap(
             several it is left out with a finding); a folder of another run.
     """
     check_free(path := Path(out))
-    say, paths = progress or Progress(), _paths(slides)
+    say = progress or Progress()
     rest = {name: options.pop(name) for name in (*PLAIN, "weights", "allow_code") if name in options}
     wanted = heatmap_options(options)
-    plan = attack_plan(wanted, rest.get("batch_size", 8))
-    known = Annotations(
-        None if wanted.annotations is None else Path(wanted.annotations),
-        tuple(wanted.normal),
-        wanted.values,
-        wanted.mend,
-    )
-    known.check(paths)
+    batch_size = rest.get("batch_size", 8)
+    attacks = attack_plan(wanted, batch_size)
     with environment.threads(rest.get("threads")):
         device = environment.pick_device(rest.get("device", "auto"))
         ready = heatmap_model(model, rest).to(device).eval()
         trained = trained_on(model)
         settled = settle(wanted, ready, trained)
-        folder = RunFolder.start(path, _identity(paths, settled, ready, plan=plan, known=known, device=device.type))
+        tiles = tile_plan(settled, ready.info.cell, rest.get("reader", "auto"))
+        jobs = _jobs(slides, path, settled)
+        identity = _identity(jobs, settled, ready, attacks=attacks, device=device.type)
+        folder = RunFolder.start(path, identity)
         try:
-            job = Job(
-                settled,
-                ready,
-                trained.get("mpp"),
-                plan,
-                known,
-                folder,
-                rest.get("batch_size", 8),
-                rest.get("reader", "auto"),
-            )
             if folder.finished and folder.damaged():
                 folder.reopen()
             if folder.finished:
                 say.line("the heat maps were finished before; nothing to compute")
             else:
-                _compute(job, paths, say)
+                work = Job(settled, ready, trained.get("mpp"), tiles, attacks, folder, batch_size)
+                _compute(work, jobs, say)
         finally:
             folder.close()
     return read_heatmaps(path)
+
+
+def _jobs(slides: Sequence[str | Path], out: Path, told: HeatmapOptions) -> list[SlideJob]:
+    """The slides with their annotations; drawn ones lie beside the run, which holds nothing else when it begins."""
+    if not slides:
+        raise UsageError("no slide is given", next_step="percuss heatmap SLIDE --model DIR --out DIR")
+    found = find_slides([str(slide) for slide in slides], out.parent / f"{out.name}-drawn")
+    places = [Path(place) for place in told.annotations]
+    return annotate(found, places, normal=told.normal, partial=told.not_exhaustive)
 
 
 def read_heatmaps(path: Path) -> HeatMaps:
@@ -141,49 +140,55 @@ def read_heatmaps(path: Path) -> HeatMaps:
         raise RunError("the folder holds no finished heat maps", value=path) from error
 
 
-def _compute(job: Job, paths: Sequence[Path], say: Progress) -> None:
+def _compute(work: Job, jobs: Sequence[SlideJob], say: Progress) -> None:
     records, written, bad = [], [], []
-    for path in paths:
+    for job in jobs:
         try:
-            record, maps = _slide(job, path, say)
+            record, maps = _slide(work, job, say)
         except DataError as error:
-            if len(paths) == 1:
+            if len(jobs) == 1:
                 raise
             say.line(f"left out: {error}")
-            bad.append({"slide": path.name, "reason": str(error)})
+            bad.append({"slide": job.name, "reason": str(error)})
             continue
         records.append(record)
         written += [maps] if maps else []
     if not records:
         reasons = "; ".join(item["reason"] for item in bad[:3])
         raise DataError("none of the slides can be used", value=reasons, next_step="mend or leave out the slides")
-    info = job.model.info
+    info, attacks = work.model.info, work.attacks
     record = {
-        "model": {"spec": info.spec, "weights": info.weights, "cell": info.cell, "sha256": job.model.fingerprint()},
-        "options": _plain(job.options) | {"trained_mpp": job.trained_mpp},
-        "attacks": [] if job.plan is None else [{"name": n, **job.plan.attack_settings(n)} for n in job.plan.attacks],
+        "model": {"spec": info.spec, "weights": info.weights, "cell": info.cell, "sha256": work.model.fingerprint()},
+        "options": _plain(work.options) | {"trained_mpp": work.trained_mpp},
+        "attacks": [] if attacks is None else [{"name": n, **attacks.attack_settings(n)} for n in attacks.attacks],
         "slides": records,
         "bad_slides": bad,
-        "all": pooled(written, job.options.seed),
+        "all": pooled(written, work.options.seed),
     }
-    write_results(job.folder, record, findings_of(record))
+    write_results(work.folder, record, findings_of(record))
 
 
-def _slide(job: Job, path: Path, say: Progress) -> tuple[dict[str, Any], list[Written]]:
+def _slide(work: Job, job: SlideJob, say: Progress) -> tuple[dict[str, Any], list[Written]]:
     """One slide from file to maps; without maps where no tile holds tissue."""
-    told = job.options
-    with open_slide(path, mpp=told.slide_mpp, reader=job.reader) as slide:
+    with open_slide(job.path, mpp=work.tiles.slide_mpp, reader=work.tiles.reader) as slide:
         _needed(slide)
-        assert told.mpp is not None
-        view, truth = View(slide, told.mpp), job.known.truth(slide)
+        view, truth = View(slide, work.tiles.mpp), truth_of(job, work.tiles, slide)
         try:
-            grid = _grid(view, told, job.model.info.cell)
-            work = SlideTiles(
-                path.stem, view, grid, truth, job.model, job.plan, job.folder, job.batch_size, told.keep_tiles
+            grid = _grid(view, work.tiles)
+            tiles = SlideTiles(
+                job.name,
+                view,
+                grid,
+                truth,
+                work.model,
+                work.attacks,
+                work.folder,
+                work.batch_size,
+                work.options.keep_tiles,
             )
-            work.judge(say)
-            maps = write_maps(work, told.depth) if grid.kept.any() and not _all_bad(work) else []
-            return _record(work, slide, maps), maps
+            tiles.judge(say)
+            maps = write_maps(tiles, work.options.depth) if grid.kept.any() and not _all_bad(tiles) else []
+            return _record(tiles, job, slide, maps=maps), maps
         finally:
             if truth is not None:
                 truth.close()
@@ -196,7 +201,7 @@ def _all_bad(work: SlideTiles) -> bool:
     raise DataError("no tile of the slide can be read", value=f"{work.view.slide.path}: {reason}")
 
 
-def _record(work: SlideTiles, slide: Slide, maps: Sequence[Written]) -> dict[str, Any]:
+def _record(work: SlideTiles, job: SlideJob, slide: Slide, *, maps: Sequence[Written]) -> dict[str, Any]:
     grid, truth = work.grid, work.truth
     return {
         "slide": work.name,
@@ -207,31 +212,24 @@ def _record(work: SlideTiles, slide: Slide, maps: Sequence[Written]) -> dict[str
         "mpp": slide.mpp,
         "view_mpp": work.view.mpp,
         "resampled": work.view.resampled,
-        "notes": [*slide.notes, *(truth.notes if truth else ())],
+        "notes": [*slide.notes, *job.notes, *(truth.notes if truth else ())],
         "places": int(grid.kept.size),
         "tiles": int(grid.kept.sum()),
         "bad_tiles": [{"row": r, "column": c, "reason": why} for (r, c), why in sorted(work.bad.items())],
-        "annotation": _annotation(truth),
+        "truth": "none" if truth is None else truth.kind,
+        "annotation": job.annotated,
         "map_height": grid.shape[0],
         "map_width": grid.shape[1],
         "maps": [item.record for item in maps],
     }
 
 
-def _annotation(truth: Truth | None) -> str:
-    if truth is None:
-        return "none"
-    return truth.kind if truth.exhaustive else f"{truth.kind}, not exhaustive"
-
-
-def _grid(view: View, told: HeatmapOptions, cell: int) -> Grid:
-    assert told.size is not None and told.overlap is not None
-    step = told.size - told.overlap
-    if told.tissue == "all":
-        kept = np.ones(grid_shape((view.height, view.width), told.size, step, whole=False), bool)
+def _grid(view: View, plan: TilePlan) -> Grid:
+    if plan.tissue == "all":
+        kept = np.ones(grid_shape((view.height, view.width), plan.size, plan.step, whole=False), bool)
     else:
-        kept = tissue_grid(view, told.size, rule=told.tissue, share=told.share, stride=step, whole=False).kept
-    return Grid(view.height, view.width, told.size, told.overlap, cell, kept)
+        kept = tissue_grid(view, plan.size, rule=plan.tissue, share=plan.share, stride=plan.step, whole=False).kept
+    return Grid(view.height, view.width, plan.size, plan.size - plan.step, plan.cell, kept)
 
 
 def _needed(slide: Slide) -> None:
@@ -244,48 +242,26 @@ def _needed(slide: Slide) -> None:
         )
 
 
-def _paths(slides: Sequence[str | Path]) -> list[Path]:
-    paths = [Path(slide) for slide in slides]
-    if not paths:
-        raise UsageError("no slide is given", next_step="percuss heatmap SLIDE --model DIR --out DIR")
-    names = [name_of(path) for path in paths]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(
-            "two slides have one name", value=twice, next_step="make the heat maps of one of them elsewhere"
-        )
-    return paths
-
-
 def _identity(
-    paths: Sequence[Path],
-    told: HeatmapOptions,
-    model: Model,
-    *,
-    plan: AuditPlan | None,
-    known: Annotations,
-    device: str,
+    jobs: Sequence[SlideJob], told: HeatmapOptions, model: Model, *, attacks: AuditPlan | None, device: str
 ) -> dict[str, str]:
-    names = [name for name in _plain(told) if name not in ("attacks", "budgets", "steps", "annotations", "normal")]
+    own = ("attacks", "budgets", "steps", "annotations", "normal", "not_exhaustive")
+    files = [(job.name, _content(job.path), _content(job.annotation), job.annotated) for job in jobs]
     return {
         "command": "heatmap",
-        "slides": " ".join(f"{path.name}={_content(path)}" for path in paths),
+        "slides and annotations": json.dumps(files),
         "model": model.fingerprint(),
-        "annotations": known.text(paths),
-        **{f"--{name.replace('_', '-')}": str(getattr(told, name)) for name in names},
-        **({} if plan is None else plan.identity()),
+        **{f"--{name.replace('_', '-')}": str(value) for name, value in _plain(told).items() if name not in own},
+        **({} if attacks is None else attacks.identity()),
         "Percuss version": environment.version(),
         "device": device,
     }
 
 
-def _content(path: Path) -> str:
-    """SHA-256 of a slide; of a folder that of its files; a word where it cannot be read, which is told later."""
-    if path.is_dir():
-        files = sorted(item for item in path.rglob("*") if item.is_file())
-        return hashlib.sha256(" ".join(f"{item.name}={sha256_of(item)}" for item in files).encode()).hexdigest()
-    return sha256_of(path) if path.is_file() else "missing"
+def _content(path: Path | None) -> str:
+    """SHA-256 of a file or folder; empty where there is none. A slide that is missing is told of when it is opened."""
+    return "" if path is None or not path.exists() else sha256_of_slide(path)
 
 
 def _plain(told: HeatmapOptions) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(told).items()}
+    return {name: list(map(str, value)) if isinstance(value, tuple) else value for name, value in vars(told).items()}

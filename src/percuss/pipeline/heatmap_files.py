@@ -59,7 +59,6 @@ def _write_map(work: SlideTiles, strike: Strike, small: NDArray[np.uint8], depth
     write_pyramid(folder.path / home / f"{strike.name}.tif", _bands(work, strike, counts, depth), raster)
     folder.write(f"{home}/{strike.name}.png", _picture(work, small, counts))
     sizes = work.sizes(strike) if strike.budget else []
-    known = work.truth is not None
     record = {
         "attack": strike.attack or CLEAN,
         "norm": strike.budget.norm.value if strike.budget else "none",
@@ -71,8 +70,8 @@ def _write_map(work: SlideTiles, strike: Strike, small: NDArray[np.uint8], depth
         "components": [vars(item) for item in counts.components(um)],
         "reduced_um": um * counts.reduced.factor,
     }
-    complete = work.truth is not None and work.truth.exhaustive
-    return Written(record, counts.histogram, counts.hits(work.name, um) if known and complete else None)
+    complete = work.truth is not None and not work.truth.job.partial
+    return Written(record, counts.histogram, counts.hits(work.name, um) if complete else None)
 
 
 def _bands(work: SlideTiles, strike: Strike, counts: SlideMap, depth: int) -> Iterator[NDArray[Any]]:
@@ -81,7 +80,7 @@ def _bands(work: SlideTiles, strike: Strike, counts: SlideMap, depth: int) -> It
     for band in stitched(work.grid, work.rows(strike)):
         truth = None
         if work.truth is not None:
-            truth = work.truth.band(work.view, top, size=(band.shape[0], band.shape[1]), cell=work.grid.cell)
+            truth = work.truth.band(work.view, top, (band.shape[0], band.shape[1]))
         counts.add(band, truth)
         top += len(band)
         share = expit(band)

@@ -42,11 +42,11 @@ def _bad_tiles(record: Record) -> Iterable[Finding]:
 
 
 def _not_exhaustive(record: Record) -> Iterable[Finding]:
-    names = [slide["slide"] for slide in record["slides"] if "not exhaustive" in slide["annotation"]]
+    names = [slide["slide"] for slide in record["slides"] if slide["annotation"] == "partial"]
     if names:
         text = (
-            f"Outlines of {', '.join(names[:5])} are known to leave out tumour: what counts as normal there may not "
-            "be, so its AUC-PR is lower than the model deserves. FROC leaves such slides out."
+            f"Outlines of {', '.join(names[:5])} are known to leave out tumour: nothing outside them is judged "
+            "there, so such a slide has no AUC-PR of its own, and FROC leaves it out."
         )
         yield Finding("not-exhaustive", "warning", text, {"slides": names})
 

@@ -14,10 +14,10 @@ from percuss.core.model import Model
 from percuss.models.spec import load_model
 from percuss.pipeline.heatmap_grid import check_tiling
 from percuss.pipeline.plan import AuditPlan, make_plan
+from percuss.pipeline.tile_plan import TilePlan, check_plan
 
 #: Options that do not decide the maps.
 PLAIN = ("batch_size", "device", "threads", "reader")
-TISSUE = ("otsu", "paper", "all")
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,11 @@ class HeatmapOptions:
         slide_mpp: micrometres per pixel of the slides' largest level, where their files do not say.
         size: side of a tile in pixels; None for the model's own.
         overlap: of neighbouring tiles in pixels; None for a quarter of a tile, or none with attacks.
-        tissue: ``otsu``, ``paper`` or ``all``. share: of tissue from which ``otsu`` keeps a tile.
-        annotations: file or folder of outlines or masks. normal: slides without tumour. values: of masks. mend: repair
-            outlines that cross themselves.
+        tissue: ``otsu``, ``paper`` or ``all``. min_tissue: share of tissue from which ``otsu`` keeps
+            a tile.
+        annotations: files or folders of outlines and masks. normal, not_exhaustive: names or patterns of slides without
+            tumour, and of those not outlined everywhere. groups, values, mend: of annotations, as ``percuss tile``
+            has them.
         attacks, budgets, steps: of the attacks; none of them for the slides as they are.
         depth: 8 or 32 bits of a cell in the TIFF.
         keep_tiles: write the attacked tiles as PNG.
@@ -42,9 +44,11 @@ class HeatmapOptions:
     size: int | None = None
     overlap: int | None = None
     tissue: str = "otsu"
-    share: float = 0.1
-    annotations: str | Path | None = None
+    min_tissue: float = 0.1
+    annotations: tuple[str | Path, ...] = ()
     normal: tuple[str, ...] = ()
+    not_exhaustive: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     values: str | None = None
     mend: bool = False
     attacks: tuple[str, ...] = ()
@@ -61,9 +65,9 @@ def heatmap_options(given: dict[str, Any]) -> HeatmapOptions:
     for name in given:
         if name not in known:
             raise UsageError("unknown option", value=name, allowed=nearest(name, [*known, *PLAIN]))
-    found = HeatmapOptions(**{name: value for name, value in given.items() if value is not None})
-    if found.tissue not in TISSUE:
-        raise UsageError("unknown rule for tissue", value=found.tissue, allowed=", ".join(TISSUE))
+    lists = [name for name, item in known.items() if isinstance(item.default, tuple)]
+    several = {name: _several(given[name]) for name in lists if given.get(name) is not None}
+    found = HeatmapOptions(**{name: value for name, value in given.items() if value is not None} | several)
     if found.depth not in (8, 32):
         raise UsageError("unknown depth of a map", value=found.depth, allowed="8 or 32 bits")
     return found
@@ -143,3 +147,29 @@ def _said(name: str, value: float | None, words: tuple[str, str]) -> float:
             next_step=f"give --{name}, for instance --{name} {words[1]}",
         )
     return value
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """One text or path as a tuple; a list of them as one."""
+    return (value,) if isinstance(value, str | Path) else tuple(value)
+
+
+def tile_plan(told: HeatmapOptions, cell: int, reader: str) -> TilePlan:
+    """How tiles and their truth come from a slide, with settled options; UsageError for settings without meaning."""
+    assert told.mpp is not None and told.size is not None and told.overlap is not None
+    plan = TilePlan(
+        told.mpp,
+        told.size,
+        stride=told.size - told.overlap,
+        cell=cell,
+        tissue=told.tissue,
+        min_tissue=told.min_tissue if told.tissue == "otsu" else None,
+        edges="pad",
+        slide_mpp=told.slide_mpp,
+        reader=reader,
+        groups=told.groups,
+        mend=told.mend,
+        values=told.values,
+    )
+    check_plan(plan)
+    return plan

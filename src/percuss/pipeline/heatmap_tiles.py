@@ -20,7 +20,7 @@ from percuss.core.model import Model
 from percuss.core.norms import distance
 from percuss.data.slides.view import View
 from percuss.pipeline.heatmap_grid import Grid, Row
-from percuss.pipeline.heatmap_truth import Truth
+from percuss.pipeline.heatmap_truth import SlideTruth
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.store.folder import RunFolder
@@ -60,7 +60,7 @@ class SlideTiles:
     name: str
     view: View
     grid: Grid
-    truth: Truth | None
+    truth: SlideTruth | None
     model: Model
     plan: AuditPlan | None
     folder: RunFolder
@@ -187,9 +187,9 @@ class SlideTiles:
         """The truth of each tile; the model's own decisions where nothing is known."""
         if self.truth is None:
             return (clean > 0).to(torch.uint8)
-        side, cell = self.grid.side, self.grid.cell
+        side = self.grid.side
         corners = [self.grid.corner(item["row"], item["column"]) for item in rows]
-        return torch.from_numpy(np.stack([self.truth.tile(self.view, c, side=side, cell=cell) for c in corners]))
+        return torch.from_numpy(np.stack([self.truth.tile(self.view, c, side=side) for c in corners]))
 
 
 def unit(pixels: NDArray[np.uint8]) -> Tensor:

@@ -70,9 +70,7 @@ def _opening(record: Mapping[str, Any]) -> list[str]:
 
 def _slide(slide: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Section:
     shown = tuple((f"{item['attack']} {item['budget']}".strip(), pictures[item["picture"]]) for item in slide["maps"])
-    known = {"none": "nothing is known of its tumour", "normal": "it is given as free of tumour"}.get(
-        slide["annotation"], f"its truth is {slide['annotation']}"
-    )
+    known = _KNOWN[slide["truth"]]
     text = (
         f"{slide['height']} x {slide['width']} px at {slide['mpp']:.4g} µm, read by {slide['reader']}; "
         f"{slide['tiles']} of {slide['places']} tiles hold tissue; {known}."
@@ -90,6 +88,14 @@ _WORDS = (
     "scores; a constant map would reach the share of tumour cells. Areas are connected places of the map, brought down "
     "to 2048 px at most, with a mean probability above one half; detections for FROC are its local maxima from 0.1 on.",
 )
+
+
+_KNOWN = {
+    "none": "nothing is known of its tumour",
+    "normal": "it is given as free of tumour",
+    "outlines": "its tumour is outlined",
+    "mask": "its tumour is given by a mask",
+}
 
 
 def _number(value: float | None) -> str:

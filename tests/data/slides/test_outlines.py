@@ -9,7 +9,7 @@ from percuss.core.errors import DataError, PercussError
 
 shapely = pytest.importorskip("shapely")
 
-from percuss.data.slides.cells import cells, covered  # noqa: E402
+from percuss.data.slides.cells import UNJUDGED, cells, covered  # noqa: E402
 from percuss.data.slides.drawn import read_groups  # noqa: E402
 from percuss.data.slides.outlines import fit, from_polygons, read_outlines  # noqa: E402
 
@@ -176,6 +176,12 @@ def test_shares_of_cells_are_exact(seed, scale):
     for row, column in ((0, 0), (-16, 8), (int(rng.integers(40)), int(rng.integers(40)))):
         mine = covered(found, view, (row, column), side=48, cell=4)
         assert mine == pytest.approx(shapely_shares(found.region, scale, row, column, 48, 4), abs=1e-9)
+
+
+def test_unjudged_is_the_value_that_nobody_judges():
+    from percuss.core.dense import IGNORE
+
+    assert UNJUDGED == IGNORE
 
 
 def test_rules_and_edges_of_cells():

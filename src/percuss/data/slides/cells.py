@@ -11,6 +11,9 @@ from percuss.data.slides.outlines import Edges, Outlines
 
 Rule = Literal["half", "any"]
 RULES: tuple[Rule, ...] = ("half", "any")
+#: A cell without a judgement: ``percuss.core.dense.IGNORE``, written again here since that module loads torch, which
+#: every process of percuss tile would wait for.
+UNJUDGED = 255
 #: Rounding of areas, in cells: a cell exactly half covered counts as covered.
 _CLOSE = 1e-9
 
@@ -57,7 +60,7 @@ def covered(outlines: Outlines, view: Scaled, corner: tuple[float, float], *, si
     return area_shares((outlines.edges - start) / unit, count)
 
 
-def decided(shares: Floats, rule: Rule) -> Cells:
+def decided(shares: Floats, rule: str) -> Cells:
     """0 or 1 for each share of a cell; DataError where there is no such rule."""
     if rule not in RULES:
         raise DataError("no such rule for cells", value=rule, allowed=", ".join(RULES))

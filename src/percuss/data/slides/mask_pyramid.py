@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError, UsageError
-from percuss.data.slides.cells import Floats, Scaled, check_cell
+from percuss.data.slides.cells import UNJUDGED, Floats, Scaled, check_cell
 from percuss.data.slides.slide import Level, levels_of
 
 #: What a value of a mask may stand for.
@@ -24,7 +23,7 @@ def read_values(text: str) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in text.split(","):
         value, equals, meaning = part.strip().partition("=")
-        if not (value.isdigit() and int(value) <= IGNORE and equals and meaning in MEANINGS) or int(value) in found:
+        if not (value.isdigit() and int(value) <= UNJUDGED and equals and meaning in MEANINGS) or int(value) in found:
             raise DataError(
                 "the values of a mask must be declared once each, with their meaning",
                 value=text,
@@ -128,7 +127,7 @@ class MaskPyramid:
             kinds = self._read(level, (first, last), (left, right))
             down = _overlaps(rows, first, last)
             tumour += down @ (kinds == 1).astype(np.float64) @ across.T
-            judged += down @ (kinds != IGNORE).astype(np.float64) @ across.T
+            judged += down @ (kinds != UNJUDGED).astype(np.float64) @ across.T
         return tumour / area, judged / area
 
     def _level(self, scale: float) -> int:
@@ -194,7 +193,7 @@ _UNKNOWN = 7
 def _table(values: Mapping[int, str]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     found = np.full(256, _UNKNOWN, np.uint8)
     for value, meaning in values.items():
-        found[value] = {"normal": 0, "tumour": 1, "ignore": IGNORE}[meaning]
+        found[value] = {"normal": 0, "tumour": 1, "ignore": UNJUDGED}[meaning]
     return found
 
 

@@ -1,0 +1,287 @@
+"""percuss tile: the same tiles whatever the processes, killed or not; bad slides among good ones; every refusal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from percuss.core.errors import DataError, PercussError, RunError, UsageError
+from percuss.data.spec import load_data
+from percuss.pipeline.tile_plan import TilePlan
+
+tifffile = pytest.importorskip("tifffile")
+pytest.importorskip("tiffslide")
+
+from percuss.pipeline.tile import Known, tile  # noqa: E402
+
+SIDE = 640
+
+
+def pixels(seed, side=SIDE):
+    """Tissue-coloured noise with a white upper left quarter."""
+    rng = np.random.default_rng(seed)
+    found = (np.array([200, 120, 180]) + rng.integers(-40, 40, (side, side, 3))).astype(np.uint8)
+    found[: side // 2, : side // 2] = 250
+    return found
+
+
+def write_slide(path, image, mpp=0.5):
+    with tifffile.TiffWriter(path) as writer:
+        options = {"tile": (128, 128), "photometric": "rgb", "compression": "deflate", "metadata": None}
+        if mpp:
+            options |= {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
+        writer.write(image, **options)
+    return path
+
+
+def write_outline(path, points):
+    corners = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}"/>' for i, (x, y) in enumerate(points))
+    path.write_text('<ASAP_Annotations><Annotations><Annotation Name="a" Type="Polygon" PartOfGroup="_0"><Coordinates>'
+                    f"{corners}</Coordinates></Annotation></Annotations></ASAP_Annotations>")  # fmt: skip
+
+
+BOX = [(400, 96), (560, 96), (560, 544), (400, 544)]
+PLAN = TilePlan(mpp=0.5, size=64, min_tissue=0.25)
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Folder with three slides, one of them outlined."""
+    home = tmp_path / "slides"
+    home.mkdir()
+    for number, name in enumerate(("first", "second", "tumor_010")):
+        write_slide(home / f"{name}.tif", pixels(number))
+    for name in ("first", "tumor_010"):
+        write_outline(home / f"{name}.xml", BOX)
+    return home
+
+
+def content(folder, skip=()):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.name not in skip
+    }
+
+
+def test_tiles_masks_and_table(slides, tmp_path):
+    done = tile([str(slides)], tmp_path / "out", PLAN, known=Known((slides,), normal=("second",)))
+    assert [s["name"] for s in done.manifest["slides"]] == ["first", "second", "tumor_010"]
+    assert [s["annotation"] for s in done.manifest["slides"]] == ["exhaustive", "exhaustive", "partial"]
+    images = load_data(f"tiled:{tmp_path / 'out'}?test=second&annotated=yes")
+    kept = {entry.id for entry in images.entries if entry.group == "first"}
+    assert kept == {f"first/{r}_{c}" for r in range(0, 640, 64) for c in range(0, 640, 64) if r >= 320 or c >= 320}
+    for name in kept:
+        row, column = map(int, name.partition("/")[2].split("_"))
+        case = images.read(name)
+        assert np.array_equal(case.pixels.transpose(1, 2, 0), pixels(0)[row : row + 64, column : column + 64])
+        inside = np.zeros((640, 640), np.uint8)
+        inside[96:544, 400:560] = 1
+        assert np.array_equal(case.target, inside[row : row + 64 : 4, column : column + 64 : 4])
+        partial = f"tumor_010/{row}_{column}"
+        if case.target.any():
+            other = images.read(partial).target
+            assert np.array_equal(other == 1, case.target == 1) and set(np.unique(other)) <= {1, 255}
+        else:
+            assert partial not in images.ids  # nothing of it is judged
+    assert not images.read("second/320_320").target.any()
+    with Image.open(tmp_path / "out" / "thumbnails" / "first.png") as shown:
+        assert shown.size == (640, 640)
+        found = np.asarray(shown)
+    assert found[96:544, 400].tolist().count([0, 110, 0]) > 400  # the outline
+    assert (found[330:, 0] == [0, 70, 190]).all(-1).any() and (found[:64, :300] == [0, 70, 190]).all(-1).sum() == 0
+
+
+def test_without_annotation_nothing_is_judged(slides, tmp_path):
+    tile([str(slides / "second.tif")], tmp_path / "out", PLAN)
+    with pytest.raises(DataError, match="no tile has a judged cell"):
+        load_data(f"tiled:{tmp_path / 'out'}?annotated=yes")
+    images = load_data(f"tiled:{tmp_path / 'out'}")
+    assert (images.read(images.ids[0]).target == 255).all()
+
+
+def test_result_does_not_depend_on_the_processes_and_is_kept(slides, tmp_path):
+    known = Known((slides,), normal=("second",))
+    for workers, name in ((1, "one"), (3, "three")):
+        tile([str(slides)], tmp_path / name, PLAN, known=known, workers=workers)
+    one = content(tmp_path / "one")
+    assert one == content(tmp_path / "three") and len(one) > 300
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one" / "tiles").rglob("*.png")}
+    tile([str(slides)], tmp_path / "one", PLAN, known=known)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "one" / "tiles").rglob("*.png")}
+    next(iter(before)).unlink()
+    tile([str(slides)], tmp_path / "one", PLAN, known=known)  # a slide with a lost tile is cut again
+    assert content(tmp_path / "one") == one
+
+
+def test_killed_and_given_again(slides, tmp_path):
+    known = Known((slides,), normal=("second",))
+    tile([str(slides)], tmp_path / "whole", PLAN, known=known)
+    options = f"--mpp 0.5 --size 64 --min-tissue 0.25 --annotations {slides} --normal second --quiet"
+    program = [sys.executable, "-c", "from percuss.cli.app import main; main()"]
+    command = [*program, "tile", str(slides), *options.split(), "--out", str(tmp_path / "killed")]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not list((tmp_path / "killed").glob("tiles/*/*.png")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert json.loads((tmp_path / "killed" / "manifest.json").read_text())["state"] == "running"
+    with pytest.raises(DataError, match="not all cut yet"):
+        load_data(f"tiled:{tmp_path / 'killed'}")
+    half = next((tmp_path / "killed").glob("tiles/*/*.png"))
+    half.write_bytes(half.read_bytes()[:100])  # as a kill in mid-write leaves it
+    recorded = list((tmp_path / "killed" / "parts").glob("*/0*.json"))
+    for unit in recorded:  # the torn tile belongs to no recorded unit
+        if half.name in unit.read_text():
+            unit.unlink()
+    tile([str(slides)], tmp_path / "killed", PLAN, known=known)
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_one_bad_slide_among_good_ones(slides, tmp_path):
+    whole = (slides / "second.tif").read_bytes()
+    (slides / "second.tif").write_bytes(whole[: len(whole) // 2])
+    write_slide(slides / "unsaid.tif", pixels(5), mpp=None)
+    write_slide(slides / "white.tif", np.full((640, 640, 3), 250, np.uint8))
+    done = tile([str(slides), str(slides / "absent.tif")], tmp_path / "out", PLAN, known=Known((slides,)))
+    assert [item.name for item in done.bad] == ["absent", "second", "unsaid", "white"]
+    words = {item.name: str(item.error()) for item in done.bad}
+    assert "--slide-mpp" in words["unsaid"] and "no tile of the slide holds tissue" in words["white"]
+    assert "no such slide" in words["absent"]
+    lines = (tmp_path / "out" / "bad.csv").read_text().splitlines()
+    assert len(lines) == 5 and lines[2].startswith("second,")
+    assert {entry.group for entry in load_data(f"tiled:{tmp_path / 'out'}").entries} == {"first", "tumor_010"}
+    given = tile([str(slides / "unsaid.tif")], tmp_path / "said", TilePlan(mpp=1.0, size=64, slide_mpp=0.5))
+    assert given.manifest["slides"][0]["scale"] == 2
+
+
+def test_a_tile_that_cannot_be_decoded_makes_the_slide_bad(slides, tmp_path):
+    with tifffile.TiffFile(slides / "second.tif") as file:
+        start = file.pages[0].dataoffsets[-1]
+    data = bytearray((slides / "second.tif").read_bytes())
+    data[start : start + 50] = bytes(50)
+    (slides / "second.tif").write_bytes(data)
+    plan = TilePlan(mpp=0.5, size=64, tissue="all")
+    done = tile([str(slides)], tmp_path / "out", plan, known=Known((slides,)))
+    assert [item.name for item in done.bad] == ["second"] and "decoded" in str(done.bad[0].error())
+    assert not (tmp_path / "out" / "tiles" / "second").exists()
+    assert {item["name"] for item in done.manifest["slides"]} == {"first", "tumor_010"}
+
+
+def test_all_bad_is_an_error_that_names_the_first(slides, tmp_path):
+    for name in ("first", "second", "tumor_010"):
+        (slides / f"{name}.tif").write_bytes(b"no slide")
+    with pytest.raises(DataError, match="none of 3 slides can be used; the first, first"):
+        tile([str(slides)], tmp_path / "out", PLAN)
+    with pytest.raises(DataError, match="^the file is no slide"):
+        tile([str(slides / "first.tif")], tmp_path / "other", PLAN)
+
+
+def test_mask_as_truth(slides, tmp_path):
+    mask = np.zeros((640, 640), np.uint8)
+    mask[96:544, 400:560] = 255
+    path = slides / "second_mask.tif"
+    tifffile.imwrite(path, mask, tile=(128, 128), photometric="minisblack")
+    with pytest.raises(UsageError, match="--values"):
+        tile([str(slides / "second.tif")], tmp_path / "no", PLAN, known=Known((slides,)))
+    plan = TilePlan(mpp=0.5, size=64, min_tissue=0.25, values="0=normal,255=tumour")
+    tile([str(slides / "second.tif"), str(slides / "first.tif")], tmp_path / "out", plan, known=Known((slides,)))
+    images = load_data(f"tiled:{tmp_path / 'out'}")
+    for name in (name for name in images.ids if name.startswith("second")):
+        assert np.array_equal(images.read(name).target, images.read(name.replace("second", "first")).target)
+    tifffile.imwrite(path, mask[:500], tile=(128, 128), photometric="minisblack")
+    with pytest.raises(DataError, match="another size than the slide"):
+        tile([str(slides / "second.tif")], tmp_path / "size", plan, known=Known((slides,)))
+
+
+def test_outline_of_another_slide(slides, tmp_path):
+    write_outline(slides / "first.xml", [(x + 5000, y) for x, y in BOX])
+    with pytest.raises(DataError, match="outside the slide"):
+        tile([str(slides / "first.tif")], tmp_path / "out", PLAN, known=Known((slides,)))
+
+
+def test_edges_and_stride(slides, tmp_path):
+    for edges, count in (("drop", 4), ("pad", 9)):
+        plan = TilePlan(mpp=0.5, size=256, tissue="all", edges=edges)
+        done = tile([str(slides / "second.tif")], tmp_path / edges, plan, known=Known(normal=("second",)))
+        assert done.manifest["tiles"] == count
+    corner = load_data(f"tiled:{tmp_path / 'pad'}").read("second/512_512")
+    assert (corner.pixels[:, 128:] == 255).all() and (corner.target[32:] == 255).all()
+    assert not corner.target[:32, :32].any()
+    half = tile([str(slides / "second.tif")], tmp_path / "half", TilePlan(mpp=0.5, size=256, stride=128, tissue="all"))
+    assert half.manifest["tiles"] == 16
+    with pytest.raises(DataError, match="smaller than a tile"):
+        tile([str(slides / "second.tif")], tmp_path / "big", TilePlan(mpp=0.5, size=1024, tissue="all"))
+
+
+def test_annotations_find_their_slides(slides, tmp_path):
+    (slides / "first.xml").rename(slides / "FIRST.XML")
+    done = tile([str(slides / "first.tif")], tmp_path / "out", PLAN, known=Known((slides,)))
+    assert done.manifest["slides"][0]["annotation_file"] == "FIRST.XML"
+    both = [str(slides / "first.tif"), str(slides / "second.tif")]
+    for known, words in (
+        (Known((slides / "tumor_010.xml",)), "belong to no slide"),
+        (Known((slides / "none.xml",)), "no such annotations"),
+        (Known((tmp_path,)), "holds no annotation"),
+        (Known((slides,), normal=("frist",)), "fits no slide: frist. Allowed: first"),
+        (Known((slides,), normal=("first",)), "declared normal and has an annotation"),
+    ):
+        with pytest.raises(PercussError, match=words):
+            tile(both, tmp_path / "wrong", PLAN, known=known)
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({"size": 66}, "cells must fill a tile"),
+        ({"mpp": 0.0}, "--mpp"),
+        ({"mpp": float("nan")}, "--mpp"),
+        ({"tissue": "otzu"}, "Allowed: otsu"),
+        ({"tissue": "paper", "min_tissue": 0.5}, "--min-tissue"),
+        ({"edges": "keep"}, "--edges"),
+        ({"rule": "most"}, "--rule"),
+        ({"stride": 0}, "stride"),
+        ({"groups": ("a",)}, "declared with what it stands for"),
+        ({"values": "1"}, "declared once each"),
+    ],
+)
+def test_options_without_a_meaning(slides, tmp_path, plan, words):
+    with pytest.raises(PercussError, match=words):
+        tile([str(slides / "second.tif")], tmp_path / "out", TilePlan(**({"mpp": 0.5, "size": 64} | plan)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_of_something_else(slides, tmp_path):
+    second = [str(slides / "second.tif")]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        tile(second, tmp_path / "full", PLAN)
+    tile(second, tmp_path / "out", PLAN)
+    with pytest.raises(RunError, match="cut otherwise: size 64, not 128"):
+        tile(second, tmp_path / "out", TilePlan(mpp=0.5, size=128, min_tissue=0.25))
+    done = tile([str(slides / "first.tif")], tmp_path / "out", PLAN)  # more slides may follow
+    assert [item["name"] for item in done.manifest["slides"]] == ["first", "second"]
+    write_slide(slides / "second.tif", pixels(9))
+    tile(second, tmp_path / "out", PLAN)  # another slide of that name replaces it
+    assert np.array_equal(
+        load_data(f"tiled:{tmp_path / 'out'}").read("second/320_0").pixels.transpose(1, 2, 0), pixels(9)[320:384, :64]
+    )
+
+
+def test_drawn_slide_brings_its_outlines(tmp_path):
+    plan = TilePlan(mpp=1.0, size=64)
+    done = tile(["synthetic:slide?seed=3&side=512&tumours=1"], tmp_path / "out", plan)
+    assert done.manifest["slides"][0]["tumour_tiles"] > 0 and done.manifest["slides"][0]["annotation"] == "exhaustive"
+    for wrong in ("synthetic:slide?sede=3", "synthetic:slide?seed=x", "synthetic:tissue"):
+        with pytest.raises(UsageError):
+            tile([wrong], tmp_path / "other", plan)
+    with pytest.raises(UsageError, match="no slide here"):
+        tile([str(tmp_path / "*.svs")], tmp_path / "none", plan)

@@ -103,3 +103,16 @@ def one_hot(truth: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     judged = truth != IGNORE
     hot = torch.nn.functional.one_hot(truth.long().masked_fill(~judged, 0), classes)
     return hot.movedim(-1, 1).bool(), judged
+
+
+def standing(logits: Tensor, truth: Tensor) -> Tensor:
+    """How far the cells of class 1 stand out of a heat map, float64 ``[N]``: their mean score less that of the others.
+
+    Scores are logits of class 1 less those of class 0 ``[N, 2, H, W]``. NaN where the judged cells are of one kind.
+    """
+    scores = (logits[:, 1] - logits[:, 0]).double()
+    means = [
+        (scores * there).flatten(1).sum(1) / there.flatten(1).sum(1)  # 0 over 0 is NaN
+        for there in (truth == 1, truth == 0)
+    ]
+    return means[0] - means[1]

@@ -34,7 +34,7 @@ def alarm_records(
         rows: all rows, with the images kept already in the run folder.
         effort: ``quick``, ``standard`` or ``thorough``.
     """
-    right = [str(name) for name in clean.loc[clean["correct"].astype(bool), "id"]]
+    right = [str(name) for name in clean.loc[_asked(work, clean), "id"]]
     most = min(len(right), IMAGES[effort])
     ids = [right[i * len(right) // most] for i in range(most)]
     key = work.key("alarms", ids, effort=effort)
@@ -52,6 +52,11 @@ def alarm_records(
         found.attrs = {"seconds": time.monotonic() - begun}
         work.folder.write_table(f"parts/{key}.parquet", found)
     return [json.loads(text) for text in found["record"]], float(found.attrs["seconds"])
+
+
+def _asked(work: Work, clean: pd.DataFrame) -> pd.Series[bool]:
+    """The images that may be looked at: right ones; of heat maps those that hold cells of both kinds."""
+    return clean["label"].eq("0|1") if work.model.task == "heatmap" else clean["correct"].astype(bool)
 
 
 def _stored(work: Work, rows: pd.DataFrame) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from percuss.attacks.engine import run_attack
 from percuss.attacks.eval_mode import device_of
 from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import parse_budget
+from percuss.core.dense import standing
 from percuss.core.errors import AttackError
 from percuss.core.images import Tensors
 from percuss.core.model import Model, is_right
@@ -109,9 +110,14 @@ class Probe:
         return torch.cat(found)
 
     def flips(self, attack: str | Callable[..., Any], budget: str, **settings: Any) -> Tensor:
-        """Which images an attack flips within a budget, bool ``[N]``; as float, nothing carried from elsewhere."""
+        """Which images an attack flips within a budget, bool ``[N]``; as float, nothing carried from elsewhere.
+
+        Of heat maps, which have no threshold: where tumour cells no longer score above the others in the mean.
+        """
         if not self.count:
             return torch.zeros(0, dtype=torch.bool)
+        heat = self.model.task == "heatmap"
+        settings = {"early_stop": False, **settings} if heat else settings
         swept = run_attack(
             attack,
             self.model,
@@ -122,6 +128,9 @@ class Probe:
             settings=settings,
             allow_silent=True,
         )
+        if heat:
+            (images,) = swept.images.values()
+            return standing(self.logits(images), self.batch.targets) <= 0
         return torch.tensor([row.success for row in swept.outcomes])
 
 
@@ -144,9 +153,11 @@ def part(batch: Tensors, chosen: Tensor) -> Tensors:
 
 
 def rightly_decided(model: Model, batch: Tensors, most: int) -> Tensors:
-    """The first images that the model decides rightly, at most so many."""
+    """The first images that the model decides rightly (heat maps: tumour stands out), at most so many."""
     device = device_of(model)
     with torch.no_grad():
         logits = torch.cat([model(some.to(device)).cpu() for some in torch.split(batch.images, 32)])
-    right = is_right(logits, batch.targets, model.task)
+    # Of heat maps those whose tumour stands out, so that an attack has something to hide.
+    heat = model.task == "heatmap"
+    right = standing(logits, batch.targets) > 0 if heat else is_right(logits, batch.targets, model.task)
     return part(batch, right & (right.cumsum(0) <= most))

@@ -132,7 +132,7 @@ def _late_gain(held: Probe, curve: Curve) -> Tensor:
         place = Place.at(torch.zeros_like(images), given.room(rows), Norm.LINF)
         for step in range(steps + 1):
             logits, slope = target.gradient((images + place.change).clamp(0, 1), rows)
-            margin = target.margin(logits, rows)
+            margin = target.merit(logits, rows)
             best.append(margin if not best else torch.maximum(best[-1], margin))
             place = move(place, slope, Norm.LINF, eps=eps, length=2.5 * eps / steps, step=step)
         whole = (best[-1] - best[0]).clamp_min(1e-12)

@@ -68,7 +68,11 @@ def test_a_broken_off_training_ends_with_the_same_model(trained, tmp_path, stop)
 
 
 def test_the_denoising_encoder_is_frozen_while_the_head_learns(tmp_path):
-    made = train(plan(DENOISING), out=tmp_path / "model")
+    heard = Heard()
+    made = train(plan(DENOISING), out=tmp_path / "model", progress=heard)
+    poor = made.record["encoder"]["error_share"] > 0.5
+    assert poor == any("gives back little" in line for line in heard.lines), "two epochs of few tiles teach little"
+    assert poor
     assert made.record["encoder"]["parameters"] == 18_801 and len(made.record["encoder"]["squared_error"]) == 2
     learned = torch.load(made.path / "last.pt", weights_only=True)["best"]
     from safetensors.torch import load_file

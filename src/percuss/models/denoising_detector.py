@@ -17,6 +17,8 @@ from percuss.models.spec_options import whole
 
 OPTIONS = ("cell", "epochs", "batch")
 FILE = "denoising-autoencoder.safetensors"
+#: Share of the squared error of each tile's mean colour above which an autoencoder has hardly learned.
+POOR = 0.5
 
 
 class DenoisingDetector(HeatDetector):
@@ -58,6 +60,14 @@ class DenoisingDetector(HeatDetector):
         finally:
             self.autoencoder.requires_grad_(False)
         self.learned.fill_(True)
+        # Against giving back each tile's mean colour; in float32, as a copy in float64 may not fit.
+        spread = float(torch.stack([image.var(dim=(1, 2), correction=0).mean() for image in images]).mean())
+        left = losses[-1] / spread if spread > 0 else 0.0
+        if left > POOR:
+            progress.line(
+                f"the autoencoder gives back little: its squared error is {left:.2f} of what each tile's mean colour "
+                f"leaves; give more epochs= (now {learning.epochs}) or more tiles"
+            )
         self._facts = {
             "kind": "denoising autoencoder",
             "parameters": PARAMETERS if images.shape[1] == 3 else _count(self.autoencoder.encoder),
@@ -67,6 +77,7 @@ class DenoisingDetector(HeatDetector):
             "noise": learning.noise,
             "optimiser": f"adam, rate {learning.rate:g} (not stated in the paper)",
             "squared_error": losses,
+            "error_share": left,
         }
 
 

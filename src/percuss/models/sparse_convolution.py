@@ -86,16 +86,16 @@ def convolved(code: Tensor, weight: Tensor, bias: Tensor, *, repeat: int = 1) ->
         if int(torch.count_nonzero(one)) > MOST * one.numel():
             return None
         active = Active.of(one)
-        maps: Tensor = _Convolved.apply(weight, bias, active.repeated(repeat) if repeat > 1 else active)
+        maps: Tensor = _Convolved.apply(weight, active.repeated(repeat) if repeat > 1 else active)
         found.append(maps)
-    return torch.stack(found)
+    return torch.stack(found) + bias[:, None, None]
 
 
 class _Convolved(torch.autograd.Function):
     """One image's maps ``[O, h, w]``: for each place of the kernel a product of matrices, moved there and added."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor, active: Active) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, active: Active) -> Tensor:
         ctx.active, ctx.side = active, weight.shape[2]
         _, height, width = active.shape
         outputs, side = weight.shape[0], weight.shape[2]
@@ -106,11 +106,11 @@ class _Convolved(torch.autograd.Function):
                 part = torch.sparse.mm(matrix, weight[:, :, row, column].t().contiguous())
                 _window(canvas, row, column, ctx).add_(part.view(height, width, outputs))
         above = side // 2
-        return (canvas[above : above + height, above : above + width] + bias).permute(2, 0, 1).contiguous()
+        return canvas[above : above + height, above : above + width].permute(2, 0, 1).contiguous()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         side, (_, height, width) = ctx.side, ctx.active.shape
         above, below = side // 2, (side - 1) // 2
         canvas = functional.pad(gradient, (above, below, above, below)).permute(1, 2, 0).contiguous()
@@ -125,7 +125,7 @@ class _Convolved(torch.autograd.Function):
             for row in range(side)
         ]
         # [K, K, M, O] to [O, M, K, K].
-        return torch.stack(rows).permute(3, 2, 0, 1).contiguous(), gradient.sum((1, 2)), None
+        return torch.stack(rows).permute(3, 2, 0, 1).contiguous(), None
 
 
 def _window(canvas: Tensor, row: int, column: int, ctx: Any) -> Tensor:

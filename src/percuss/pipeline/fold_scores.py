@@ -1,7 +1,9 @@
-"""Scores of the folds of a cross-validation, put together."""
+"""Scores of the folds of a cross-validation, put together, and tables of a training as files."""
 
 from __future__ import annotations
 
+import csv
+import io
 import statistics
 from typing import Any
 
@@ -23,3 +25,12 @@ def spread_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
 
 def _scores_of(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     return next((names for names in SCORES.values() if rows and set(names) <= set(rows[0])), ())
+
+
+def csv_of(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
+    """A CSV file, in UTF-8, with a line for each row."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

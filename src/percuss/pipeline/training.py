@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import time
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ from percuss.pipeline import environment
 from percuss.pipeline.augmented import FOLDER, Prepared, prepared
 from percuss.pipeline.encoders import FOLDER as ENCODER
 from percuss.pipeline.encoders import learned, remembered
-from percuss.pipeline.fold_scores import spread_of
+from percuss.pipeline.fold_scores import csv_of, spread_of
 from percuss.pipeline.hardening import DefencePlan, check_start, defence, defence_record
 from percuss.pipeline.inputs import match
 from percuss.pipeline.progress import Progress
@@ -158,7 +156,7 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         rows.append(row | {"best_epoch": result.best_epoch} | found)
     spread = spread_of(rows)
     tail = [{"repeat": kind} | {name: spread[name][kind] for name in spread} for kind in ("mean", "sd")]
-    write_bytes(out / "folds.csv", _csv([*rows, *tail], list(rows[0])))
+    write_bytes(out / "folds.csv", csv_of([*rows, *tail], list(rows[0])))
     return rows
 
 
@@ -289,15 +287,7 @@ def _results(
 def _write(out: Path, model: Model, division: Division, record: dict[str, Any]) -> None:
     model.info = replace(model.info, weights="trained")
     write_bytes(out / "splits.csv", division.csv().encode())
-    write_bytes(out / "history.csv", _csv(record["history"], list(record["history"][0])))
+    write_bytes(out / "history.csv", csv_of(record["history"], list(record["history"][0])))
     save_model(model, out, weights="trained")
     # Last, so that a folder with training.json is complete.
     write_bytes(out / "training.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

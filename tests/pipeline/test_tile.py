@@ -158,8 +158,10 @@ def test_one_bad_slide_among_good_ones(slides, tmp_path):
     lines = (tmp_path / "out" / "bad.csv").read_text().splitlines()
     assert len(lines) == 5 and lines[2].startswith("second,")
     assert {entry.group for entry in load_data(f"tiled:{tmp_path / 'out'}").entries} == {"first", "tumor_010"}
-    given = tile([str(slides / "unsaid.tif")], tmp_path / "said", TilePlan(mpp=1.0, size=64, slide_mpp=0.5))
-    assert given.manifest["slides"][0]["scale"] == 2
+    said = TilePlan(mpp=0.5, size=64, min_tissue=0.25, slide_mpp=0.25)
+    given = tile([str(slides / "unsaid.tif")], tmp_path / "out", said)  # into the same folder, beside the others
+    assert {item["name"]: item["scale"] for item in given.manifest["slides"]} == {
+        "first": 1, "tumor_010": 1, "unsaid": 2}  # fmt: skip
 
 
 def test_a_tile_that_cannot_be_decoded_makes_the_slide_bad(slides, tmp_path):
@@ -274,6 +276,12 @@ def test_folder_of_something_else(slides, tmp_path):
     assert np.array_equal(
         load_data(f"tiled:{tmp_path / 'out'}").read("second/320_0").pixels.transpose(1, 2, 0), pixels(9)[320:384, :64]
     )
+
+
+def test_a_folder_without_a_finished_slide_may_be_taken_over(slides, tmp_path):
+    with pytest.raises(DataError, match="smaller than a tile"):
+        tile([str(slides / "second.tif")], tmp_path / "out", TilePlan(mpp=0.5, size=1024))
+    assert tile([str(slides / "second.tif")], tmp_path / "out", PLAN).manifest["tiles"] == 75
 
 
 def test_drawn_slide_brings_its_outlines(tmp_path):

@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +33,26 @@ def claim(out: Path, plan: TilePlan) -> None:
         content = {item.name for item in out.iterdir() if not item.name.startswith(SCRATCH)}
     if MANIFEST in content:
         held = read_manifest(out)
-        if held["plan"] != _plain(plan):
-            now = _plain(plan)
+        now = plan.shared()
+        # Where no slide is finished there is nothing to lose, and the folder may be taken over.
+        if held["plan"] != now and any((out / _PARTS).glob("*.json")):
             other = [name for name in now if held["plan"].get(name) != now[name]]
             raise RunError(
                 "the folder holds tiles that were cut otherwise",
                 value=", ".join(f"{name} {held['plan'].get(name)}, not {now[name]}" for name in other),
                 next_step="give the same options to go on, or another --out",
             )
-        return
-    if content - _BEFORE:
+        if held["plan"] == now:
+            return
+        for name in ("tiles", "masks", _PARTS):
+            shutil.rmtree(out / name, ignore_errors=True)
+    elif content - _BEFORE:
         raise RunError(
             "the output folder is not empty and holds no tiles",
             value=f"{out} ({', '.join(sorted(content)[:3])})",
             next_step="give a new folder with --out",
         )
-    write_manifest(out, {"format": FORMAT, "state": "running", "plan": _plain(plan), "slides": [], "bad": []})
+    write_manifest(out, {"format": FORMAT, "state": "running", "plan": plan.shared(), "slides": [], "bad": []})
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def finish(out: Path, plan: TilePlan, bad: Sequence[dict[str, str]]) -> dict[str
         "format": FORMAT,
         "state": "finished",
         "percuss": version("percuss"),
-        "plan": _plain(plan),
+        "plan": plan.shared(),
         "tiles": sum(slide["tiles"] for slide in slides),
         "tiles_sha256": digest,
         "slides": slides,
@@ -182,9 +185,3 @@ def _table(columns: Sequence[str], rows: Iterable[dict[str, str]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def _plain(plan: TilePlan) -> dict[str, Any]:
-    """The plan as JSON gives it back."""
-    found: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
-    return found

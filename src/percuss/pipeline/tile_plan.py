@@ -12,6 +12,8 @@ from typing import Any
 
 from percuss.core.errors import UsageError, nearest
 
+#: Settings that may differ from slide to slide in one folder; a slide is cut again where its own have changed.
+OF_A_SLIDE = ("slide_mpp", "reader", "groups", "mend", "values")
 TISSUE = ("otsu", "paper", "all")
 EDGES = ("drop", "pad")
 _SHARE = 0.25
@@ -65,6 +67,16 @@ class TilePlan:
     def key(self) -> str:
         """SHA-256 (hex) of the settings."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def shared(self) -> dict[str, Any]:
+        """The settings that all slides of a folder share, as JSON gives them back."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in found.items() if name not in OF_A_SLIDE}
+
+    def of_slide(self) -> dict[str, Any]:
+        """The settings that may differ from slide to slide, as JSON gives them back."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {name: found[name] for name in OF_A_SLIDE}
 
 
 @dataclass(frozen=True)

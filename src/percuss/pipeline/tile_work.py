@@ -78,7 +78,7 @@ def attempt(job: SlideJob, call: Callable[[], Any]) -> Any:
 
 def look(job: SlideJob, plan: TilePlan, out: Path) -> tuple[Survey, bool]:
     """The survey of a slide, and whether it is finished in ``out`` already."""
-    record = _identity(job)
+    record = _identity(job, plan)
     done = files.finished_slide(out, job.name, record)
     if done is not None:
         return Survey(job, done["slide"], ()), True
@@ -155,8 +155,8 @@ def _open(job: SlideJob, plan: TilePlan, key: tuple[SlideJob, str]) -> _Open:
         raise DataError(parts[0], value=error.value, allowed=error.allowed, next_step=parts[1]) from error
 
 
-def _identity(job: SlideJob) -> dict[str, Any]:
-    """What decides the tiles of a slide beside the plan."""
+def _identity(job: SlideJob, plan: TilePlan) -> dict[str, Any]:
+    """What decides the tiles of a slide beside the settings that all share."""
     if not job.path.exists():
         raise DataError("there is no such slide", value=job.path, next_step="check the path")
     mark = job.annotation
@@ -167,6 +167,7 @@ def _identity(job: SlideJob) -> dict[str, Any]:
             "annotation": job.annotated,
             "annotation_file": None if mark is None else mark.name,
             "annotation_sha256": None if mark is None else sha256_of_slide(mark),
+            "settings": plan.of_slide(),
         }
     except OSError as error:
         raise DataError("the slide cannot be read", value=f"{job.path}: {error}") from error

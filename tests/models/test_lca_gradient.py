@@ -212,7 +212,10 @@ def test_compiled_and_dense_atoms_agree(kind):
     code = torch.relu(drawn(6, 5, 7, kind=kind) - 1)
     dictionary = unit_norm(drawn(6, 3, 5, 5, seed=1, kind=kind))
     kernel, active = synthesis_kernel(dictionary, 2), code.nonzero()
-    pair = DenseAtoms(dictionary, kernel, 2, (5, 7), active), SparseAtoms(dictionary, 2, (5, 7), active)
+    pair = (
+        DenseAtoms(dictionary, kernel, 2, (5, 7), active),
+        SparseAtoms(dictionary, stride=2, places=(5, 7), active=active),
+    )
     vector, canvas = drawn(len(active), kind=kind), drawn(3, 13, 17, kind=kind)
     near = {"atol": 1e-5 if kind == torch.float32 else 1e-12}
     for one, other in itertools.pairwise(pair):

@@ -39,7 +39,8 @@ class Info:
         iterations: of lca and fista, or rounds of the working set.
         converged: whether the violation came down to the tolerance.
         violation: how far the coefficient that is furthest off lies from where its own threshold would put it, as a
-            share of the threshold's size (of the largest correlation where that is 0).
+            share of the threshold's size (of the largest correlation where that is 0). The working set leaves out what
+            lies outside it and within the tolerance.
         gap: how far the energy can lie above the least possible one, as a share of itself, from the dual problem; soft
             thresholds only, else NaN. Loose: the true distance is usually far smaller.
         solver: which one ran.

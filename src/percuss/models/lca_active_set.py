@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from percuss.models.lca_geometry import correlate, synthesise
-from percuss.models.lca_working_set import available, corners
+from percuss.models.lca_members import corners
+from percuss.models.lca_working_set import available
 
 Array = NDArray[Any]
 
@@ -62,7 +63,7 @@ class DenseAtoms:
 class SparseAtoms:
     """The same atom by atom in compiled loops, on a processor: work grows with the active coefficients alone."""
 
-    def __init__(self, dictionary: Tensor, stride: int, places: tuple[int, int], active: Tensor) -> None:
+    def __init__(self, dictionary: Tensor, *, stride: int, places: tuple[int, int], active: Tensor) -> None:
         """Lays out the atoms, and the active coefficients in the order in which they lie on the canvas."""
         from percuss.models import lca_kernels
 
@@ -102,11 +103,11 @@ class SparseAtoms:
         return self._gather(self._spread(vector.numpy()[self.order]))
 
 
-def atoms_of(code: Tensor, dictionary: Tensor, kernel: Tensor, stride: int) -> Atoms:
+def atoms_of(code: Tensor, dictionary: Tensor, kernel: Tensor, *, stride: int) -> Atoms:
     """The active atoms of a code ``[M, h, w]``, by compiled loops where they can run; kernel: synthesis_kernel's."""
     active, places = code.nonzero(), (code.shape[1], code.shape[2])
     if available(code.device):
-        return SparseAtoms(dictionary, stride, places, active)
+        return SparseAtoms(dictionary, stride=stride, places=places, active=active)
     return DenseAtoms(dictionary, kernel, stride, places, active)
 
 

@@ -68,13 +68,13 @@ def test_features_are_those_of_the_tile_with_most_of_both(audits):
         code = model.network.code(images[place : place + 1])
         rebuilt = model.network.rebuild(code, images[place : place + 1])[0]
     heads = [item["caption"] for item in told["pictures"]]
-    assert heads[0] == "tile" and heads[1].startswith("built from its code; ")
+    assert heads[0] == "tile" and heads[1].startswith("from its code; ")
     left = float(((images[place] - rebuilt) ** 2).sum() / ((images[place] - images[place].mean()) ** 2).sum())
-    assert f"{100 * left:.1f} % of the variance left out" in heads[1]
+    assert f"{100 * left:.1f} % of variance left out" in heads[1]
     shown_tile = np.asarray(Image.open(done.path / "code" / told["pictures"][0]["file"]))
     assert np.array_equal(shown_tile, np.asarray(Image.open(done.path / f"images/original/{told['image']}.png")))
     strongest = int(code.sum((0, 2, 3)).argmax())
-    assert heads[4] == f"kernel {strongest}" and heads[5].startswith(f"kernel {strongest}: where, ")
+    assert heads[4] == f"kernel {strongest}" and heads[5].startswith(f"kernel {strongest}, ")
     part = code_part(done.path)
     assert part is not None and len(part.pictures) == len(heads)
     html = (done.path / "report.html").read_text()

@@ -246,9 +246,9 @@ def test_kernels_are_drawn_about_grey_in_rows() -> None:
     kernels = np.zeros((3, 1, 2, 2))
     kernels[0, 0, 0, 0], kernels[1, 0, 1, 1] = 0.2, -7.0
     found = kernel_sheet(kernels, columns=2, zoom=2)
-    assert found.shape == (11, 11, 3)
-    assert found[1, 1, 0] == 255 and found[4, 9, 0] == 0  # each stretched by itself
-    assert found[3, 3, 0] in (127, 128) and found[6, 6, 0] == 128
+    assert found.shape == (14, 14, 3)
+    assert found[2, 2, 0] == 255 and found[5, 11, 0] == 0  # each stretched by itself
+    assert found[5, 5, 0] in (127, 128) and found[6, 6, 0] == found[13, 13, 0] == 255
     assert ranked([0.1, 0.3, 0.1]) == [1, 0, 2]
     assert plain_image(np.full((1, 2, 2), 2.0)).max() == 255
 

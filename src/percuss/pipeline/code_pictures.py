@@ -147,27 +147,27 @@ def _pictures(seen: _Seen) -> list[tuple[str, Array]]:
     peak = float(np.abs(image - rebuilt).max())
     found = [
         ("tile", plain_image(image)),
-        (f"built from its code; {_error(image, rebuilt)}", plain_image(rebuilt)),
-        (f"tile less that, ±{peak:.2g} is white and black", signed_image(image - rebuilt, peak=peak)),
+        (f"from its code; {_error(image, rebuilt)}", plain_image(rebuilt)),
+        (f"tile less that; ±{peak:.2g} white, black", signed_image(image - rebuilt, peak=peak)),
     ]
     if seen.sparse:
-        found.append(("kernels active at each place (bright: many)", place_map((code != 0).sum(0).astype(float))))
+        found.append(("number of active kernels by place", place_map((code != 0).sum(0).astype(float))))
     strength = code.sum((1, 2), dtype=np.float64)
     for number in np.argsort(-strength, kind="stable")[: _SHOWN if seen.sparse else len(code)]:
         share = 100 * float((code[number] != 0).mean())
         if seen.sparse and seen.kernels is not None:
             kernel = seen.kernels[int(number)][None].numpy()
             found.append((f"kernel {number}", kernel_sheet(kernel, columns=1, zoom=8)))
-            found.append((f"kernel {number}: where, {share:.2g} % of the places", place_map(code[number])))
+            found.append((f"kernel {number}, {share:.2g} % of places", place_map(code[number])))
         else:
-            found.append((f"channel {number}: active at {share:.3g} % of the places", place_map(code[number])))
+            found.append((f"channel {number}, {share:.3g} % of places", place_map(code[number])))
     return found
 
 
 def _error(image: Array, rebuilt: Array) -> str:
     """What of the image's variation about its mean the code leaves out."""
     spread = float(((image - image.mean()) ** 2).sum())
-    return f"{100 * float(((image - rebuilt) ** 2).sum()) / max(spread, 1e-12):.1f} % of the variance left out"
+    return f"{100 * float(((image - rebuilt) ** 2).sum()) / max(spread, 1e-12):.1f} % of variance left out"
 
 
 def _facts(seen: _Seen) -> list[tuple[str, str]]:

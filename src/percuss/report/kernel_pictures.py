@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from percuss.report.heat import heat_pixels
 
 Array = NDArray[Any]
-#: Grey of the gaps between kernels.
-_GAP = 128
+#: Brightness of the gaps between kernels.
+_GAP = 255
 
 
 def kernel_sheet(kernels: Array, *, columns: int, zoom: int = 1) -> Array:
-    """Kernels in rows as 8-bit pixels ``[H, W, 3]``, one pixel of grey between them.
+    """Kernels in rows as 8-bit pixels ``[H, W, 3]``, white between them: one pixel, two where they are enlarged.
 
     Each is stretched by itself about mid-grey, which is 0: its largest value, up or down, is white or black, so that
     faint kernels show too and sizes cannot be compared.
@@ -28,10 +28,10 @@ def kernel_sheet(kernels: Array, *, columns: int, zoom: int = 1) -> Array:
         zoom: pixels of the picture for each of a kernel.
     """
     count, channels, high, wide = kernels.shape
-    rows, high, wide = math.ceil(count / columns), high * zoom, wide * zoom
-    made = np.full((rows * (high + 1) + 1, columns * (wide + 1) + 1, 3), _GAP, dtype=np.uint8)
+    rows, high, wide, gap = math.ceil(count / columns), high * zoom, wide * zoom, 2 if zoom > 1 else 1
+    made = np.full((rows * (high + gap) + gap, columns * (wide + gap) + gap, 3), _GAP, dtype=np.uint8)
     for place, kernel in enumerate(kernels):
-        top, left = (place // columns) * (high + 1) + 1, (place % columns) * (wide + 1) + 1
+        top, left = (place // columns) * (high + gap) + gap, (place % columns) * (wide + gap) + gap
         peak = float(np.abs(kernel).max()) or 1.0
         values = np.repeat(kernel, 3, axis=0) if channels == 1 else kernel[:3]
         pixels = np.round(127.5 + 127.5 * np.moveaxis(values, 0, 2) / peak)
@@ -42,7 +42,7 @@ def kernel_sheet(kernels: Array, *, columns: int, zoom: int = 1) -> Array:
 
 def columns_for(count: int, side: int, *, width: int = 1000) -> int:
     """Kernels in a row so that a sheet is about twice as wide as high and no wider than ``width`` pixels."""
-    return max(1, min(count, math.ceil(math.sqrt(2 * count)), width // (side + 1)))
+    return max(1, min(count, math.ceil(math.sqrt(2 * count)), width // (side + 2)))
 
 
 def place_map(values: Array) -> Array:

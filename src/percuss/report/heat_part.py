@@ -12,7 +12,7 @@ from percuss.core.results import DataRecord, Heat, HeatPoint, Interval, Meaning,
 from percuss.report.charts import Axis, Line, Point, chart
 from percuss.report.curves import axis_of, points_of
 from percuss.report.heat_verdict import WORST, not_exhaustive, worst_points
-from percuss.report.numbers import NORM_WORDS, bracket_plain, decimal, native, plain, size_text, visible_text, whole
+from percuss.report.numbers import NORM_WORDS, decimal, native, plain, size_text, visible_text, whole
 from percuss.report.rows import NORM_ORDER, is_control
 
 #: Heads of the tables: by attack and size, the fine print of the same, and of what changes go with.
@@ -254,13 +254,13 @@ def heat_line(name: str, style: str, points: Sequence[HeatPoint], *, data: DataR
 
 def _meaning_row(item: Meaning) -> list[str]:
     words = MEASURES[item.measure].words if item.measure in MEASURES else item.measure
-    numbers = [bracket_plain(one) for one in (item.change, item.noise)]
+    numbers = [decimal(one, 2) for one in (item.change, item.noise)]
     return [
         words,
         item.attack,
         f"{item.norm} {size_text(item.budget)}",
         *numbers,
-        bracket_plain(item.difference, signed=True),
+        decimal(item.difference, 2, signed=True),
         reading(item),
     ]
 

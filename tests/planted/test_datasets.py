@@ -260,23 +260,19 @@ def test_instances_outside_class_maps_and_equal_fingerprints_are_caught(tmp_path
         check_dataset(reader(Alike), tmp_path)
 
 
-class Heat(Plain):
+class Heat(Maps):
     """A sound set of heat maps: two cells by two of two pixels each."""
 
     cell = 2
-
-    def __init__(self, spec, chosen=None):
-        super().__init__(spec, chosen)
-        self.task, self.classes = "heatmap", ("normal", "tumour")
+    task = property(lambda _: "heatmap", lambda *_: None)
+    classes = property(lambda _: ("normal", "tumour"), lambda *_: None)
 
     def listed(self, entries):
-        return [renamed(number, entry, target=(0, 1)) for number, entry in enumerate(entries)]
+        return [renamed(0, entry, target=(0, 1)) for entry in entries]
 
     def read(self, case_id):
-        group = self.entry(case_id).group
-        pixels = np.full((1, 4, 4), int(case_id[1:]) * 9, np.uint8)
-        target = np.array([[0, 1], [0, 255]], np.uint8)
-        return self.case(Case(case_id, pixels, PixelRange(), target, group=group))
+        parts = {"target": np.array([[0, 1], [0, 255]], np.uint8), "instances": None}
+        return self.case(Case(**(vars(super().read(case_id)) | parts)))
 
 
 def heat_with(**parts):
@@ -286,11 +282,7 @@ def heat_with(**parts):
 FAULTY_HEAT = {
     "the class map of i0 has another size": heat_with(target=np.zeros((4, 4), np.uint8)),
     "i0 has instances, and its task is heatmap": heat_with(instances=np.zeros((2, 2), np.int32)),
-    "every class map shows background alone": type(
-        "Faulty",
-        (heat_with(target=np.zeros((2, 2), np.uint8)),),
-        {"listed": lambda self, entries: [renamed(0, entry, target=0) for entry in entries]},
-    ),
+    "tells classes that its map does not show": heat_with(target=np.zeros((2, 2), np.uint8)),
     "cells of 2 pixels, and the task is segment": type("Faulty", (Maps,), {"cell": 2}),
     "tells two classes apart, not 3": type(
         "Faulty", (Maps,), {"task": property(lambda s: "heatmap", lambda s, v: None)}

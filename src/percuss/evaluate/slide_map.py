@@ -32,7 +32,7 @@ class Reduced:
     def __init__(self, height: int, width: int, most: int = REDUCED) -> None:
         self.factor = max(1, math.ceil(max(height, width) / most))
         self._shape = -(-height // self.factor), -(-width // self.factor)
-        self._total, self._known = np.zeros(self._shape), np.zeros(self._shape)
+        self._total, self._known = (np.zeros(self._shape, np.float32) for _ in range(2))
         self._starts = np.arange(0, width, self.factor)
 
     def add(self, values: Array, top: int) -> None:

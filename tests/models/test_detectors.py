@@ -81,6 +81,8 @@ def test_the_encoder_is_frozen_and_a_checkpoint_holds_it(learned, spec, tmp_path
     assert torch.equal(made.network.code(tiles(2)), made.network.code(tiles(2))), "no dropout in a frozen encoder"
     made.eval()
     again = load_model(save_model(made, tmp_path / "model"))
+    kind = "sparse code (LCA)" if spec == SPARSE else "denoising autoencoder"
+    assert again.network.told()["kind"] == made.network.told()["kind"] == kind
     assert again.info.cell == 4 and torch.equal(again(tiles(2)), made(tiles(2)))
     assert {name for name, value in again.named_parameters() if value.requires_grad} == trainable
 

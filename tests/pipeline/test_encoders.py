@@ -11,6 +11,7 @@ from percuss.data.spec import load_data
 from percuss.defend.settings import make_settings
 from percuss.models.spec import load_model
 from percuss.pipeline import encoders
+from percuss.pipeline.hardening import DefencePlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.training import TrainPlan, train
 
@@ -86,9 +87,20 @@ def test_a_trained_model_keeps_its_encoder(trained, tmp_path):
     heard = Heard()
     more = train(plan(str(trained[0].path)), out=tmp_path / "more", progress=heard)
     assert any("head alone" in line for line in heard.lines) and not (more.path / "encoder").exists()
+    assert more.record["encoder"]["threshold"] == trained[0].record["encoder"]["threshold"]
     ours, theirs = load_model(more.path).network, load_model(trained[0].path).network
     assert torch.equal(ours.dictionary, theirs.dictionary)
     assert not torch.equal(ours.head.first.weight, theirs.head.first.weight)
+
+
+def test_the_head_is_hardened_through_the_encoder(trained, tmp_path):
+    defence = DefencePlan(name="pgd", budget="l2=1", settings={"steps": 1, "check_steps": 1})
+    hard = TrainPlan(data=DATA, model=str(trained[0].path), settings=plan().settings, defence=defence)
+    made = train(hard, out=tmp_path / "hard")
+    ours, theirs = load_model(made.path).network, load_model(trained[0].path).network
+    assert torch.equal(ours.dictionary, theirs.dictionary)
+    assert not torch.equal(ours.head.first.weight, theirs.head.first.weight)
+    assert made.record["encoder"]["kind"] == "sparse code (LCA)"
 
 
 def test_each_tile_is_coded_once_unless_tiles_change(monkeypatch, trained, tmp_path):

@@ -70,7 +70,7 @@ class Hardening(Plain):
     hardens = True
     name: ClassVar[str]
     #: What its models may decide.
-    tasks: ClassVar[tuple[Task, ...]] = ("classify", "multilabel", "segment")
+    tasks: ClassVar[tuple[Task, ...]] = ("classify", "multilabel", "segment", "heatmap")
     settings: Checked
 
     def __init__(self, settings: Checked, ground: Ground) -> None:

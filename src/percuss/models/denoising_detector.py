@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from percuss.core.model import ModelInfo
 from percuss.core.teller import Teller
-from percuss.models.denoising_autoencoder import CHANNELS, PARAMETERS, STRIDE, DenoisingAutoencoder, Learning, learn
+from percuss.models.denoising_autoencoder import CHANNELS, STRIDE, DenoisingAutoencoder, Learning, learn
 from percuss.models.heat_detector import CELL, HeatDetector, check_options, describe
 from percuss.models.options import Options
 from percuss.models.spec_options import whole
@@ -50,6 +51,11 @@ class DenoisingDetector(HeatDetector):
         self.autoencoder.eval()
         return self
 
+    def known(self) -> dict[str, Any]:
+        """See ``HeatDetector.known``."""
+        parameters = sum(value.numel() for value in self.autoencoder.encoder.parameters())
+        return {"kind": "denoising autoencoder", "parameters": parameters}
+
     def prepare(self, images: Tensor, *, seed: int, folder: Path, progress: Teller) -> None:
         """See ``HeatDetector.prepare``."""
         learning = Learning(**{**vars(self.learning), "seed": seed})
@@ -69,8 +75,6 @@ class DenoisingDetector(HeatDetector):
                 f"leaves; give more epochs= (now {learning.epochs}) or more tiles"
             )
         self._facts = {
-            "kind": "denoising autoencoder",
-            "parameters": PARAMETERS if images.shape[1] == 3 else _count(self.autoencoder.encoder),
             "images": len(images),
             "epochs": learning.epochs,
             "batch_size": learning.batch_size,
@@ -79,10 +83,6 @@ class DenoisingDetector(HeatDetector):
             "squared_error": losses,
             "error_share": left,
         }
-
-
-def _count(part: nn.Module) -> int:
-    return sum(value.numel() for value in part.parameters())
 
 
 def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelInfo]:

@@ -106,8 +106,12 @@ class HeatDetector(nn.Module, ABC):
             self._memory = before
 
     def told(self) -> dict[str, Any]:
-        """What one wants to know of the encoder after its learning; empty where it learned elsewhere."""
-        return dict(self._facts)
+        """What one wants to know of the encoder: what it is and, where it learned here, how that went."""
+        return self.known() | self._facts
+
+    @abstractmethod
+    def known(self) -> dict[str, Any]:
+        """What the encoder is, whatever it learned from."""
 
     def _check_sides(self, images: Tensor) -> None:
         height, width = images.shape[2:]

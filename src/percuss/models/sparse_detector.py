@@ -113,6 +113,12 @@ class SparseDetector(HeatDetector):
         _, mean, deviation = standardise(like)
         return decode(code, self.dictionary.contiguous(), stride=self.stride) * deviation + mean
 
+    def known(self) -> dict[str, Any]:
+        """See ``HeatDetector.known``."""
+        atoms, _, kernel, _ = self.dictionary.shape
+        found = {"kind": "sparse code (LCA)", "atoms": atoms, "kernel": kernel, "stride": self.stride}
+        return found | {"threshold": vars(self.rule)} if bool(self.learned) else found
+
     def prepare(self, images: Tensor, *, seed: int, folder: Path, progress: Teller) -> None:
         """See ``HeatDetector.prepare``."""
         self._check_sides(images)

@@ -181,13 +181,14 @@ def _row(info: Info) -> dict[str, float]:
 
 
 def _size(run: _Run, tolerance: float, purpose: object) -> float:
+    """The threshold as float32, which a checkpoint holds."""
     plan = run.plan
     if plan.threshold is not None:
-        return plan.threshold
+        return float(torch.tensor(plan.threshold, dtype=torch.float32))
     assert run.state is not None
     wanted = Wanted(plan.kind, plan.active, plan.stride, tolerance)
     crops = run.crops(min(len(run.places), _LOOK), f"look {purpose}")
-    return find_size(crops, run.state.dictionary, wanted)[0]
+    return float(torch.tensor(find_size(crops, run.state.dictionary, wanted)[0], dtype=torch.float32))
 
 
 def _measured(run: _Run) -> dict[str, Any]:
@@ -202,11 +203,7 @@ def _measured(run: _Run) -> dict[str, Any]:
     canvas = Geometry(plan.kernel, plan.stride, "mirror").canvas(tiles)
     empty = canvas.double().square().sum(dim=(1, 2, 3)).cpu() / 2
     return {
-        "kind": "sparse code (LCA)",
         "images": len(run.places),
-        "atoms": plan.atoms,
-        "kernel": plan.kernel,
-        "stride": plan.stride,
         "threshold": {"kind": plan.kind, "size": run.size, "width": rule.width},
         "active_wanted": None if plan.threshold is not None else plan.active,
         "updates": plan.updates,

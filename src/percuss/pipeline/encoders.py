@@ -61,7 +61,7 @@ def learned(
         return None
     if bool(network.learned):
         progress.line("the encoder is the one that the model came with; the head alone is trained")
-        return network.told() or {"kind": "as the model came"}
+        return network.told()
     rows = normal(images, model)
     if not len(rows):
         raise DataError(

@@ -253,8 +253,8 @@ def _misfits(work: Crossing) -> list[Finding]:
         without = [name for name, model in work.models.items() if not fits(attack, model)]
         if without:
             text = (
-                f"{attack} needs a code of the image, which {', '.join(without)} cannot give: there is no row of that "
-                "attack made there; what it makes on the other models is judged by all."
+                f"{attack} goes by the code of an image, and {', '.join(without)} has none of the kind it needs: there "
+                "is no row of that attack made there; what it makes on the other models is judged by all."
             )
             found.append(Finding("attack-does-not-fit", "info", text, {"attack": attack, "models": without}))
     return found

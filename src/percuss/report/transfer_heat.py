@@ -106,7 +106,7 @@ def by_size(cells: Sequence[TransferCell], heat: TransferHeat) -> Table:
 def _lost(cell: TransferCell | None) -> str:
     if cell is None or cell.auc_pr is None or cell.auc_pr.value is None:
         return "–"
-    lost = "" if cell.drop is None or cell.drop.value is None else f" ({-100 * cell.drop.value:+.1f})"
+    lost = "" if cell.drop is None or cell.drop.value is None else f" ({round(-100 * cell.drop.value, 1) + 0.0:+.1f})"
     return percent(cell.auc_pr.value) + lost.replace("-", "−")
 
 

@@ -117,7 +117,8 @@ class Looks:
         square = np.zeros((len(apart) + 1, apart.shape[1] // self.layout.channels + 1))
         square[1:, 1:] = apart.reshape(len(apart), -1, self.layout.channels).sum(2).cumsum(0).cumsum(1)
         under = square[side:, side:] - square[:-side, side:] - square[side:, :-side] + square[:-side, :-side]
-        length = np.sqrt(np.maximum(under[::stride, ::stride].reshape(-1), 0)) * self._longest
+        summed = 8 * np.finfo(np.float64).eps * square[-1, -1]  # of running sums and their differences
+        length = np.sqrt(np.maximum(under[::stride, ::stride].reshape(-1), 0) + summed) * self._longest
         rounding = np.finfo(residual.dtype).eps * (side * self.layout.channels**0.5) * np.abs(self._then).max()
         return np.asarray(length * (1 + 1e-5) + 4 * rounding, dtype=residual.dtype)
 

@@ -96,7 +96,8 @@ def colours(place: Array, layout: Layout) -> list[Array]:
     new = np.ones(len(block), dtype=np.bool_)
     new[1:] = (block[1:] != block[:-1]).any(1)
     first = np.flatnonzero(new)
-    rows = np.column_stack([first, np.append(first[1:], len(block)), block[first] + 1])
+    # Without a member there is no last block to end either.
+    rows = np.column_stack([first, np.append(first, len(block))[1:], block[first] + 1])
     colour = 2 * (block[first, 0] % 2) + block[first, 1] % 2
     return [rows[colour == one] for one in range(4)]
 

@@ -176,3 +176,11 @@ def test_settings_of_the_code_are_part_of_the_fingerprint():
         model(SPARSE + more).fingerprint() for more in ("", "&kind=hard", "&solver=lca&steps=20", "&tolerance=0.01")
     }
     assert len(prints) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [("", 0.08 * 4 / 512), ("?stride=8", 0.01), ("?stride=4&atoms=64", 0.01), ("?active=0.2", 0.2)],
+)
+def test_the_share_of_active_coefficients_is_no_more_for_each_pixel_at_a_finer_stride(options, share):
+    assert model(f"percuss:sparse_detector{options}").network.plan.active == pytest.approx(share)

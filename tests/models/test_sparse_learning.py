@@ -35,7 +35,7 @@ def whole(tmp_path_factory):
 def test_the_share_that_was_asked_for_is_active(whole):
     units = standardise(tiles())[0]
     _, info = encode(units, whole.dictionary, threshold=whole.threshold, stride=2)
-    assert 1 - float(info.sparsity.mean()) == pytest.approx(0.05, rel=0.03), "on all six tiles, which were searched"
+    assert 1 - float(info.sparsity.mean()) == pytest.approx(0.05, rel=0.1), "on all six tiles; four were searched"
     facts = whole.facts
     assert facts["threshold"] == {"kind": "soft", "size": whole.threshold.size, "width": 0.0}
     assert (

@@ -30,6 +30,9 @@ OPTIONS = (
     *("solver", "tolerance", "steps", "tau", "updates", "cell"),
 )
 FILE = "sparse-code.safetensors"
+#: Share of coefficients to be active, unless told otherwise: the paper's, but no more for each pixel than that share is
+#: with 512 atoms at stride 8. Converged codes of 512 atoms at stride 2 never come near the paper's share.
+ACTIVE, PER_PIXEL = 0.01, 0.08
 
 
 class SparseDetector(HeatDetector):
@@ -143,12 +146,14 @@ def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelI
     inside = check_options("sparse_detector", options)
     cell = whole(given, "cell", otherwise=CELL, least=1, most=64)
     kernel = whole(given, "kernel", otherwise=24, least=2, most=256)
+    atoms = whole(given, "atoms", otherwise=512, least=1, most=100_000)
+    stride = whole(given, "stride", otherwise=min(STRIDE, kernel), least=1, most=kernel)
     plan = Plan(
-        atoms=whole(given, "atoms", otherwise=512, least=1, most=100_000),
+        atoms=atoms,
         kernel=kernel,
-        stride=whole(given, "stride", otherwise=min(STRIDE, kernel), least=1, most=kernel),
+        stride=stride,
         kind=cast("Kind", chosen(given, "kind", KINDS, otherwise="soft")),
-        active=_active(given),
+        active=_active(given, atoms, stride),
         threshold=_size(given),
         updates=whole(given, "updates", otherwise=200, least=0, most=10**6),
         solver=_solver(given),
@@ -157,8 +162,8 @@ def build(given: Mapping[str, str], options: Options) -> tuple[nn.Module, ModelI
     return network, describe("percuss:sparse_detector", options, inside=inside, cell=cell)
 
 
-def _active(given: Mapping[str, str]) -> float:
-    active = number(given, "active", otherwise=0.01)
+def _active(given: Mapping[str, str], atoms: int, stride: int) -> float:
+    active = number(given, "active", otherwise=min(ACTIVE, PER_PIXEL * stride**2 / atoms))
     if not 0 < active < 1:
         raise ModelError("the share of active coefficients", value=given["active"], allowed="above 0, below 1")
     if "active" in given and "threshold" in given:

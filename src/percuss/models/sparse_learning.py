@@ -23,9 +23,10 @@ from percuss.models.threshold_search import Wanted, find_size, threshold_of
 #: Side of what a step learns from, in pixels; tiles are larger.
 CROP = 192
 #: Crops that a threshold is looked for on, images that the finished encoder is measured on, patches' images at first.
-_LOOK, _MEASURE, _FIRST = 8, 4, 32
-#: Tolerance of the solver while learning; the last threshold is looked for at the encoder's own.
-_LOOSE = 1e-2
+_LOOK, _MEASURE, _FIRST = 4, 4, 32
+#: Side of those crops and tolerance of the solver while learning; the last threshold is looked for on crops of full
+#: side and at the encoder's own tolerance.
+_SMALL, _LOOSE = 96, 1e-2
 #: Violation, as a share of the threshold, up to which a code counts as converged where no tolerance was asked for.
 CONVERGED = 1e-3
 
@@ -82,17 +83,17 @@ class _Run:
         """One tile, standardised, ``[1, C, H, W]``."""
         return standardise(self.tiles[self.places[tile]][None])[0]
 
-    def crops(self, count: int, purpose: object) -> Tensor:
+    def crops(self, count: int, purpose: object, side: int = CROP) -> Tensor:
         """So many crops of standardised tiles, each tile once before one comes again."""
         generator = torch.Generator().manual_seed(seed_of(self.plan.seed, "crops", purpose))
         chosen = torch.cat(
             [torch.randperm(len(self.places), generator=generator) for _ in range(-(-count // len(self.places)))]
         )
-        return torch.cat([self._crop(int(tile), generator) for tile in chosen[:count]])
+        return torch.cat([self._crop(int(tile), side, generator) for tile in chosen[:count]])
 
-    def _crop(self, tile: int, generator: torch.Generator) -> Tensor:
+    def _crop(self, tile: int, most: int, generator: torch.Generator) -> Tensor:
         whole, unit = self.standard(tile), self.plan.stride
-        sides = [max(unit, min(side, CROP) // unit * unit) for side in whole.shape[2:]]
+        sides = [max(unit, min(side, most) // unit * unit) for side in whole.shape[2:]]
         top, left = (
             int(torch.randint(whole.shape[2 + axis] - side + 1, (1,), generator=generator))
             for axis, side in enumerate(sides)
@@ -140,11 +141,11 @@ def learn_encoder(images: Tensor, plan: Plan, *, path: Path, progress: Teller) -
         run.state = begin(
             run.crops(min(len(places), _FIRST), "atoms"), plan.atoms, plan.kernel, seed=plan.seed, stride=plan.stride
         )
-        run.size = _size(run, _LOOSE, "first")
+        run.size = _size(run, "first")
     assert run.state is not None
     if not run.facts:
         _steps(run, progress)
-        run.size = _size(run, plan.solver.tolerance or CONVERGED, "last")
+        run.size = _size(run, "last", last=True)
         run.facts = _measured(run)
         run.save()
     progress.line(_sentence(run.facts))
@@ -167,7 +168,7 @@ def _steps(run: _Run, progress: Teller) -> None:
             run.state = state
             run.history.append({"step": state.step, "threshold": run.size, **_row(info)})
             if state.step % rounds == 0 and state.step < plan.updates:
-                run.size = _size(run, _LOOSE, state.step)
+                run.size = _size(run, state.step)
             progress.advance()
             if time.monotonic() - saved > EVERY:
                 run.save()
@@ -180,15 +181,18 @@ def _row(info: Info) -> dict[str, float]:
     return {"energy": float(info.energy.mean()), "active": 1 - float(info.sparsity.mean())}
 
 
-def _size(run: _Run, tolerance: float, purpose: object) -> float:
+def _size(run: _Run, purpose: object, *, last: bool = False) -> float:
     """The threshold as float32, which a checkpoint holds."""
     plan = run.plan
     if plan.threshold is not None:
         return float(torch.tensor(plan.threshold, dtype=torch.float32))
     assert run.state is not None
+    tolerance = (plan.solver.tolerance or CONVERGED) if last else _LOOSE
+    side = CROP if last else max(_SMALL, 2 * plan.kernel)
+    crops = run.crops(min(len(run.places), _LOOK), f"look {purpose}", side)
     wanted = Wanted(plan.kind, plan.active, plan.stride, tolerance)
-    crops = run.crops(min(len(run.places), _LOOK), f"look {purpose}")
-    return float(torch.tensor(find_size(crops, run.state.dictionary, wanted)[0], dtype=torch.float32))
+    found, _ = find_size(crops, run.state.dictionary, wanted, guess=run.size or None)
+    return float(torch.tensor(found, dtype=torch.float32))
 
 
 def _measured(run: _Run) -> dict[str, Any]:

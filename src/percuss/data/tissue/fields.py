@@ -131,18 +131,18 @@ class Nearest:
 
     first: Floats
     second: Floats
-    row: np.ndarray[Any, np.dtype[np.int64]]
-    column: np.ndarray[Any, np.dtype[np.int64]]
+    row: np.ndarray[Any, np.dtype[np.int32]]
+    column: np.ndarray[Any, np.dtype[np.int32]]
 
 
 def nearest(cells: Lattice, frame: Frame) -> Nearest:
     """Distances to the two nearest centres, looked up among the cells around each pixel."""
     rows, columns = frame.axes()
-    home_row = np.rint(rows / cells.spacing + 1.5).astype(np.int64)
-    home_column = np.rint(columns / cells.spacing + 1.5).astype(np.int64)
+    home_row = np.rint(rows / cells.spacing + 1.5).astype(np.int32)
+    home_column = np.rint(columns / cells.spacing + 1.5).astype(np.int32)
     first = np.full(frame.shape, np.inf, np.float32)
     second = first.copy()
-    best = np.zeros(frame.shape, np.int64)
+    best = np.zeros(frame.shape, np.int32)
     height, width = cells.centres.shape[:2]
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):

@@ -61,7 +61,7 @@ class Layout:
     """
 
     weights: Floats
-    where: np.ndarray[Any, np.dtype[np.int64]]
+    where: np.ndarray[Any, np.dtype[np.int8]]
     fibres: Fibres
     cells: tuple[Lattice, Nearest] | None
     fat: tuple[Lattice, Nearest] | None
@@ -122,8 +122,9 @@ def draw_layout(
     holes = np.zeros(frame.shape, np.float32)
     if plan.lumens and present[NEST]:
         holes = 1 / (1 + np.exp(-7 * (smooth_noise(rng, frame, 13) - 1.35)))
+    where = weights.argmax(0).astype(np.int8)
     return Layout(
-        weights, weights.argmax(0), fibres(rng, frame), centres(NEST, 11.6, 0.85), centres(FAT, 62, 0.6),
+        weights, where, fibres(rng, frame), centres(NEST, 11.6, 0.85), centres(FAT, 62, 0.6),
         centres(GLAND, 58, 0.35), holes,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ TUMOUR_FROM = 5
 #: Visible area in square micrometres from which a nucleus at the edge counts when a tumour patch is made.
 _VISIBLE_UM2 = 20.0
 _TRIES = 12
+#: Rows of glands drawn at once.
+_BAND = 256
 
 
 @dataclass(frozen=True)
@@ -83,27 +86,40 @@ def ground(rng: np.random.Generator, frame: Frame, layout: Layout) -> tuple[Floa
     """Amounts of haematoxylin and eosin of everything but nuclei, ``[height, width]`` each."""
     grain, cloud = smooth_noise(rng, frame, 1.1), smooth_noise(rng, frame, 5)
     stroma = _stroma(layout)
-    parts: dict[int, tuple[Floats, Floats]] = {STROMA: (0.03 + 0.06 * stroma, stroma)}
+    haematoxylin, eosin = (np.zeros(frame.shape, np.float32) for _ in range(2))
+    # One compartment after the other: all of them at once would be most of the memory of a slide.
+    for index, (blue, pink) in _parts(frame, layout, stroma, noise=(grain, cloud)):
+        haematoxylin = haematoxylin + layout.weights[index] * blue
+        eosin = eosin + layout.weights[index] * pink
+    return np.maximum(haematoxylin, 0), np.maximum(eosin, 0)
+
+
+def _parts(
+    frame: Frame, layout: Layout, stroma: Floats, *, noise: tuple[Floats, Floats]
+) -> Iterator[tuple[int, tuple[Floats, Floats]]]:
+    """Haematoxylin and eosin of each compartment, as if it were everywhere."""
+    grain, cloud = noise
+    yield STROMA, (0.03 + 0.06 * stroma, stroma)
     if layout.cells is not None:
         near = layout.cells[1]
         border = np.exp(-(((near.second - near.first) / 1.0) ** 2))
         full = 1 - layout.holes
-        parts[NEST] = (
-            (0.13 + 0.03 * grain + 0.03 * cloud - 0.05 * border) * full,
-            (0.21 + 0.04 * grain + 0.04 * cloud - 0.04 * border) * full,
+        yield (
+            NEST,
+            (
+                (0.13 + 0.03 * grain + 0.03 * cloud - 0.05 * border) * full,
+                (0.21 + 0.04 * grain + 0.04 * cloud - 0.04 * border) * full,
+            ),
         )
     if layout.glands is not None:
-        parts[GLAND] = _gland(frame, layout, stroma, grain)
+        yield GLAND, _gland(frame, layout, stroma, grain)
     if layout.fat is not None:
         near = layout.fat[1]
         wall = np.exp(-(((near.second - near.first + 1.3 * cloud) / 1.7) ** 2)) * (1 + 0.2 * grain)
-        parts[FAT] = (0.03 * wall, 0.26 * wall)
+        yield FAT, (0.03 * wall, 0.26 * wall)
     gaps = 1 / (1 + np.exp(-3 * (cloud + 0.9)))
-    parts[LYMPHOID] = ((0.13 + 0.03 * grain) * gaps, (0.17 + 0.04 * grain) * gaps)
-    parts[NECROSIS] = (0.07 + 0.03 * grain, 0.28 + 0.08 * grain + 0.06 * cloud)
-    haematoxylin = sum(layout.weights[index] * part[0] for index, part in parts.items())
-    eosin = sum(layout.weights[index] * part[1] for index, part in parts.items())
-    return np.maximum(haematoxylin, 0), np.maximum(eosin, 0)
+    yield LYMPHOID, ((0.13 + 0.03 * grain) * gaps, (0.17 + 0.04 * grain) * gaps)
+    yield NECROSIS, (0.07 + 0.03 * grain, 0.28 + 0.08 * grain + 0.06 * cloud)
 
 
 def _stroma(layout: Layout) -> Floats:
@@ -115,22 +131,31 @@ def _stroma(layout: Layout) -> Floats:
 
 
 def _gland(frame: Frame, layout: Layout, stroma: Floats, grain: Floats) -> tuple[Floats, Floats]:
-    """Epithelium around a clear lumen, on a basement membrane, in stroma."""
+    """Epithelium around a clear lumen, on a basement membrane, in stroma; some rows at a time, for the memory."""
+    parts = [
+        _gland_rows(frame, layout, (stroma, grain), slice(top, top + _BAND)) for top in range(0, frame.height, _BAND)
+    ]
+    blue, pink = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return blue, pink
+
+
+def _gland_rows(frame: Frame, layout: Layout, ground: tuple[Floats, Floats], band: slice) -> tuple[Floats, Floats]:
     assert layout.glands is not None
-    cells, near = layout.glands
+    (cells, near), (stroma, grain) = layout.glands, ground
     rows, columns = frame.axes()
-    centre = cells.centres[near.row, near.column]
-    angle = np.arctan2(rows - centre[..., 0], columns - centre[..., 1])
-    outer, lumen, phase = (value[near.row, near.column] for value in gland_radii(cells))
+    first, home = near.first[band], (near.row[band], near.column[band])
+    centre = cells.centres[home]
+    angle = np.arctan2(rows[band] - centre[..., 0], columns - centre[..., 1])
+    outer, lumen, phase = (value[home] for value in gland_radii(cells))
     shape = oval(phase, angle)
-    inside = 1 / (1 + np.exp(2.5 * (near.first - outer * shape)))
-    full = 1 / (1 + np.exp(-2.0 * (near.first - lumen * shape)))
-    membrane = np.exp(-(((near.first - outer * shape - 0.6) / 0.9) ** 2))
+    inside = 1 / (1 + np.exp(2.5 * (first - outer * shape)))
+    full = 1 / (1 + np.exp(-2.0 * (first - lumen * shape)))
+    membrane = np.exp(-(((first - outer * shape - 0.6) / 0.9) ** 2))
     # The apical part of the cells is paler and pinker than the base.
-    height = np.clip((near.first - lumen * shape) / np.maximum((outer - lumen) * shape, 1), 0, 1)
-    body = (0.05 + 0.10 * height + 0.02 * grain) * full, (0.19 + 0.04 * height + 0.035 * grain) * full
+    height = np.clip((first - lumen * shape) / np.maximum((outer - lumen) * shape, 1), 0, 1)
+    body = (0.05 + 0.10 * height + 0.02 * grain[band]) * full, (0.19 + 0.04 * height + 0.035 * grain[band]) * full
     rest = 1 - inside
-    return inside * body[0] + rest * 0.05, inside * body[1] + rest * stroma + 0.12 * membrane
+    return inside * body[0] + rest * 0.05, inside * body[1] + rest * stroma[band] + 0.12 * membrane
 
 
 def _masks(instance: Ints, nuclei: Nuclei) -> np.ndarray[Any, np.dtype[np.int32]]:

@@ -14,7 +14,7 @@ from percuss.core.dense import IGNORE, one_hot
 from percuss.core.errors import NoGradientError
 from percuss.core.images import DENSE
 from percuss.core.losses import direction
-from percuss.core.model import decide
+from percuss.core.model import decide, wide_logits
 from percuss.core.outcome import Severity
 from percuss.core.seeds import ImageRandom
 
@@ -171,7 +171,14 @@ def _readout(probe: Probe, given: Batch, *, double: bool) -> Readout:
         return lambda images: (probe.model(images) * weights).flatten(1).sum(1)
     # The network is asked itself, as Model gives its logits in float32.
     exact = copy.deepcopy(probe.model).double().eval()
-    return lambda images: (exact.network((images - exact.mean) / exact.std) * weights.double()).flatten(1).sum(1)
+
+    def asked(images: Tensor) -> Tensor:
+        logits = exact.network((images - exact.mean) / exact.std)
+        # Of a heat map the network gives one logit for each cell, the model two.
+        wide = wide_logits(logits) if exact.task == "heatmap" else logits
+        return (wide * weights.double()).flatten(1).sum(1)
+
+    return asked
 
 
 def loss_is_smooth(probe: Probe) -> Alarm:

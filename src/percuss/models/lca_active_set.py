@@ -17,6 +17,7 @@ from torch import Tensor
 
 from percuss.models.lca_geometry import correlate, synthesise
 from percuss.models.lca_members import corners
+from percuss.models.lca_solvers import Problem
 from percuss.models.lca_working_set import available
 
 Array = NDArray[Any]
@@ -103,12 +104,12 @@ class SparseAtoms:
         return self._gather(self._spread(vector.numpy()[self.order]))
 
 
-def atoms_of(code: Tensor, dictionary: Tensor, kernel: Tensor, *, stride: int) -> Atoms:
-    """The active atoms of a code ``[M, h, w]``, by compiled loops where they can run; kernel: synthesis_kernel's."""
+def atoms_of(code: Tensor, problem: Problem) -> Atoms:
+    """The active atoms of a problem's code ``[M, h, w]``, by compiled loops where they can run."""
     active, places = code.nonzero(), (code.shape[1], code.shape[2])
     if available(code.device):
-        return SparseAtoms(dictionary, stride=stride, places=places, active=active)
-    return DenseAtoms(dictionary, kernel, stride, places, active)
+        return SparseAtoms(problem.dictionary, stride=problem.stride, places=places, active=active)
+    return DenseAtoms(problem.dictionary, problem.kernel, problem.stride, places, active)
 
 
 @dataclass(frozen=True)

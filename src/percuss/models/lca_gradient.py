@@ -223,7 +223,7 @@ def _implicit(plan: _Plan, code: Tensor, gradient: Tensor) -> _Pulled:
     on = code != 0
     if not bool(on.any()):
         return _Pulled(torch.zeros_like(problem.canvas))
-    atoms = atoms_of(code, problem.dictionary, problem.kernel, stride=problem.stride)
+    atoms = atoms_of(code, problem)
     diagonal = problem.threshold.bend(code[on]) + way.damping
     found = conjugate_gradients(
         lambda vector: atoms.normal(vector) + diagonal * vector,
@@ -236,7 +236,7 @@ def _implicit(plan: _Plan, code: Tensor, gradient: Tensor) -> _Pulled:
 
 def _straight(plan: _Plan, code: Tensor, gradient: Tensor) -> _Pulled:
     problem = plan.problem
-    atoms = atoms_of(code, problem.dictionary, problem.kernel, stride=problem.stride)
+    atoms = atoms_of(code, problem)
     return _Pulled(atoms.spread(gradient[code != 0]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
@@ -59,18 +59,28 @@ class Solver:
 
 @dataclass(frozen=True)
 class Problem:
-    """One image to be coded: canvas ``[C, H, W]``, atoms ``[M, C, K, K]`` of length 1, and how."""
+    """One image to be coded: canvas ``[C, H, W]``, atoms ``[M, C, K, K]`` of length 1, and how.
+
+    ``made`` keeps the synthesis kernel once it was needed, for all problems that differ in their canvas alone.
+    """
 
     canvas: Tensor
     dictionary: Tensor
-    kernel: Tensor
     stride: int
     threshold: Threshold
+    made: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, canvas: Tensor, dictionary: Tensor, *, stride: int, threshold: Threshold) -> Problem:
-        """The problem with its synthesis kernel made."""
-        return cls(canvas, dictionary, synthesis_kernel(dictionary, stride), stride, threshold)
+        """The problem."""
+        return cls(canvas, dictionary, stride, threshold)
+
+    @property
+    def kernel(self) -> Tensor:
+        """The synthesis kernel, see ``lca_geometry``."""
+        if "kernel" not in self.made:
+            self.made["kernel"] = synthesis_kernel(self.dictionary, self.stride)
+        return self.made["kernel"]
 
     def correlate(self, residual: Tensor) -> Tensor:
         """``[C, H, W]`` to ``[M, h, w]``."""

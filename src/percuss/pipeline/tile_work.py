@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from percuss.store.quick_png import quick_png
 from percuss.store.safe import disk_errors, write_bytes
 
 _NOTES = 20
+#: Tiles that wait to be packed at most.
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,18 @@ def cut(job: SlideJob, plan: TilePlan, out: Path, *, unit: int, places: Sequence
     if files.has_unit(out, job.name, unit):
         return len(places)
     held = _opened(job, plan)
-    rows = []
-    for place in places:
-        pixels = held.view.read(place.row, place.column, plan.size, plan.size)
-        cells = held.truth.cells(held.view, place)
-        rows.append(_write(job, plan, out, place=place, pixels=pixels, cells=cells) | {"slide_sha256": sha256})
-    for row in rows:
-        row["mpp"] = f"{held.view.mpp:.8g}"
+    waiting: deque[Future[dict[str, str]]] = deque()
+    rows: list[dict[str, str]] = []
+    # Packing takes longer than reading and lets go of the interpreter: one thread packs while this one reads ahead.
+    with ThreadPoolExecutor(1) as writer:
+        for place in places:
+            pixels = held.view.read(place.row, place.column, plan.size, plan.size)
+            cells = held.truth.cells(held.view, place)
+            waiting.append(writer.submit(_write, job, plan, out, place=place, pixels=pixels, cells=cells))
+            if len(waiting) > _AHEAD:
+                rows.append(waiting.popleft().result())
+        rows += [future.result() for future in waiting]
+    rows = [row | {"mpp": f"{held.view.mpp:.8g}", "slide_sha256": sha256} for row in rows]
     files.write_unit(out, job.name, unit, rows=rows)
     return len(places)
 

@@ -133,7 +133,7 @@ def sheet(panels: Sequence[Panel]) -> bytes:
     columns, font = max(len(panel.pictures) for panel in panels), ImageFont.load_default(13)
     high = sum(_HEAD + _tall(panel) + 2 * _GAP for panel in panels)
     own = [Image.open(io.BytesIO(png)).width for panel in panels if panel.wide for _, png in panel.pictures]
-    made = Image.new("RGB", (max([columns * (_CELL + _GAP), *own]) + 2 * _GAP, high), "white")
+    made = Image.new("RGB", (max([columns * (_CELL + _GAP), *(side + _GAP for side in own)]) + _GAP, high), "white")
     pen, top = ImageDraw.Draw(made), 0
     for panel in panels:
         pen.text((_GAP, top + 4), panel.title, fill="#1b1f24", font=font)

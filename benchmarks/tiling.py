@@ -125,19 +125,25 @@ def one_process(slide: Path, work: Path, rounds: int) -> list[tuple[int, int]]:
     for number in range(rounds):
         for name in [*ways][number % len(ways) :] + [*ways][: number % len(ways)]:
             shutil.rmtree(out, ignore_errors=True)
-            start = time.process_time()
+            start = time.process_time(), time.perf_counter()
             ways[name]()
-            spent[name].append(time.process_time() - start)
-    fastest = {name: statistics.median(times) for name, times in spent.items()}
+            spent[name].append((time.process_time() - start[0], time.perf_counter() - start[1]))
     print(f"{len(places)} tiles of {PLAN.size} px, slide {slide.stat().st_size / 2**20:.0f} MiB, {rounds} rounds")
-    for name, seconds in fastest.items():
-        span = f"{min(spent[name]):.2f}-{max(spent[name]):.2f}"
-        ratio = seconds / fastest["percuss tile"]
-        speed = len(places) / seconds
-        print(
-            f"| {name} | {seconds:.2f} ({span}) | {speed:.1f} | percuss tile has {ratio:.2f} of its tiles per second |"
-        )
+    _print_ways(spent, len(places))
     return places
+
+
+def _print_ways(spent: dict[str, list[tuple[float, float]]], tiles: int) -> None:
+    """Shortest wall seconds and median processor seconds of each way, and percuss tile's share of its speed."""
+    first = spent["percuss tile"]
+    for name, times in spent.items():
+        cpu, wall = (sorted(time[kind] for time in times) for kind in (0, 1))
+        middle, least = statistics.median(cpu), wall[0]
+        share = middle / statistics.median(time[0] for time in first), least / min(time[1] for time in first)
+        print(
+            f"| {name} | {least:.2f} ({least:.2f}-{wall[-1]:.2f}) | {tiles / least:.1f} | {share[1]:.2f} "
+            f"| {middle:.2f} ({cpu[0]:.2f}-{cpu[-1]:.2f}) | {share[0]:.2f} |"
+        )
 
 
 def several(slide: Path, work: Path, processes: list[int], rounds: int) -> None:

@@ -191,6 +191,20 @@ def test_rules_and_edges_of_cells():
     less = from_polygons(shapely.box(0, 0, 1.99, 4), shapely.Polygon(), source="less")
     assert cells(less, view, 0, 0, 8).sum() == 0 and cells(less, view, 0, 0, 8, rule="any").sum() == 1
     grid = from_polygons(shapely.box(4, 4, 8, 12), shapely.Polygon(), source="on the grid")
+    for row, column in (
+        (0, 8),
+        (0, 4),
+        (4, 4),
+        (-4, 8),
+        (8, 0),
+        (8, 4),
+        (8, 8),
+        (4, -12),
+    ):  # edges of tiles on its edges
+        inside = np.zeros((40, 40), int)
+        inside[16:24, 16:20] = 1  # the same box 12 to the right and below
+        wanted = inside[row + 12 : row + 20 : 4, column + 12 : column + 20 : 4]
+        assert cells(grid, view, row, column, 8).tolist() == wanted.tolist(), (row, column)
     for rule in ("half", "any"):
         assert cells(grid, view, 0, 0, 16, rule=rule).tolist() == [[0] * 4, [0, 1, 0, 0], [0, 1, 0, 0], [0] * 4]
     assert cells(from_polygons(shapely.Polygon(), shapely.Polygon(), source="none"), view, 0, 0, 8).sum() == 0

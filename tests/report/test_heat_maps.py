@@ -20,7 +20,7 @@ from percuss.report.heat_part import heat_part, reading
 from percuss.report.heat_pictures import enlarged, heat_pictures, scaled, told
 from percuss.report.heat_rows import KINDS, choose_heat, with_loss
 from percuss.report.heat_verdict import heat_headline, heat_opening, worst_points
-from percuss.report.kernel_pictures import kernel_sheet, plain_image, ranked
+from percuss.report.kernel_pictures import columns_for, place_map, plain_image, signed_image
 from percuss.report.mask_rows import load_masks, with_dice
 from percuss.report.numbers import decimal, visible_text
 from percuss.report.page import write_report
@@ -242,15 +242,16 @@ def test_the_code_has_its_section_and_other_runs_none(page: tuple[Path, str, str
         code_part(tmp_path)
 
 
-def test_kernels_are_drawn_about_grey_in_rows() -> None:
-    kernels = np.zeros((3, 1, 2, 2))
-    kernels[0, 0, 0, 0], kernels[1, 0, 1, 1] = 0.2, -7.0
-    found = kernel_sheet(kernels, columns=2, zoom=2)
-    assert found.shape == (14, 14, 3)
-    assert found[2, 2, 0] == 255 and found[5, 11, 0] == 0  # each stretched by itself
-    assert found[5, 5, 0] in (127, 128) and found[6, 6, 0] == found[13, 13, 0] == 255
-    assert ranked([0.1, 0.3, 0.1]) == [1, 0, 2]
+def test_codes_are_drawn_on_scales_that_are_told() -> None:
+    values = np.zeros((2, 2))
+    values[0, 0], values[0, 1] = 1.0, 0.5
+    found = place_map(values).sum(2)
+    assert found[0, 0] > found[0, 1] > found[1, 1] and place_map(np.zeros((1, 1))).sum() < 20
     assert plain_image(np.full((1, 2, 2), 2.0)).max() == 255
+    change = np.zeros((3, 1, 2))
+    change[:, 0, 0], change[:, 0, 1] = 0.2, -0.2
+    assert signed_image(change, peak=0.2)[0].tolist() == [[255] * 3, [0] * 3]
+    assert columns_for(512, 24) == 32 and columns_for(36, 48) == 9 and columns_for(3, 5000) == 1
 
 
 def test_without_attack_the_page_says_so(page: tuple[Path, str, str], tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from percuss.attacks.eval_mode import frozen
 from percuss.core.images import Tensors
 from percuss.core.latent import Coder
+from percuss.models.lca_pictures import kernel_grid, use_of
 from percuss.pipeline.parts import Work
-from percuss.report.kernel_pictures import columns_for, kernel_sheet, place_map, plain_image, ranked, signed_image
+from percuss.report.kernel_pictures import columns_for, place_map, plain_image, signed_image
 from percuss.report.sections import Panel
 from percuss.report.study_figures import sheet
 
@@ -63,7 +64,8 @@ def write_code_pictures(work: Work, batch: Tensors) -> None:
         work: the run; nothing is done where its network has no code.
         batch: images of the run, of which up to four are coded.
 
-    The kernels are in the order of their use: the share of places in these images where they are active.
+    The kernels of a dictionary are in the order of their use, the sum of their coefficients in these images; ``use`` in
+    ``told.json`` is the share of places where each is active.
     """
     if not has_code(work) or not batch.ids:
         return
@@ -123,7 +125,8 @@ def _kernels_of(network: nn.Module, channels: int, atoms: int) -> tuple[Tensor |
 
 def _use(codes: Tensor) -> list[float]:
     """Share of places where each channel of the code is active."""
-    return [float(part) for part in (codes != 0).float().mean((0, 2, 3))]
+    places = codes.numel() / codes.shape[1]
+    return [float(count) / places for count in use_of(codes).active]
 
 
 def _kernels(seen: _Seen) -> tuple[Array, str]:
@@ -131,11 +134,9 @@ def _kernels(seen: _Seen) -> tuple[Array, str]:
     if seen.kernels is None:
         return np.full((8, 8, 3), 128, dtype=np.uint8), "no kernels that work on the image"
     count, _, high, wide = seen.kernels.shape
-    order = ranked(_use(seen.codes)) if seen.sparse else list(range(count))
-    zoom = max(1, min(6, 48 // high))
-    pixels = kernel_sheet(
-        seen.kernels[order].numpy(), columns=columns_for(count, wide * zoom), zoom=zoom if count <= 128 else 1
-    )
+    zoom = max(1, min(6, 48 // high)) if count <= 128 else 1
+    order = use_of(seen.codes) if seen.sparse else None
+    pixels = _enlarged(kernel_grid(seen.kernels, use=order, columns=columns_for(count, wide * zoom)), zoom)
     what = f"{count} kernels of {high} × {wide}"
     sort = "the most used first" if seen.sparse else "of the first layer, in its order"
     return pixels, f"{what}, {sort}; each stretched by itself, mid-grey is 0"
@@ -156,12 +157,16 @@ def _pictures(seen: _Seen) -> list[tuple[str, Array]]:
     for number in np.argsort(-strength, kind="stable")[: _SHOWN if seen.sparse else len(code)]:
         share = 100 * float((code[number] != 0).mean())
         if seen.sparse and seen.kernels is not None:
-            kernel = seen.kernels[int(number)][None].numpy()
-            found.append((f"kernel {number}", kernel_sheet(kernel, columns=1, zoom=8)))
+            kernel = seen.kernels[int(number)][None]
+            found.append((f"kernel {number}", _enlarged(kernel_grid(kernel, columns=1), 8)))
             found.append((f"kernel {number}, {share:.2g} % of places", place_map(code[number])))
         else:
             found.append((f"channel {number}, {share:.3g} % of places", place_map(code[number])))
     return found
+
+
+def _enlarged(pixels: Array, zoom: int) -> Array:
+    return pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
 def _error(image: Array, rebuilt: Array) -> str:

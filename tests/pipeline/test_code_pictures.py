@@ -115,3 +115,11 @@ def test_cells_of_tables_reach_auc_pr(audits):
     assert value == heat.clean.auc_pr.value and text.startswith(f"{100 * value:.0f}")
     assert shown(look_up(content, "heat > null"), "share")[0] == heat.null
     assert shown(look_up(content, "heat > clean > auc_pr"), "number")[1].startswith(f"{value:.3f}")
+
+
+def test_a_portion_without_a_readable_image_is_passed_over(audits, tmp_path, monkeypatch):
+    model, _ = audits["denoising"]
+    monkeypatch.setattr("percuss.pipeline.inputs.CHUNK", 2)
+    bad = {"target": np.zeros((3, 3), np.uint8)}
+    done = run(tmp_path / "run", data=Spots(faults={"tile0": bad, "tile1": bad}), model=model, **QUICK)
+    assert done.results.data.n_bad == 2 and told_of(done)["image"] in Spots().ids[2:4]

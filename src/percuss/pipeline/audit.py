@@ -180,8 +180,8 @@ def _portions(work: Work, say: Progress) -> list[Portion]:
     found = []
     for ids in chunks:
         found.append(Portion(work, ids))
-        if len(found) == 1 and has_code(work):
-            write_code_pictures(work, found[0].tensors())
+        if has_code(work) and [portion for portion in found if len(portion.clean)] == found[-1:]:
+            write_code_pictures(work, found[-1].tensors())
         # Images are read again for the attacks, so that memory holds one portion only.
         found[-1].forget()
         say.advance(len(ids))

@@ -36,7 +36,8 @@ def code_noise(
     if not spread > 0:
         raise AttackError("the setting spread is too small", value=spread, allowed="above 0")
     codes.coder_of(target, "code_noise")
-    way = partial(_shaken, rng=rng, spread=spread)
+    rows = {row: rng.subset([row]) for row in range(len(batch.images))}
+    way = partial(_shaken, rows=rows, spread=spread)
     found, _ = codes.search(target, batch, budget, ways=[way] * draws, ids=rng.ids)
     return found
 
@@ -44,12 +45,9 @@ def code_noise(
 code_noise.on_own_model = True  # type: ignore[attr-defined]
 
 
-def _shaken(coded: codes.Coded, *, rng: ImageRandom, spread: float) -> Tensor:
-    """The codes with noise on their active units, of each image as many draws as it has of them."""
-    code = coded.code.clone()
-    for i, row in enumerate(coded.rows.tolist()):
-        values = code[i][coded.active[i]]
-        size = spread * values.double().square().mean().sqrt().to(values)
-        draw = rng.subset([row]).normal(values.shape)[0].to(values)
-        code[i] = code[i].masked_scatter(coded.active[i], values + size * draw)
-    return torch.maximum(code, codes.lowest(coded.code))
+def _shaken(coded: codes.Coded, *, rows: dict[int, ImageRandom], spread: float) -> Tensor:
+    """The values with noise on each, of each image as many draws as it has of them."""
+    pairs = zip(coded.rows.tolist(), coded.count.tolist(), strict=True)
+    draw = torch.cat([rows[row].normal((count,))[0] for row, count in pairs]).to(coded.values)
+    size = spread * coded.mean(coded.values.double().square()).sqrt().to(draw)
+    return torch.maximum(coded.values + size[coded.owner] * draw, coded.lowest)

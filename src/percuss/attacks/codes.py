@@ -18,7 +18,7 @@ from percuss.core.latent import Coder, SparseCoder
 from percuss.core.model import wide_logits
 from percuss.core.norms import distance, maximiser
 
-#: Values of codes held at once; more images than fit are attacked one after the other.
+#: Values of codes held at once, where images are attacked together.
 _HELD = 2**25
 #: How the note of an image ends whose code has no active unit.
 EMPTY_CODE = "no active unit in the code to attack: left unchanged"
@@ -78,19 +78,55 @@ def through(target: Target, who: str, mode: str, **settings: Any) -> Iterator[Sp
 
 @dataclass(frozen=True)
 class Coded:
-    """Some rows of a batch with their codes ``[n, M, h, w]``, and which units may change, bool alike."""
+    """Some images with their codes.
+
+    Attributes:
+        rows: their places in the batch, ``[n]``.
+        clean: the images ``[n, C, H, W]``.
+        active: the units that may change, bool ``[n, M, h, w]``: those above 0 of a sparse code, all of any other.
+        values: of these units, image after image, ``[k]``.
+        owner: the place among these images of each value, ``[k]``.
+    """
 
     rows: Tensor
     clean: Tensor
-    code: Tensor
     active: Tensor
+    values: Tensor
+    owner: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, clean: Tensor, *, code: Tensor, active: Tensor) -> Coded:
+        """From whole codes."""
+        return cls(rows, clean, active, code[active], active.flatten(1).nonzero()[:, 0])
+
+    @property
+    def count(self) -> Tensor:
+        """How many units of each image may change, ``[n]``."""
+        return torch.bincount(self.owner, minlength=len(self.rows))
+
+    def code(self, values: Tensor) -> Tensor:
+        """The whole codes ``[n, M, h, w]`` with other values; differentiable in them."""
+        return values.new_zeros(self.active.shape).masked_scatter(self.active, values)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the values of each image, float64 ``[n]``; 0 where it has none."""
+        total = torch.zeros(len(self.rows), dtype=torch.float64, device=values.device)
+        return total.index_add(0, self.owner, values.double()) / self.count.clamp_min(1)
+
+    @property
+    def lowest(self) -> Tensor:
+        """How far each value may fall, ``[k]``: to 0 where none of its image is below 0, else without end."""
+        signed = self.mean((self.values < 0).to(self.values)) > 0
+        return torch.where(signed[self.owner], -torch.inf, 0.0).to(self.values)
 
     def keep(self, left: Tensor) -> Coded:
-        """The rows where ``left``."""
-        return Coded(self.rows[left], self.clean[left], self.code[left], self.active[left])
+        """The images where ``left``."""
+        places = left.cumsum(0) - 1
+        stay = left[self.owner]
+        return Coded(self.rows[left], self.clean[left], self.active[left], self.values[stay], places[self.owner[stay]])
 
 
-#: Another code for each image, from the codes they have.
+#: Other values of the active units, ``[k]``.
 Way = Callable[[Coded], Tensor]
 
 
@@ -118,67 +154,77 @@ def search(
     coder, keeper = coder_of(target, "on codes"), Keeper(target, batch, budget)
     eps = budget.eps(batch.images.shape[1:], target.pixels)
     natives, notes = [list[float]() for _ in ways], list[str]()
-    for coded in _encoded(target, coder, batch):
-        some = coded.active.flatten(1).any(1)
-        notes += [f"{ids[row]}: {EMPTY_CODE}" for row in coded.rows[~some].tolist()]
-        open_rows = coded.keep(some)
+    for encoded in _encoded(target, coder, batch):
+        coded = encoded.keep(encoded.count > 0)
+        notes += [f"{ids[row]}: {EMPTY_CODE}" for row in encoded.rows[encoded.count == 0].tolist()]
         for way, native in zip(ways, natives, strict=True):
-            if not len(open_rows.rows):
+            if not len(coded.rows):
                 break
-            change = turn * _rebuilt_change(coder, way(open_rows), open_rows)
+            change = turn * (_rebuilt(coder, coded, way(coded)) - _rebuilt(coder, coded, coded.values))
             native.extend(distance(Norm.L2, change).tolist())
-            images = at_size(change, eps, batch=batch, rows=open_rows.rows)
-            logits = target.logits(images, open_rows.rows) if keeper.looks else images.new_zeros(0)
-            open_rows = open_rows.keep(~keeper.see(open_rows.rows, images, logits))
+            images = at_size(change, eps, batch=batch, rows=coded.rows)
+            logits = target.logits(images, coded.rows) if keeper.looks else images.new_zeros(0)
+            coded = coded.keep(~keeper.see(coded.rows, images, logits))
     return Attempt(keeper.attempt().images, tuple(notes)), natives
 
 
 def _encoded(target: Target, coder: Coder, batch: Batch) -> Iterator[Coded]:
-    """The batch with its codes, some images at a time so that few codes are held at once."""
+    """The batch with its codes: image by image where the head has a way of its own for one, else as many as fit."""
     rows, size = torch.arange(len(batch.images), device=batch.images.device), 1
     while len(rows):
         part, rows = rows[:size], rows[size:]
         target.model_evaluations[part.cpu()] += 1
         with torch.no_grad():
             code = coder.code(batch.images[part]).detach()
-        size = max(1, _HELD // max(1, code[0].numel()))
-        yield Coded(part, batch.images[part], code, active_units(coder, code))
+        if not hasattr(coder, "judging"):
+            size = max(1, _HELD // max(1, code[0].numel()))
+        active = code > 0 if isinstance(coder, SparseCoder) else torch.ones_like(code, dtype=torch.bool)
+        yield Coded.of(part, batch.images[part], code=code, active=active)
 
 
-def _rebuilt_change(coder: Coder, code: Tensor, before: Coded) -> Tensor:
-    """What a changed code changes in the image: its reconstruction less that of the code before, ``[n, C, H, W]``."""
+def _rebuilt(coder: Coder, coded: Coded, values: Tensor) -> Tensor:
     with torch.no_grad():
-        return coder.rebuild(code, before.clean) - coder.rebuild(before.code, before.clean)
+        return coder.rebuild(coded.code(values), coded.clean)
 
 
-def active_units(coder: Coder, code: Tensor) -> Tensor:
-    """The units that may change, bool as the code: those above 0 of a sparse code, all of any other."""
-    return code > 0 if isinstance(coder, SparseCoder) else torch.ones_like(code, dtype=torch.bool)
+def climb(target: Target, coded: Coded, *, steps: int, length: float, rule: Callable[[Tensor], Tensor]) -> Tensor:
+    """Values of the active units after steps up the head's loss, never below the lowest.
 
+    Each step is booked as one gradient, although the encoder is not run.
 
-def lowest(code: Tensor) -> Tensor:
-    """How far the values of each code may fall, ``[n, 1, 1, 1]``: to 0 where none is below 0, else without end."""
-    signed = (code < 0).flatten(1).any(1).view(-1, 1, 1, 1)
-    return torch.where(signed, -torch.inf, 0.0).to(code)
-
-
-def head_gradient(target: Target, coder: Coder, code: Tensor, *, rows: Tensor) -> Tensor:
-    """The direction on the codes of these rows along which the head's loss rises; its scale has no meaning.
-
-    Booked as one gradient of each row, although the encoder is not run.
+    Args:
+        target: the model under attack; a network with a code.
+        coded: the images.
+        steps: gradient steps.
+        length: factor on each step.
+        rule: the step for a gradient ``[k]``, whose scale has no meaning.
     """
-    target.gradient_evaluations[rows.cpu()] += 1
-    with torch.enable_grad():
-        point = code.detach().requires_grad_(True)
-        cells = coder.judge(point)
-        if not cells.requires_grad:
+    values, lowest, places = coded.values, coded.lowest, coded.rows.cpu()
+    judge = _judging(coder_of(target, "on codes"), coded)
+    for _ in range(steps):
+        with torch.enable_grad():
+            point = values.detach().requires_grad_(True)
+            cells = judge(point)
+            if not cells.requires_grad:
+                raise no_gradient()
+            logits = wide_logits(cells.float())
+            uphill = target.direction(logits.detach(), coded.rows)
+            (found,) = torch.autograd.grad(logits, point, uphill, allow_unused=True)
+        if found is None:
             raise no_gradient()
-        logits = wide_logits(cells.float())
-        (found,) = torch.autograd.grad(logits, point, target.direction(logits.detach(), rows), allow_unused=True)
-    if found is None:
-        raise no_gradient()
-    target.saw_gradient[rows.cpu()] |= (found != 0).flatten(1).any(1).cpu()
-    return torch.nan_to_num(found)
+        target.gradient_evaluations[places] += 1
+        target.saw_gradient[places] |= (coded.mean((found != 0).to(found)) > 0).cpu()
+        values = torch.maximum(values + length * rule(torch.nan_to_num(found)), lowest)
+    return values
+
+
+def _judging(coder: Coder, coded: Coded) -> Callable[[Tensor], Tensor]:
+    """The head as a function of the active units' values; of one image the network's own way where it has one."""
+    own = getattr(coder, "judging", None)
+    quick: Callable[[Tensor], Tensor] | None = None
+    if own is not None and len(coded.rows) == 1:
+        quick = own(coded.active[0])
+    return quick or (lambda values: coder.judge(coded.code(values)))
 
 
 def at_size(change: Tensor, eps: float, *, batch: Batch, rows: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from percuss.attacks.target import Attempt, Batch, Target
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
 from percuss.core.latent import Coder, SparseCoder
-from percuss.core.norms import steepest
 from percuss.core.seeds import ImageRandom
 
 TASKS = ("heatmap",)
@@ -23,6 +22,8 @@ NORMS = (Norm.L2,)
 NEEDS = Coder
 #: Lengths of a step, in the code's own units; the paper names none.
 GRID = (0.001, 0.003, 0.01, 0.05)
+#: The same for codes that are not sparse, where every unit moves and a step carries further.
+DENSE_GRID = (0.00003, 0.0001, 0.0003, 0.001)
 RULES = ("l2", "sign")
 
 
@@ -48,14 +49,17 @@ def sparse_code(  # noqa: PLR0913
         steps: gradient steps; 100 in the paper.
         rule: ``l2``: a step of ``step_size * sqrt(active units)`` along the gradient; ``sign``: each active unit by
             ``step_size``.
-        step_size: in the code's units; each of ``GRID`` in turn where None, the best image kept.
+        step_size: in the code's units; each of ``GRID`` (``DENSE_GRID`` where the code is not sparse) in turn where
+            None, the best image kept.
         sign_as_printed: the reconstruction before less that after, as the paper's sentence has it: a change that
             helps the model.
     """
     codes.only_l2(budget, "sparse_code")
-    coder, lengths = codes.coder_of(target, "sparse_code"), GRID if step_size is None else (step_size,)
+    coder = codes.coder_of(target, "sparse_code")
+    grid = GRID if isinstance(coder, SparseCoder) else DENSE_GRID
+    lengths = grid if step_size is None else (step_size,)
     _check(steps, rule, lengths)
-    ways = [partial(_climbed, target, coder, steps=steps, rule=rule, length=length) for length in lengths]
+    ways = [partial(_climbed, target, steps=steps, rule=rule, length=length) for length in lengths]
     turn = -1.0 if sign_as_printed else 1.0
     found, natives = codes.search(target, batch, budget, ways=ways, ids=rng.ids, turn=turn)
     notes = [*found.notes, *_sizes(lengths, natives, budget)]
@@ -84,12 +88,13 @@ def _sizes(lengths: Sequence[float], natives: Sequence[Sequence[float]], budget:
     return [text + ", ".join(told)] if told else []
 
 
-def _climbed(target: Target, coder: Coder, coded: codes.Coded, *, steps: int, rule: str, length: float) -> Tensor:
-    """The codes after the steps, within the active units and not below 0."""
-    low, code = codes.lowest(coded.code), coded.code
-    count = coded.active.flatten(1).sum(1).view(-1, 1, 1, 1).to(code)
-    for _ in range(steps):
-        slope = codes.head_gradient(target, coder, code, rows=coded.rows) * coded.active
-        step = slope.sign() if rule == "sign" else steepest(Norm.L2, slope) * count.sqrt()
-        code = torch.maximum(code + length * step, low)
-    return code
+def _climbed(target: Target, coded: codes.Coded, *, steps: int, rule: str, length: float) -> Tensor:
+    """Values after the steps; one of ``l2`` has the root mean square ``length`` over the active units of its image."""
+
+    def along(slope: Tensor) -> Tensor:
+        peak = torch.zeros_like(coded.rows, dtype=slope.dtype).scatter_reduce(0, coded.owner, slope.abs(), "amax")
+        even = slope / torch.where(peak > 0, peak, torch.ones_like(peak))[coded.owner]  # no scale is too small
+        size = coded.mean(even.square()).sqrt().to(slope)
+        return even / torch.where(size > 0, size, torch.ones_like(size))[coded.owner]
+
+    return codes.climb(target, coded, steps=steps, length=length, rule=torch.sign if rule == "sign" else along)

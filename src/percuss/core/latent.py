@@ -14,7 +14,12 @@ GRADIENTS = ("implicit", "unrolled", "straight", "one_step")
 
 @runtime_checkable
 class Coder(Protocol):
-    """A network that judges a code of the image, and can build an image from one."""
+    """A network that judges a code of the image, and can build an image from one.
+
+    It may also have ``judging(active)``: of units, bool ``[M, h, w]``, a differentiable function of their values alone
+    (in the order of ``active.nonzero()``, all other units 0) that gives the logits ``[1, 1, h, w]``, where it has a
+    faster way for that than ``judge``; else None.
+    """
 
     def code(self, images: Tensor) -> Tensor:
         """The code ``[N, M, h, w]`` of images ``[N, C, H, W]`` in [0, 1]."""

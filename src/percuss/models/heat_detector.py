@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,10 @@ class HeatDetector(nn.Module, ABC):
         """Logits of cells ``[N, 1, H / cell, W / cell]``."""
         logits: Tensor = self.head(code)
         return logits
+
+    def judging(self, active: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """``judge`` of codes that are 0 but for some coefficients, see ``HeatHead.on_values``."""
+        return self.head.on_values(active)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` to logits ``[N, 1, H / cell, W / cell]``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from percuss.core.errors import ModelError
-from percuss.models.sparse_convolution import convolved
+from percuss.models.sparse_convolution import convolved, convolved_values
 
 #: Parameters on the two codes of the paper, of 9 and of 512 channels.
 PARAMETERS = {9: 11_143, 512: 300_871}
@@ -79,7 +80,26 @@ class HeatHead(nn.Module):
         On a processor the first convolution of a code that is sparse and takes no gradient is made from its active
         coefficients alone (``percuss.models.sparse_convolution``): the same up to rounding, and several times as fast.
         """
-        maps = self.dropout(torch.relu(self._first(code)))
+        return self._rest(self._first(code))
+
+    def on_values(self, active: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """``forward`` of codes that are 0 but for some coefficients, as a function of their values alone.
+
+        Args:
+            active: which coefficients, bool ``[inputs, h, w]``.
+
+        Returns:
+            Values ``[k]``, in the order of ``active.nonzero()``, to logits ``[1, 1, ...]``; differentiable in the
+            values, no gradient goes into the first convolution's weights. None where that is no faster.
+        """
+        first = convolved_values(active, self.first.weight, repeat=self.repeat)
+        if first is None:
+            return None
+        maps, bias = first, cast("Tensor", self.first.bias).detach()[:, None, None]
+        return lambda values: self._rest(maps(values) + bias)
+
+    def _rest(self, first: Tensor) -> Tensor:
+        maps = self.dropout(torch.relu(first))
         maps = torch.relu(self.second(maps))
         logits: Tensor = self.last(functional.avg_pool2d(maps, self.pool) if self.pool > 1 else maps)
         return logits

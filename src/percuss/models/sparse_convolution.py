@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,22 +92,86 @@ def convolved(code: Tensor, weight: Tensor, bias: Tensor, *, repeat: int = 1) ->
     return torch.stack(found) + bias[:, None, None]
 
 
+def convolved_values(active: Tensor, weight: Tensor, *, repeat: int = 1) -> Callable[[Tensor], Tensor] | None:
+    """``convolved`` as a function of the values of some coefficients alone, all others being 0; without the bias.
+
+    What does not change is prepared once, so that many steps on the values of one code cost little each.
+
+    Args:
+        active: which coefficients, bool ``[M, h, w]``.
+        weight: ``[O, M, K, K]``; takes no gradient.
+        repeat: as for ``convolved``.
+
+    Returns:
+        A differentiable function of values ``[k]``, in the order of ``active.nonzero()``, that gives
+        ``[1, O, h * repeat, w * repeat]``; None where the dense convolution serves better.
+    """
+    if active.device.type != "cpu" or not active.numel() or int(active.sum()) > MOST * active.numel():
+        return None
+    places = Active.of(active).repeated(repeat)
+    layout = _Layout(places, places.place.argsort(stable=True), weight.detach().permute(2, 3, 1, 0).contiguous())
+
+    def maps(values: Tensor) -> Tensor:
+        found: Tensor = _FromValues.apply(values.repeat_interleave(repeat * repeat), layout)
+        return found.unsqueeze(0)
+
+    return maps
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Coefficients, their order by place, and weights ``[K, K, M, O]``."""
+
+    active: Active
+    order: Tensor
+    weight: Tensor
+
+
+class _FromValues(torch.autograd.Function):
+    """``_Convolved`` as a function of the values at the places of a layout."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, layout: _Layout) -> Tensor:
+        active, order, weight = layout.active, layout.order, layout.weight
+        size = (active.shape[1] * active.shape[2], active.shape[0])
+        matrix = _matrix(active.place, active.channel[order], value.detach()[order], size)
+        ctx.layout, ctx.active, ctx.side = layout, active, weight.shape[0]
+        return _spread(matrix, weight, active.shape, ctx)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        active, weight, side = ctx.layout.active, ctx.layout.weight, ctx.side
+        above, below = side // 2, (side - 1) // 2
+        canvas = functional.pad(gradient, (above, below, above, below)).permute(1, 2, 0).contiguous()
+        found = gradient.new_zeros(len(active.place))
+        for row in range(side):
+            for column in range(side):
+                window = _window(canvas, row, column, ctx).reshape(active.shape[1] * active.shape[2], -1)
+                slopes = weight[row, column].index_select(0, active.channel)
+                found += (window.index_select(0, active.place) * slopes).sum(1)
+        return found, None
+
+
+def _spread(matrix: Tensor, weight: Tensor, shape: tuple[int, int, int], ctx: Any) -> Tensor:
+    """Maps ``[O, h, w]`` of the sparse matrix ``[h * w, M]`` and weights ``[K, K, M, O]``."""
+    (_, height, width), side, outputs = shape, weight.shape[0], weight.shape[3]
+    canvas = weight.new_zeros(height + side - 1, width + side - 1, outputs)
+    for row in range(side):
+        for column in range(side):
+            part = torch.sparse.mm(matrix, weight[row, column])
+            _window(canvas, row, column, ctx).add_(part.view(height, width, outputs))
+    above = side // 2
+    return canvas[above : above + height, above : above + width].permute(2, 0, 1).contiguous()
+
+
 class _Convolved(torch.autograd.Function):
     """One image's maps ``[O, h, w]``: for each place of the kernel a product of matrices, moved there and added."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, active: Active) -> Tensor:
         ctx.active, ctx.side = active, weight.shape[2]
-        _, height, width = active.shape
-        outputs, side = weight.shape[0], weight.shape[2]
-        matrix = active.by_place()
-        canvas = weight.new_zeros(height + side - 1, width + side - 1, outputs)
-        for row in range(side):
-            for column in range(side):
-                part = torch.sparse.mm(matrix, weight[:, :, row, column].t().contiguous())
-                _window(canvas, row, column, ctx).add_(part.view(height, width, outputs))
-        above = side // 2
-        return canvas[above : above + height, above : above + width].permute(2, 0, 1).contiguous()
+        return _spread(active.by_place(), weight.permute(2, 3, 1, 0).contiguous(), active.shape, ctx)
 
     @staticmethod
     @once_differentiable

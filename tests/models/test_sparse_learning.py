@@ -88,6 +88,14 @@ def test_other_thresholds_are_found_too(kind):
     assert 1 - float(info.sparsity.mean()) == pytest.approx(share)
 
 
+@pytest.mark.parametrize("factor", [0.01, 0.3, 0.77, 1.0, 1.3, 3.1, 1000.0])
+def test_a_guess_however_far_off_ends_at_the_same_share(factor, whole):
+    units = standardise(tiles(3))[0]
+    guess = factor * whole.threshold.size
+    size, share = find_size(units, whole.dictionary, Wanted("soft", 0.05, 2), guess=guess)
+    assert share == pytest.approx(0.05, rel=0.031) and 0.8 < size / whole.threshold.size < 1.25
+
+
 def test_an_encoder_of_so_many_steps_tells_that_it_does_not_converge(tmp_path):
     facts = learned(
         tmp_path / "s", replace(PLAN, updates=2, solver=Solver("lca", tolerance=0, steps=5, tau=20.0))

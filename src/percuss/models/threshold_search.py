@@ -113,11 +113,11 @@ def _between(look: _Look, top: float, guess: float | None) -> tuple[float, float
     if look.share(size) < wanted:
         stalled = 0
         for _ in range(_DOWN if guess is None else 3 * _DOWN):
-            before, size = look.seen[size], size / factor
+            above, size = size, size / factor
             if look.share(size) >= wanted:
-                return size, size * factor
+                return size, above
             # A code has no more active coefficients than it needs: below some size their number hardly grows.
-            stalled = stalled + 1 if 0 < look.seen[size] <= 1.02 * before else 0
+            stalled = stalled + 1 if 0 < look.seen[size] <= 1.02 * look.seen[above] else 0
             if stalled == _STALLED:
                 break
         raise ModelError(

@@ -103,6 +103,24 @@ def test_maps_that_fall_to_the_null_model_are_said_to(page: tuple[Path, str, str
     assert "null model or below" not in said(null + 0.1, null + 0.05)
 
 
+def test_maps_that_know_nothing_before_any_attack_are_said_to(page: tuple[Path, str, str]) -> None:
+    results, heat = results_of(page)
+    null = heat.null
+    assert null is not None
+
+    def said(value: float, low: float) -> tuple[str, str]:
+        area = Interval(value=value, low=low, high=value + 0.01, n=16, method="")
+        poor = heat.model_copy(update={"clean": heat.clean.model_copy(update={"auc_pr": area})})
+        point = heat_headline(poor)
+        assert point is not None
+        return " ".join(heat_opening(results, poor).sentences), point.budget
+
+    text, budget = said(null - 0.01, null - 0.1)
+    assert "Already without attack the maps are no better than the null model" in text and budget == "linf=1/255"
+    assert "takes the maps down" not in text
+    assert "Already without attack the interval reaches down" in said(null + 0.3, null - 0.1)[0]
+
+
 def test_slides_that_are_not_exhaustive_and_a_single_slide_are_named(page: tuple[Path, str, str]) -> None:
     results, heat = results_of(page)
     assert "The outlines of slide_1 are not exhaustive" in page[2]

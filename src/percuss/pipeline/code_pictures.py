@@ -197,7 +197,7 @@ def _words(seen: _Seen) -> list[str]:
         text = "The network judges a sparse code: each tile as a sum of few kernels at few places."
     else:
         text = "The network judges the channels of a bottleneck, from which a decoder builds the tile again."
-    return [f"{text} Shares are over {many} of this run, without attack."]
+    return [f"{text} What is active and used is counted over {many}, without attack."]
 
 
 def _png(pixels: Array) -> bytes:

@@ -45,20 +45,20 @@ class Measure:
 #: Measures of ``percuss.evaluate.change_meaning`` in words.
 MEASURES: dict[str, Measure] = {
     "slope": Measure(
-        "slope of the spectrum",
+        "spectrum slope",
         "log power over log frequency of the change: 0 is white noise, tissue and other images lie near −2",
         "smoother than noise",
         "rougher than noise",
     ),
     "haematoxylin": Measure(
-        "correlation with haematoxylin",
-        "of the size of the change at a pixel with the amount of the stain of nuclei there",
+        "haematoxylin",
+        "correlation of the size of the change at a pixel with the amount of the stain of nuclei there",
         "keeps away from haematoxylin",
         "lies where haematoxylin is",
     ),
     "nuclei": Measure(
-        "correlation with nuclei",
-        "of the size of the change at a pixel with being in a nucleus",
+        "nuclei",
+        "correlation of the size of the change at a pixel with being in a nucleus",
         "keeps away from nuclei",
         "lies in nuclei",
     ),
@@ -254,15 +254,9 @@ def heat_line(name: str, style: str, points: Sequence[HeatPoint], *, data: DataR
 
 def _meaning_row(item: Meaning) -> list[str]:
     words = MEASURES[item.measure].words if item.measure in MEASURES else item.measure
-    numbers = [decimal(one, 2) for one in (item.change, item.noise)]
-    return [
-        words,
-        item.attack,
-        f"{item.norm} {size_text(item.budget)}",
-        *numbers,
-        decimal(item.difference, 2, signed=True),
-        reading(item),
-    ]
+    numbers = [decimal(item.change, 2), decimal(item.noise, 2), decimal(item.difference, 2, signed=True)]
+    shown = [text.replace("−0.00", "0.00").replace("+0.00", "0.00") for text in numbers]
+    return [words, item.attack, f"{item.norm} {size_text(item.budget)}", *shown, reading(item)]
 
 
 def reading(item: Meaning) -> str:

@@ -60,7 +60,7 @@ def heat_headline(heat: Heat) -> HeatPoint | None:
     of the report) that has one; else the largest size of the first norm.
     """
     clean, null = heat.clean.auc_pr.value, heat.null
-    half = -math.inf if clean is None or null is None else (clean + null) / 2
+    half = -math.inf if clean is None or null is None or clean <= null else (clean + null) / 2
     lines = [points for norm in NORM_ORDER if (points := worst_points(heat, norm, stored=True))]
     lost = (p for points in lines for p in points if p.auc_pr.value is not None and p.auc_pr.value <= half)
     return next(lost, lines[0][-1] if lines else None)
@@ -129,9 +129,15 @@ def _noise(heat: Heat, point: HeatPoint) -> list[str]:
 
 def _ruined(results: Results, heat: Heat) -> list[str]:
     """A sentence for each norm where the worst attack leaves nothing that can be told from the null model."""
-    if heat.null is None:
+    clean, found = heat.clean.auc_pr, list[str]()
+    if heat.null is None or clean.value is None:
         return []
-    found = []
+    if clean.value <= heat.null:
+        return [
+            "Already without attack the maps are no better than the null model, so that attacks on them say little."
+        ]
+    if clean.low is not None and clean.low <= heat.null:
+        found.append("Already without attack the interval reaches down to the null model.")
     for norm in NORM_ORDER:
         for point in worst_points(heat, norm, stored=True):
             value, low = point.auc_pr.value, point.auc_pr.low
@@ -142,7 +148,7 @@ def _ruined(results: Results, heat: Heat) -> list[str]:
                     f"of where {results.data.classes[-1]} is, or point away from it."
                 )
                 break
-            if value is not None and low is not None and low <= heat.null:
+            if value is not None and low is not None and not found and low <= heat.null:
                 found.append(f"At {where} the interval of the worst attack reaches down to the null model.")
                 break
     return found

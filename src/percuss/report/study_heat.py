@@ -22,7 +22,7 @@ from percuss.store.png import slug
 #: Which tiles first: those from the middle, as the worst are no example and the best flatter.
 _ORDER = ("middle", "most", "least", "normal")
 #: Pictures of a code in one row.
-_ROW = 6
+_ROW = 4
 
 
 def heat_panels(name: str, folder: Path, cases: int) -> list[Panel]:

@@ -27,7 +27,7 @@ from percuss.store.folder import RunFolder
 from percuss.store.png import encode, slug
 
 #: Tiles of a unit of work. Results do not depend on it; what a kill can cost does.
-CHUNK = 16
+CHUNK = 8
 CLEAN = "clean"
 PIXELS = PixelRange(0, 255)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from percuss.models.lca import soft, unit_norm
+from percuss.models.lca import Solver, encode, soft, unit_norm
+from percuss.models.lca_geometry import Geometry, correlate, synthesis_kernel, synthesise
 from percuss.models.lca_members import Layout, Members, colours
 from percuss.models.lca_screening import Looks
 from percuss.models.lca_solvers import Problem
@@ -96,3 +97,33 @@ def test_blocks_of_a_colour_do_not_touch(side, stride):
             seen += last - first
         assert taken.max() <= 1
     assert seen == len(members.place)
+
+
+def test_threads_change_not_one_bit():
+    images, dictionary = drawn(1, 3, 96, 96), unit_norm(drawn(64, 3, 12, 12, seed=1))
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            code, info = encode(images, dictionary, threshold=1.5, stride=2)
+            found.append((code, info.violation, info.iterations))
+    finally:
+        torch.set_num_threads(before)
+    assert int(torch.count_nonzero(found[0][0])) > 4000  # else no second thread runs
+    assert bool((found[0][1] <= 1e-3).all())
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_what_the_looks_pass_over_is_within_its_threshold(kind):
+    images, dictionary = drawn(1, 3, 48, 48).to(kind), unit_norm(drawn(32, 3, 12, 12, seed=1).to(kind))
+    code, info = encode(images, dictionary, threshold=1.5, stride=2, solver=Solver("working_set", tolerance=1e-4))
+    canvas = Geometry(12, 2, "mirror").canvas(images)
+    left = canvas - synthesise(code, synthesis_kernel(dictionary, 2), stride=2, side=12)
+    drive = correlate(left, dictionary, 2) + code
+    off = float((soft(1.5).apply(drive) - code).abs().max()) / 1.5
+    assert off <= 1e-4 + (1e-5 if kind == torch.float32 else 0)
+    assert bool(info.converged)
+    plain = encode(images, dictionary, threshold=1.5, stride=2, solver=Solver("fista", tolerance=1e-4))[0]
+    assert torch.allclose(code, plain, atol=5e-3) and float((code - plain).norm() / plain.norm()) < 2e-3

@@ -161,3 +161,12 @@ def test_a_finding_names_slides_with_tumour_left_out_and_few_slides(finished):
     assert "slide1" in found["not-exhaustive"].message and "few-patients" in found
     assert "heat-does-not-fall" in found and "linf=4/255" in found["heat-does-not-fall"].message
     assert "single-step-beats-iterative" not in found and "heat-knows-nothing" not in found
+
+
+def test_of_several_attacks_the_tile_whose_stored_map_has_the_largest_loss_is_kept(finished):
+    table = pd.read_parquet(finished.path / "dense.parquet")
+    stored = table[(table["state"] == "stored") & (table["budget"] == "l2=2") & (table["attack"] != "noise")]
+    best = stored.sort_values("loss", ascending=False, kind="stable").drop_duplicates("id").set_index("id")["attack"]
+    rows = pd.read_parquet(finished.path / "rows.parquet")
+    kept = rows[(rows["image"] != "") & (rows["norm"] == "l2")].set_index("id")["attack"]
+    assert kept.to_dict() == best.to_dict()

@@ -9,6 +9,7 @@ import pandas as pd
 from percuss.core.budget import Norm
 from percuss.core.images import DENSE
 from percuss.core.outcome import COLUMNS
+from percuss.pipeline.masks import BESIDE
 from percuss.pipeline.parts import Work
 from percuss.store.png import slug
 
@@ -23,7 +24,16 @@ def attack_rows(work: Work, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Every row, ordered by norm, attack, budget and image, with the kept images moved to ``images/NORM/``."""
     rows = pd.concat(list(parts), ignore_index=True)[list(COLUMNS)]
     rows = _ordered(work, rows)
+    if work.model.task == "heatmap":
+        return _keep_images(work, rows.merge(_losses(work, parts), how="left"))[list(COLUMNS)]
     return _keep_images(work, rows)
+
+
+def _losses(work: Work, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Cross-entropy of each stored heat map, as ``loss`` by image, attack and budget."""
+    found = [work.folder.read_part(f"{part.attrs['key']}{BESIDE}") for part in parts]
+    table = pd.concat([part for part in found if part is not None], ignore_index=True)
+    return table.loc[table["state"] == "stored", ["id", "attack", "budget", "loss"]]
 
 
 def _ordered(work: Work, rows: pd.DataFrame) -> pd.DataFrame:
@@ -47,10 +57,10 @@ def _keep_images(work: Work, rows: pd.DataFrame) -> pd.DataFrame:
     stored, flipped, eps = kept["success_stored"].astype(bool), kept["success"].astype(bool), kept["eps"]
     kept["tier"] = (~stored).astype(int) + (~stored & ~flipped).astype(int)
     kept["size"] = eps.where(kept["tier"] < 2, -eps)
-    if work.model.task == "heatmap":  # of a heat map the largest attempt is kept
-        kept["tier"], kept["size"] = 0, -eps
     # Of class maps at the same size the worst one, whichever attack made it.
     kept["left"] = -kept["margin"] if work.model.task in DENSE else 0.0
+    if "loss" in kept:  # of a heat map the largest attempt is kept
+        kept["tier"], kept["size"], kept["left"] = 0, -eps, -kept["loss"]
     best = kept.sort_values(["tier", "size", "left"], kind="stable").drop_duplicates(["id", "norm"])
     chosen = best[["id", "norm", "image", "image_sha256"]]
     rows = rows.assign(image="", image_sha256="")

@@ -10,7 +10,7 @@ from percuss.attacks.codes import EMPTY_CODE
 from percuss.attacks.foreign import LEFT_OUT
 from percuss.core.budget import Norm
 from percuss.core.class_maps import EMPTY
-from percuss.core.images import BadImage
+from percuss.core.images import DENSE, BadImage
 from percuss.core.outcome import Finding
 from percuss.evaluate.curves import CONTROLS
 from percuss.evaluate.masking import suite_questions
@@ -116,10 +116,16 @@ def _left_out(notes: list[str]) -> list[Finding]:
     ]
 
 
+#: Attacks whose gradient is a stand-in's: that it is zero says nothing where another attack asks for the model's own.
+_STAND_INS = frozenset({"unrolled", "straight_through"})
+
+
 def _silence(work: Work, parts: list[pd.DataFrame]) -> list[Finding]:
     """Images whose gradient was zero whenever an attack asked: nothing can be said of them by following gradients."""
-    silent = {str(name) for part in parts for name in part.attrs.get("silent", ())}
-    attacked = {str(name) for part in parts for name in part.loc[part["correct"], "id"]}
+    own = [part for part in parts if part["attack"].iloc[0] not in _STAND_INS]
+    asked = own if any(part["attack"].iloc[0] not in CONTROLS for part in own) else parts
+    silent = {str(name) for part in asked for name in part.attrs.get("silent", ())}
+    attacked = {str(name) for part in parts for name in part.loc[part["correct"] | _tireless(work), "id"]}
     if not silent:
         return []
     return [
@@ -131,6 +137,11 @@ def _silence(work: Work, parts: list[pd.DataFrame]) -> list[Finding]:
             {"images_without_gradient": len(silent), "images": len(attacked), "ids": sorted(silent)[:20]},
         )
     ]
+
+
+def _tireless(work: Work) -> bool:
+    """Whether images are attacked that were wrong before: maps can always get worse."""
+    return work.model.task in DENSE
 
 
 def _is_suite(part: pd.DataFrame) -> bool:

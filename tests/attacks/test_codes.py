@@ -160,6 +160,8 @@ def test_the_exact_gradient_beats_the_attack_on_the_code_and_that_beats_noise(co
 def test_the_stand_in_of_one_step_is_the_weakest_way_through(coded):
     model, batch = coded
     near, one = (attacked("straight_through", model, batch, "l2=0.3", mode=mode)[0] for mode in MODES)
+    own, _ = attacked("one_step", model, batch, "l2=0.3", steps=60)
+    assert float(loss(model, near, batch).mean()) > float(loss(model, own, batch).mean())
     assert float(loss(model, near, batch).mean()) > float(loss(model, one, batch).mean())
 
 

@@ -13,7 +13,10 @@ from percuss.testing.exact import examples, linear_model
 FEWER = {"square": {"queries": 60}, "as_autoattack": {"steps": 4, "queries": 10}, "standard": {"effort": "quick"}}
 FEWER |= {"segsuite": {"effort": "quick"}, "narrow": {"steps": 12}, "layered": {"steps": 4}}
 FEWER |= {name: {"steps": 8} for name in ("remove", "hallucinate", "segpgd", "cospgd")}
-FEWER |= {name: {"steps": 8} for name in ("implicit", "unrolled", "straight_through", "sparse_code", "rescaled_fgsm")}
+FEWER |= {
+    name: {"steps": 8}
+    for name in ("implicit", "unrolled", "straight_through", "one_step", "sparse_code", "rescaled_fgsm")
+}
 FEWER |= {"unrolled": {"steps": 5, "iterations": 10}, "codesuite": {"effort": "quick"}, "code_noise": {"draws": 3}}
 # The suite is nine attacks, each of which is tried within every norm by itself.
 ONE = {"codesuite": ("l2=0.3",)}

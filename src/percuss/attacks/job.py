@@ -90,7 +90,8 @@ class Job:
     def score(self, given: Batch, logits: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor] | None:
         """How far an aim is reached, from logits and targets: the attack's own, or of masks a class everywhere.
 
-        Of heat maps without another aim their cross-entropy. None where there is no such aim. ``logits`` are those of the clean images given, where they are known.
+        Of heat maps without another aim their cross-entropy. None where there is no such aim. ``logits`` are those of
+        the clean images given, where they are known.
         """
         wanted = self.goal.target
         if self.model.task in DENSE and isinstance(wanted, int):

@@ -70,7 +70,7 @@ def audit(  # noqa: PLR0913
         str | None,
         Option(
             help="standard: the strongest verdict for the time; as_autoattack: with AutoAttack's own parameters; "
-            "segsuite: for masks."
+            "segsuite: for masks; codesuite: for heat maps from a code."
         ),
     ] = None,
     effort: Annotated[

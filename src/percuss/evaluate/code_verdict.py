@@ -9,7 +9,7 @@ from percuss.core.results import HeatPoint, Interval
 
 #: The attack confined to the code, and those that go through it to the image.
 ON_CODE = "sparse_code"
-SPARSE = ("implicit", "unrolled", "straight_through")
+SPARSE = ("implicit", "unrolled", "straight_through", "one_step")
 THROUGH = (*SPARSE, "pgd", "apgd")
 #: Much higher: more than this share of the clean AUC-PR apart, with intervals that do not touch.
 _FAR = 0.1

@@ -23,7 +23,7 @@ DEFAULT_ATTACKS = ("pgd", "fgsm", "noise")
 CURVE_ATTACKS = ("curve", "noise")
 DEFAULT_BUDGETS = ("linf=0.5/255,1/255,2/255,4/255,8/255", "l2=0.1,0.25,0.5,1")
 #: Attacks that a suite adds before those named; noise is the control.
-SUITES = {name: (name, "noise") for name in ("standard", "as_autoattack", "segsuite")}
+SUITES = {name: (name, "noise") for name in ("standard", "as_autoattack", "segsuite", "codesuite")}
 #: Images of a unit of work. Results do not depend on it; what a kill can cost does.
 CHUNK = 32
 

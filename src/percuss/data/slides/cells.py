@@ -87,13 +87,11 @@ def area_shares(edges: Edges, count: int) -> Floats:
         edges: x0, y0, x1, y1 of every line of curves that do not cross, holes running the other way, ``[N, 4]``.
         count: squares in a row and in a column.
     """
-    near = edges[
-        (edges[:, (1, 3)].max(1) >= 0) & (edges[:, (1, 3)].min(1) <= count) & (edges[:, (0, 2)].min(1) < count)
-    ]
-    if not bool((near[:, (0, 2)].max(1) > 0).any()):
+    x0, y0, x1, y1 = edges.T
+    near = edges[(np.maximum(y0, y1) >= 0) & (np.minimum(y0, y1) <= count) & (np.minimum(x0, x1) < count)]
+    if not bool((np.maximum(near[:, 0], near[:, 2]) > 0).any()):
         # No line in the squares themselves: they are all inside or all outside, as any line of sight to the left tells.
-        middle = count / 2
-        above, below = near[:, 1] <= middle, near[:, 3] <= middle
+        above, below = near[:, 1] <= count / 2, near[:, 3] <= count / 2
         return np.full((count, count), float(abs(int(below.sum()) - int(above.sum()))))
     pieces = _cut(near[near[:, 1] != near[:, 3]], count)
     row = np.floor((pieces[:, 1] + pieces[:, 3]) / 2).astype(np.int64)

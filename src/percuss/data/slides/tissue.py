@@ -65,9 +65,10 @@ def paper_tile(pixels: Pixels) -> bool:
 
 def saturation(pixels: Pixels) -> Floats:
     """Saturation (largest minus smallest colour, by the largest) of pixels ``[..., 3]``, 0 where nearly black."""
-    colour = np.asarray(pixels, np.float32)
-    largest = colour.max(-1)
-    found: Floats = np.where(largest < _DARK, 0, (largest - colour.min(-1)) / np.maximum(largest, 1))
+    # Colour by colour: a reduction over an axis of three takes ten times as long.
+    red, green, blue = (np.asarray(pixels[..., colour], np.float32) for colour in range(3))
+    largest, least = (pick(pick(red, green), blue) for pick in (np.maximum, np.minimum))
+    found: Floats = np.where(largest < _DARK, 0, (largest - least) / np.maximum(largest, 1))
     return found
 
 

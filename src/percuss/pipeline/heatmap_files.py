@@ -32,6 +32,8 @@ from percuss.store.png import slug
 NAME = "percuss-heatmap-1"
 #: Longer side of the pictures in pixels.
 PICTURE = 1024
+#: The same in the page.
+SHOWN = 480
 _LINE = (0, 150, 255)
 
 
@@ -149,7 +151,7 @@ def write_results(folder: RunFolder, record: dict[str, Any], findings: Sequence[
     }
     folder.write("results.json", json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     pictures = {
-        item["picture"]: (folder.path / item["picture"]).read_bytes()
+        item["picture"]: _smaller((folder.path / item["picture"]).read_bytes())
         for slide in record["slides"]
         for item in slide["maps"]
     }
@@ -162,3 +164,11 @@ def write_results(folder: RunFolder, record: dict[str, Any], findings: Sequence[
     )
     folder.finish()
     folder.drop("parts")
+
+
+def _smaller(png: bytes) -> bytes:
+    """A picture for the page, which holds several of them."""
+    image, content = Image.open(io.BytesIO(png)), io.BytesIO()
+    image.thumbnail((SHOWN, SHOWN))
+    image.save(content, format="PNG", optimize=True)
+    return content.getvalue()

@@ -133,6 +133,7 @@ def _harden(given: dict[str, Any]) -> None:
     elif done.main and not given["quiet"]:
         split = "test" if done.record["test"] else "val"
         left = done.record["robust"][split]
-        maps = "robust_dice" in left
-        words, value = ("Dice", left["robust_dice"]) if maps else ("accuracy", left["robust_accuracy"])
+        kinds = {"auc_pr": "AUC-PR", "dice": "Dice", "accuracy": "accuracy"}
+        kind = next(name for name in kinds if f"robust_{name}" in left)
+        words, value = kinds[kind], left[f"robust_{kind}"]
         print(f"robust {words} {value:.3f} at {given['budget']}, {closing(done, allow_code=given['allow_code'])}")

@@ -14,7 +14,7 @@ from percuss.attacks.target import no_gradient
 from percuss.core import dense
 from percuss.core.budget import Norm
 from percuss.core.images import Task
-from percuss.core.losses import direction
+from percuss.core.losses import cross_entropy, direction
 from percuss.core.model import Model, decide, is_right
 from percuss.core.norms import Room, random_start
 from percuss.core.seeds import ImageRandom
@@ -85,6 +85,19 @@ class Climb:
             place = move(place, gradient, self.norm, eps=self.eps, length=self.length, step=number)
         with torch.no_grad():
             return torch.minimum(least, _quality(model((images + place.change).clamp(0, 1)), truth))
+
+    def hardest(self, model: Model, images: Tensor, truth: Tensor, *, start: Tensor) -> Tensor:
+        """Logits ``[N, 2, h, w]`` of each heat map at its highest cross-entropy: without a change, or at any step."""
+        place = Place.at(start, Room.of(images), self.norm)
+        with torch.no_grad():
+            held = model(images)
+        for number in range(self.steps + 1):
+            logits, gradient = uphill(model, (images + place.change).clamp(0, 1), true_slope(truth, model.task))
+            worse = cross_entropy(logits, truth, model.task) > cross_entropy(held, truth, model.task)
+            held = torch.where(worse.view(-1, 1, 1, 1), logits, held)
+            if number < self.steps:
+                place = move(place, gradient, self.norm, eps=self.eps, length=self.length, step=number)
+        return held
 
 
 def _quality(logits: Tensor, truth: Tensor) -> Tensor:

@@ -15,12 +15,17 @@ from percuss.defend.records import Epoch
 
 #: Length of the one step, in sizes of the ball.
 STEP = 1.25
-#: A collapse, of class maps with Dice for accuracy:
+#: A collapse, of class maps with Dice for accuracy, of heat maps with AUC-PR:
 #: PGD accuracy falls to this share of its best or lower, having been above LEAST ...
 FALLEN = 0.1
 LEAST = 0.05
 #: ... while accuracy under one step stays at this share of its best or above.
 STAYING = 0.5
+
+
+#: AUC-PR never falls to nothing, as accuracy does: a tenth of the cells being tumour leaves about 0.05.
+FALLEN_AREA = 0.3
+_MEASURES = {"auc_pr": ("AUC-PR", FALLEN_AREA), "dice": ("Dice", FALLEN), "accuracy": ("accuracy", FALLEN)}
 
 
 class Settings(Inner):
@@ -47,14 +52,14 @@ class Defence(Hardening):
 
     def ending(self, history: Sequence[Epoch]) -> Finding | None:
         """Catastrophic overfitting, seen on the last epoch against those before it."""
-        if len(history) < 2:
+        if len(history) < 2 or history[-1].robust_accuracy is None:
             return None
-        maps = history[-1].robust_dice is not None
-        measure = "Dice" if maps else "accuracy"
-        robust = [(row.robust_dice if maps else row.robust_accuracy) or 0.0 for row in history]
-        single = [(row.one_step_dice if maps else row.one_step_accuracy) or 0.0 for row in history]
+        kind = next(name for name in _MEASURES if getattr(history[-1], f"robust_{name}") is not None)
+        measure, fallen = _MEASURES[kind]
+        robust = [getattr(row, f"robust_{kind}") or 0.0 for row in history]
+        single = [getattr(row, f"one_step_{kind}") or 0.0 for row in history]
         best, one = max(robust[:-1]), max(single[:-1])
-        if best < LEAST or robust[-1] > FALLEN * best or single[-1] < STAYING * one:
+        if best < LEAST or robust[-1] > fallen * best or single[-1] < STAYING * one:
             return None
         return Finding(
             "catastrophic-overfitting",

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from percuss.core.budget import Norm
-from percuss.core.dense import BAR
+from percuss.core.dense import BAR, quality
 from percuss.core.errors import UsageError
 from percuss.core.images import DENSE, Task, Tensors
-from percuss.core.model import Model
+from percuss.core.model import Model, decide
 from percuss.core.seeds import ImageRandom
 from percuss.defend.climbing import Climb, mode
+from percuss.defend.heat_judging import area
 from percuss.defend.recipe import Plain, to_device
 from percuss.defend.records import Epoch
 
@@ -99,9 +100,13 @@ class Hardening(Plain):
         """Accuracy that is left under PGD from a random start, and under one full step from the clean image.
 
         Of class maps also the mean over the images of the worst quality, ``robust_dice`` and ``one_step_dice``; an
-        image counts as right where that is at least 0.5.
+        image counts as right where that is at least 0.5. Of heat maps each tile is judged at its highest
+        cross-entropy instead, and ``robust_auc_pr`` and ``one_step_auc_pr`` are the average precision of the cells of
+        all tiles together, where there are cells of both kinds.
         """
         many, one = self._checks()
+        if model.task == "heatmap":
+            return self._heat_judged(model, part, batch_size=batch_size)
         if model.task in DENSE:
             return self._maps_judged(model, part, batch_size=batch_size)
         robust, single = 0, 0
@@ -125,17 +130,39 @@ class Hardening(Plain):
                 start = many.start(images, ImageRandom(self.ground.seed, ids, "harden check"))
                 robust.append(many.lowest(model, images, truth, start=start))
                 single.append(one.lowest(model, images, truth, start=torch.zeros_like(images)))
-        found = {"robust": torch.cat(robust), "one_step": torch.cat(single)}
-        shares = {f"{name}_accuracy": float((worst >= BAR).double().mean()) for name, worst in found.items()}
-        return shares | {f"{name}_dice": float(worst.mean()) for name, worst in found.items()}
+        return _shares({"robust": torch.cat(robust), "one_step": torch.cat(single)})
+
+    def _heat_judged(self, model: Model, part: Tensors, *, batch_size: int) -> dict[str, float]:
+        many, one = self._checks()
+        robust, single = [], []
+        with mode(model, "eval"):
+            for images, truth, ids in _portions(part, batch_size, next(model.parameters()).device):
+                start = many.start(images, ImageRandom(self.ground.seed, ids, "harden check"))
+                robust.append(many.hardest(model, images, truth, start=start).cpu())
+                single.append(one.hardest(model, images, truth, start=torch.zeros_like(images)).cpu())
+        maps = {"robust": torch.cat(robust), "one_step": torch.cat(single)}
+        areas = {f"{name}_auc_pr": area(logits, part.targets) for name, logits in maps.items()}
+        good = {name: quality(decide(logits, model.task), part.targets, 2) for name, logits in maps.items()}
+        return _shares(good) | {name: value for name, value in areas.items() if value is not None}
 
     def score(self, row: Epoch) -> float:
-        """Robust accuracy decides, of class maps their robust Dice; among equals the clean one. Or the loss alone."""
+        """What decides the best epoch, lower is better; among equals the clean one. Or the loss alone.
+
+        Robust accuracy; of class maps their robust Dice, of heat maps their AUC-PR under attack.
+        """
         if self.settings.choose == "loss":
             return row.val_loss
+        if row.robust_auc_pr is not None:
+            return -row.robust_auc_pr - 1e-6 * (row.val_auc_pr or 0.0)
         if row.robust_dice is not None:
             return -row.robust_dice - 1e-6 * (row.val_dice or 0.0)
         return -(row.robust_accuracy or 0.0) - 1e-6 * row.val_accuracy
+
+
+def _shares(worst: dict[str, Tensor]) -> dict[str, float]:
+    """Share of images of a quality of at least 0.5, and the mean quality, by name."""
+    shares = {f"{name}_accuracy": float((each >= BAR).double().mean()) for name, each in worst.items()}
+    return shares | {f"{name}_dice": float(each.mean()) for name, each in worst.items()}
 
 
 def _portions(part: Tensors, size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, list[str]]]:

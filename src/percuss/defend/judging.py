@@ -8,6 +8,7 @@ from torch import Tensor
 from percuss.core import dense
 from percuss.core.images import DENSE, Tensors
 from percuss.core.model import Model, decide, is_right
+from percuss.defend.heat_judging import area
 from percuss.defend.stepping import ClassLoss
 
 
@@ -39,6 +40,8 @@ def confusions(model: Model, part: Tensors, *, batch_size: int = 16) -> Tensor:
 def judged(model: Model, loss: ClassLoss, part: Tensors, *, batch_size: int) -> dict[str, float]:
     """``val_loss`` and ``val_accuracy``; of class maps ``val_dice`` too, the mean over images of their quality.
 
+    Of heat maps ``val_auc_pr`` too, where there are cells of both kinds.
+
     The loss of class maps is the mean over all judged pixels, as if the images were one batch.
     """
     if model.task in DENSE:
@@ -53,14 +56,16 @@ def judged(model: Model, loss: ClassLoss, part: Tensors, *, batch_size: int) -> 
 def _maps_judged(model: Model, loss: ClassLoss, part: Tensors, *, batch_size: int) -> dict[str, float]:
     model.eval()
     device = next(model.parameters()).device
-    total, weight, good = 0.0, 0.0, []
+    total, weight, good, maps = 0.0, 0.0, [], []
     for images, truth in zip(torch.split(part.images, batch_size), torch.split(part.targets, batch_size), strict=True):
         logits, there = model(images.to(device)).float(), truth.to(device)
         summed, counted = loss.summed(logits, there)
         total, weight = total + float(summed), weight + float(counted)
         good.append(dense.quality(decide(logits, "segment"), there, logits.shape[1]).cpu())
+        maps += [logits.cpu()] if model.task == "heatmap" else []
     each = torch.cat(good)
-    return {
+    found = area(torch.cat(maps), part.targets) if maps else None
+    return ({} if found is None else {"val_auc_pr": found}) | {
         "val_loss": total / max(weight, 1e-12),
         "val_accuracy": float((each >= dense.BAR).double().mean()),
         "val_dice": float(each.mean()),

@@ -25,8 +25,12 @@ class Epoch:
     ``val_accuracy`` is the share of right images; of class maps those of a quality of at least 0.5, and ``val_dice`` is
     the mean of that quality over the images (``core.dense.quality``: mean Dice of the classes an image shows).
 
+    Of heat maps ``val_auc_pr`` is the average precision of the judged cells of all validation tiles together, None
+    where they are of one kind.
+
     Of defences only: validation accuracy under PGD (``robust_accuracy``) and under one step, of class maps the mean
-    quality too (``robust_dice``, ``one_step_dice``), and how many clean and attacked images the epoch learnt from.
+    quality too (``robust_dice``, ``one_step_dice``), of heat maps the average precision too (``robust_auc_pr``,
+    ``one_step_auc_pr``), and how many clean and attacked images the epoch learnt from.
     Epoch 0 is the model before the first step.
     """
 
@@ -43,6 +47,9 @@ class Epoch:
     val_dice: float | None = None
     robust_dice: float | None = None
     one_step_dice: float | None = None
+    val_auc_pr: float | None = None
+    robust_auc_pr: float | None = None
+    one_step_auc_pr: float | None = None
 
     def told(self) -> dict[str, float]:
         """The fields that have a value."""

@@ -1,4 +1,4 @@
-"""Adversarial training of segmenters: the inner attack turns from right pixels to wrong ones (Gu et al. 2022)."""
+"""Adversarial training of maps: the inner attack turns from right pixels to wrong ones (Gu et al. 2022)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Defence(pgd.Defence):
     """As ``pgd``, with the weights of SegPGD: wrong pixels count for little at first and for half at the end."""
 
     name = "segpgd"
-    tasks = ("segment",)
+    tasks = ("segment", "heatmap")
     settings: Settings
 
     def slopes(self, targets: Tensor, task: Task) -> Slopes:

@@ -199,7 +199,9 @@ def _told(loop: _Loop, state: _State) -> str:
     best = " (best so far)" if state.best_epoch == row.epoch else ""
     robust = "" if row.robust_accuracy is None else f"robust {100 * row.robust_accuracy:.1f} %, "
     robust = robust if row.robust_dice is None else f"robust {row.robust_dice:.3f}, "
+    robust = robust if row.robust_auc_pr is None else f"robust {row.robust_auc_pr:.3f}, "
     good = f"accuracy {100 * row.val_accuracy:.1f} %" if row.val_dice is None else f"Dice {row.val_dice:.3f}"
+    good = good if row.val_auc_pr is None else f"AUC-PR {row.val_auc_pr:.3f}"
     return (
         f"epoch {row.epoch} of {loop.settings.epochs}: loss {row.train_loss:.4f}, validation loss {row.val_loss:.4f}, "
         f"{good}, {robust}{row.seconds:.1f} s{best}"

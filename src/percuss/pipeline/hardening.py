@@ -14,8 +14,9 @@ from percuss.core.images import Task, Tensors
 from percuss.core.model import Model
 from percuss.defend.augmenting import Augmenting
 from percuss.defend.hardening import Ground, Hardening
+from percuss.defend.heat_judging import check_choice
 from percuss.defend.library import defences, make_defence
-from percuss.defend.records import Epoch, TrainResult
+from percuss.defend.records import Epoch, TrainData, TrainResult
 
 
 class DefencePlan(BaseModel):
@@ -39,12 +40,17 @@ class DefencePlan(BaseModel):
     augmented: str | None = None
 
 
-def defence(plan: DefencePlan, images: Tensors, seed: int, *, task: Task) -> Hardening:
-    """The defence on these images; errors as ``make_defence``, ``Hardening.check_task`` and ``parse_budget``."""
-    budget = parse_budget(plan.budget)
+def defence(plan: DefencePlan, data: TrainData, seed: int, *, task: Task) -> Hardening:
+    """The defence on these images; errors as ``make_defence``, ``Hardening.check_task`` and ``parse_budget``.
+
+    UsageError too where the validation tiles of heat maps cannot choose the best epoch.
+    """
+    budget, images = parse_budget(plan.budget), data.train
     eps = budget.eps(tuple(images.images.shape[1:]), images.range)
     found = make_defence(plan.name, Ground(budget.norm, eps, seed), plan.settings)
     found.check_task(task)
+    if task == "heatmap" and found.settings.choose == "robust":
+        check_choice(data.val)
     return found
 
 
@@ -76,7 +82,8 @@ def defence_record(
     """The parts ``defence``, ``before``, ``robust`` and ``findings`` of training.json.
 
     ``robust``: accuracy under the same PGD as after each epoch, of the best epoch on val, and on test where there is
-    one. ``before``: validation accuracies of the model at the start. Of class maps with the Dice of each.
+    one. ``before``: validation accuracies of the model at the start. Of class maps with the Dice of each, of heat
+    maps with the AUC-PR.
     ``batch_size``: images at once.
     """
     clean = sum(row.clean_images or 0 for row in result.history)
@@ -84,6 +91,7 @@ def defence_record(
     best = result.history[result.best_epoch - 1]
     names = ["robust_accuracy", "one_step_accuracy"]
     names += [] if best.robust_dice is None else ["robust_dice", "one_step_dice"]
+    names += [] if best.robust_auc_pr is None else ["robust_auc_pr", "one_step_auc_pr"]
     ending = recipe.ending(result.history)
     start = result.before
     return {
@@ -105,4 +113,5 @@ def defence_record(
 
 
 def _clean(row: Epoch) -> dict[str, float]:
-    return {"accuracy": row.val_accuracy} | ({} if row.val_dice is None else {"dice": row.val_dice})
+    found = {"accuracy": row.val_accuracy} | ({} if row.val_dice is None else {"dice": row.val_dice})
+    return found | ({} if row.val_auc_pr is None else {"auc_pr": row.val_auc_pr})

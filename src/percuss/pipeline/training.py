@@ -107,8 +107,8 @@ def train(plan: TrainPlan, *, out: Path, progress: Progress | None = None, comma
         data = TrainData(read(division, division.train, "training"), _choosing(plan, division))
         say.line(_opening(plan, division, data))
         model = _model(plan, division, data.train)
-        encoder = learned(model, data.train, settings, out=out, progress=say)
         recipe = _recipe(plan, division, data)
+        encoder = learned(model, data.train, settings, out=out, progress=say)
         ready = _prepared(plan, division, data, recipe=recipe, made=(out, say))
         test = read(division, division.test, "test") if division.test else None
         with remembered(model, settings):
@@ -141,9 +141,9 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
         progress.line(f"fold {number} of {len(parts)}")
         data = TrainData(read(division, division.train, "training"), read(division, division.val, "validation"))
         model = _model(plan, division, data.train)
+        recipe = _recipe(plan, division, data)
         folder = out / "folds" / f"repeat{fold.repeat}-fold{fold.fold}"
         learned(model, data.train, plan.settings, out=folder, progress=progress)
-        recipe = _recipe(plan, division, data)
         ready = _prepared(plan, division, data, recipe=recipe, made=(folder, progress))
         # The ways of the folds would fill the disk, and nobody asks for them.
         settings = ready.settings.model_copy(update={"keep_weights": False})
@@ -163,7 +163,7 @@ def cross_validate(plan: TrainPlan, whole: Division, out: Path, *, progress: Pro
 def _recipe(plan: TrainPlan, division: Division, data: TrainData) -> Hardening | None:
     if plan.defence is None:
         return None
-    return defence(plan.defence, data.train, plan.settings.seed, task=division.images.task)
+    return defence(plan.defence, data, plan.settings.seed, task=division.images.task)
 
 
 def _prepared(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from percuss.core.dense import IGNORE
 from percuss.core.errors import DataError
 from percuss.core.images import DENSE, Entry, ImageSet, Tensors
+from percuss.core.seeds import seed_of
 from percuss.data.spec import load_data, parse_spec
 from percuss.data.splits import Fold, make_splits, stratified_group_folds
 
@@ -111,6 +112,8 @@ def _shows_something(found: Tensors) -> bool:
 def _keep_some(entries: list[Entry], images: ImageSet, seed: int) -> tuple[list[Entry], tuple[str, ...]]:
     strata = [_labelled(entry, images) for entry in entries]
     parted = make_splits(strata, {"train": 1 - KEPT, "val": KEPT}, seed=seed)
+    if not any(entry.split == "val" for entry in parted):
+        parted = _one_kept(strata, seed)
     val = tuple(entry.id for entry in parted if entry.split == "val")
     if not val or len(val) == len(parted):
         raise DataError(
@@ -119,6 +122,31 @@ def _keep_some(entries: list[Entry], images: ImageSet, seed: int) -> tuple[list[
             next_step="add images, or declare a val split",
         )
     return [entry for entry in parted if entry.split == "train"], val
+
+
+def _one_kept(entries: Sequence[Entry], seed: int) -> list[Entry]:
+    """Few groups leave no share: then one drawn group is kept, so long as the others show all that is shown."""
+    homes = [entry.id if entry.group is None else f"group {entry.group}" for entry in entries]
+    names = sorted(set(homes), key=lambda name: seed_of(seed, "kept", name))
+    shown = _kinds(entries)
+    for name in names if len(names) > 1 else ():
+        if _kinds([entry for entry, home in zip(entries, homes, strict=True) if home != name]) == shown:
+            parts = zip(entries, homes, strict=True)
+            return [replace(entry, split="val" if home == name else "train") for entry, home in parts]
+    return [replace(entry, split="train") for entry in entries]
+
+
+def _kinds(entries: Sequence[Entry]) -> set[object]:
+    """Classes that some entries show, and labels that some have."""
+    return {
+        kind
+        for entry in entries
+        for kind in (
+            [number for number, bit in enumerate(entry.target) if bit]
+            if isinstance(entry.target, tuple)
+            else [entry.target]
+        )
+    }
 
 
 def _labelled(entry: Entry, images: ImageSet) -> Entry:

@@ -1,4 +1,4 @@
-"""Learning curves of a study: loss and Dice (accuracy of whole images) of several trainings over their epochs."""
+"""Learning curves of a study: loss and Dice (of heat maps AUC-PR, else accuracy) of several trainings over their epochs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from percuss.report.sections import Panel
 _PANELS: tuple[tuple[tuple[str, ...], str, bool], ...] = (
     (("train_loss",), "loss on training images", False),
     (("val_loss",), "loss on validation images", False),
-    (("val_dice", "val_accuracy"), "on validation images", True),
-    (("robust_dice", "robust_accuracy"), "on attacked validation images", True),
+    (("val_auc_pr", "val_dice", "val_accuracy"), "on validation images", True),
+    (("robust_auc_pr", "robust_dice", "robust_accuracy"), "on attacked validation images", True),
 )
 _WORDS = {
+    "val_auc_pr": "AUC-PR",
+    "robust_auc_pr": "AUC-PR",
     "val_dice": "mean Dice",
     "robust_dice": "mean Dice",
     "val_accuracy": "accuracy",

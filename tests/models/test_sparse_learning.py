@@ -111,6 +111,14 @@ def test_what_cannot_be_found_is_told(tmp_path):
         learned(tmp_path / "many", replace(PLAN, active=0.9))
 
 
+def test_a_threshold_that_leaves_no_coefficient_is_told(tmp_path):
+    """Its code would be empty for every tile, and the head could learn nothing from it."""
+    empty = replace(PLAN, threshold=1e6, updates=2)
+    for _ in range(2):  # the second time the finished state is read
+        with pytest.raises(ModelError, match=r"code is empty.*soft threshold 1e\+06.*smaller threshold="):
+            learned(tmp_path / "state.safetensors", empty)
+
+
 def test_a_memory_keeps_small_codes_until_it_is_full():
     def double(images):
         return torch.where(images > 0.9, 2 * images, torch.zeros_like(images))

@@ -193,6 +193,25 @@ def test_one_bad_slide_does_not_stop_the_rest(slide, tmp_path):
         heatmap([paths[0], tmp_path / "in" / "no.tif"], out=tmp_path / "none", **given)
 
 
+def test_masks_without_declared_values_are_asked_for_before_any_slide(slide, tmp_path):
+    for name in ("one", "two"):
+        shutil.copy(slide.image, tmp_path / f"{name}.tif")
+    mask = tmp_path / "two_mask.tif"
+    tifffile.imwrite(mask, np.zeros((512, 512), np.uint8), tile=(256, 256), photometric="minisblack")
+    given = {"model": local_model(), "mpp": 1.0, "size": 64, "annotations": mask}
+    with pytest.raises(UsageError, match="values of a mask have to be declared.*--values"):
+        heatmap([tmp_path / "one.tif", tmp_path / "two.tif"], out=tmp_path / "run", **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_slide_smaller_than_a_tile_is_mapped_over_its_own_extent(tmp_path):
+    image = np.random.default_rng(0).integers(100, 200, (48, 40, 3)).astype(np.uint8)
+    small = write_pyramid(tmp_path / "small.tif", in_bands(image), Raster(48, 40, 3, "uint8", 1.0))
+    done = heatmap([small], out=tmp_path / "run", model=local_model(), mpp=1.0, size=64, tissue="all")
+    (record,) = done.record["slides"]
+    assert (record["map_height"], record["map_width"], record["tiles"]) == (12, 10, 1)
+
+
 def test_doubts_and_what_is_not_said(slide, tmp_path):
     given = {"model": local_model(), "mpp": 1.0, "size": 64}
     white = in_bands(np.full((300, 300, 3), 244, np.uint8))

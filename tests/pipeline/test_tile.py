@@ -192,7 +192,8 @@ def test_mask_as_truth(slides, tmp_path):
     path = slides / "second_mask.tif"
     tifffile.imwrite(path, mask, tile=(128, 128), photometric="minisblack")
     with pytest.raises(UsageError, match="--values"):
-        tile([str(slides / "second.tif")], tmp_path / "no", PLAN, known=Known((slides,)))
+        tile([str(slides)], tmp_path / "no", PLAN, known=Known((slides,)))
+    assert not (tmp_path / "no").exists()  # asked before the first slide is looked at
     plan = TilePlan(mpp=0.5, size=64, min_tissue=0.25, values="0=normal,255=tumour")
     tile([str(slides / "second.tif"), str(slides / "first.tif")], tmp_path / "out", plan, known=Known((slides,)))
     images = load_data(f"tiled:{tmp_path / 'out'}")
@@ -207,6 +208,56 @@ def test_outline_of_another_slide(slides, tmp_path):
     write_outline(slides / "first.xml", [(x + 5000, y) for x, y in BOX])
     with pytest.raises(DataError, match="outside the slide"):
         tile([str(slides / "first.tif")], tmp_path / "out", PLAN, known=Known((slides,)))
+
+
+def test_an_annotation_without_an_outline_says_what_it_is_taken_for(slides, tmp_path):
+    (slides / "second.xml").write_text("<ASAP_Annotations><Annotations></Annotations></ASAP_Annotations>")
+    done = tile([str(slides / "second.tif")], tmp_path / "out", PLAN, known=Known((slides,)))
+    (record,) = done.manifest["slides"]
+    assert record["tumour_tiles"] == 0
+    assert any("second.xml holds no outline of a tumour" in note for note in record["notes"])
+
+
+def test_one_bad_slide_in_a_hundred_stops_nothing(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(100):
+        write_slide(tmp_path / "in" / f"slide{number:02}.tif", pixels(number, 128), None if number == 41 else 0.5)
+    done = tile([str(tmp_path / "in")], tmp_path / "out", TilePlan(mpp=0.5, size=64, tissue="all"))
+    assert [item.name for item in done.bad] == ["slide41"] and len(done.manifest["slides"]) == 99
+    assert done.manifest["tiles"] == 99 * 4
+    assert [item["slide"] for item in done.manifest["bad"]] == ["slide41"]
+    assert "--slide-mpp" in (tmp_path / "out" / "bad.csv").read_text()
+
+
+@pytest.mark.parametrize("folder", ["zwei Wörter", "スライド"])
+def test_spaces_and_other_letters_in_names(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    write_slide(tmp_path / folder / "Präparat 1 (a).tif", pixels(0))
+    write_outline(tmp_path / folder / "Präparat 1 (a).xml", BOX)
+    done = tile([str(tmp_path / folder)], tmp_path / "o ü", PLAN, known=Known((tmp_path / folder,)))
+    assert done.manifest["slides"][0]["tumour_tiles"] > 0
+    images = load_data(f"tiled:{tmp_path / 'o ü'}")
+    assert {entry.group for entry in images.entries} == {"Präparat 1 (a)"} and images.read(images.ids[0]).pixels.any()
+
+
+def test_one_slide_twice_is_one_and_two_of_a_name_are_refused(slides, tmp_path):
+    (tmp_path / "other").mkdir()
+    write_slide(tmp_path / "other" / "second.tif", pixels(7))
+    second = str(slides / "second.tif")
+    assert len(tile([second, second], tmp_path / "out", PLAN).manifest["slides"]) == 1
+    with pytest.raises(UsageError, match="two slides have the same name.*second.*Next: rename one"):
+        tile([second, str(tmp_path / "other")], tmp_path / "no", PLAN)
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_grid_with_gaps_and_no_process(slides, tmp_path):
+    second = [str(slides / "second.tif")]
+    gaps = TilePlan(mpp=0.5, size=64, stride=200, tissue="all")
+    assert tile(second, tmp_path / "gaps", gaps).manifest["tiles"] == 9
+    with pytest.raises(UsageError, match="--workers must be a number of processes: 0"):
+        tile(second, tmp_path / "no", PLAN, workers=0)
+    with pytest.raises(DataError, match="no pixels as fine as asked.*Allowed: 0.5 or more"):
+        tile(second, tmp_path / "fine", TilePlan(mpp=0.25, size=64))
 
 
 def test_edges_and_stride(slides, tmp_path):
@@ -228,9 +279,13 @@ def test_annotations_find_their_slides(slides, tmp_path):
     done = tile([str(slides / "first.tif")], tmp_path / "out", PLAN, known=Known((slides,)))
     assert done.manifest["slides"][0]["annotation_file"] == "FIRST.XML"
     both = [str(slides / "first.tif"), str(slides / "second.tif")]
+    (slides / "notes.md").write_text("# outlines are elsewhere")
+    with pytest.raises(UsageError, match="neither outlines nor a mask"):
+        tile(both[:1], tmp_path / "wrong", PLAN, known=Known((slides / "notes.md",)))
     for known, words in (
         (Known((slides / "tumor_010.xml",)), "belong to no slide"),
         (Known((slides / "none.xml",)), "no such annotations"),
+        (Known((slides / "notes.md",)), "neither outlines nor a mask.*Allowed: outlines as .xml"),
         (Known((tmp_path,)), "holds no annotation"),
         (Known((slides,), normal=("frist",)), "fits no slide: frist. Allowed: first"),
         (Known((slides,), normal=("first",)), "declared normal and has an annotation"),

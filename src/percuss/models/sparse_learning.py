@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from percuss.core.errors import ModelError
 from percuss.core.seeds import seed_of
 from percuss.core.teller import Teller
 from percuss.models.encoder_state import EVERY, by_content, identity, read_state, write_state
@@ -131,7 +132,7 @@ def learn_encoder(images: Tensor, plan: Plan, *, path: Path, progress: Teller) -
         progress: told how far it is.
 
     Raises:
-        ModelError: a share of active coefficients that no threshold reaches.
+        ModelError: a share of active coefficients that no threshold reaches, or a given threshold that leaves none.
         RunError: ``path`` holds another learning, is damaged or cannot be written.
         UsageError: images too small for the atoms.
     """
@@ -149,6 +150,12 @@ def learn_encoder(images: Tensor, plan: Plan, *, path: Path, progress: Teller) -
         run.facts = _measured(run)
         run.save()
     progress.line(_sentence(run.facts))
+    if plan.threshold is not None and run.facts.get("empty") == run.facts["measured_on"]:
+        raise ModelError(
+            "the sparse code is empty: no coefficient of any measured training tile is active",
+            value=f"{plan.kind} threshold {run.size:.4g}",
+            next_step="give a smaller threshold=, or active=0.01 in its place, and another --out",
+        )
     return Learned(run.state.dictionary, threshold_of(plan.kind, run.size), run.facts)
 
 
@@ -226,8 +233,9 @@ def _measured(run: _Run) -> dict[str, Any]:
 
 
 def _sentence(facts: dict[str, Any]) -> str:
+    bare = f"; the code of {facts['empty']} of them is empty" if facts.get("empty") else ""
     return (
         f"dictionary learned in {facts['updates']} steps: {facts['threshold']['kind']} threshold "
         f"{facts['threshold']['size']:.4g}, {100 * facts['sparsity']:.2f} % of the code is 0, "
-        f"{100 * facts['converged']:.0f} % of {facts['measured_on']} images converged"
+        f"{100 * facts['converged']:.0f} % of {facts['measured_on']} images converged{bare}"
     )

@@ -17,6 +17,7 @@ from percuss.evaluate.masking import suite_questions
 from percuss.pipeline import environment
 from percuss.pipeline.parts import Work
 from percuss.pipeline.plan import AuditPlan
+from percuss.pipeline.resolution import other_resolution
 
 WHITE_BOX = "full: the attacker has the model with its weights (white box)"
 
@@ -46,7 +47,7 @@ def own_findings(work: Work, bad: list[BadImage], parts: list[pd.DataFrame]) -> 
     found += _silence(work, parts) + suite_questions([part for part in parts if _is_suite(part)])
     every = [str(note) for part in parts for note in part.attrs.get("notes", ())]
     found += _left_out([note for note in every if note.endswith(LEFT_OUT)])
-    found += _curve_on_masks(work) + _empty_codes(every)
+    found += _curve_on_masks(work) + _empty_codes(every) + other_resolution(work.plan.model, work.chosen.images)
     notes = [note for note in every if "out of memory" in note]
     if notes:
         found.append(

@@ -37,7 +37,7 @@ from percuss.pipeline.heatmap_truth import truth_of
 from percuss.pipeline.plan import AuditPlan
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.tile_plan import SlideJob, TilePlan
-from percuss.pipeline.tile_sources import annotate, find_slides
+from percuss.pipeline.tile_sources import annotate, check_values, find_slides
 from percuss.pipeline.tile_truth import sha256_of_slide
 from percuss.report.sections import Table
 from percuss.report.slide_map import froc_tables, table
@@ -128,7 +128,9 @@ def _jobs(slides: Sequence[str | Path], out: Path, told: HeatmapOptions) -> list
         raise UsageError("no slide is given", next_step="percuss heatmap SLIDE --model DIR --out DIR")
     found = find_slides([str(slide) for slide in slides], out.parent / f"{out.name}-drawn")
     places = [Path(place) for place in told.annotations]
-    return annotate(found, places, normal=told.normal, partial=told.not_exhaustive)
+    jobs = annotate(found, places, normal=told.normal, partial=told.not_exhaustive)
+    check_values(jobs, told.values)
+    return jobs
 
 
 def read_heatmaps(path: Path) -> HeatMaps:

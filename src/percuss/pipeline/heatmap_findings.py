@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from percuss.core.outcome import Finding
+from percuss.pipeline.resolution import SAME
 
 Record = Mapping[str, Any]
-#: A resolution that differs from that of the training by more than this share is told.
-_SAME = 0.1
 
 
 def findings_of(record: Record) -> list[Finding]:
@@ -65,7 +64,7 @@ def _left_out(record: Record) -> Iterable[Finding]:
 
 def _resolution(record: Record) -> Iterable[Finding]:
     asked, trained = record["options"]["mpp"], record["options"]["trained_mpp"]
-    if trained and abs(asked / trained - 1) > _SAME:
+    if trained and abs(asked / trained - 1) > SAME:
         text = f"The model was trained at {trained:g} µm per pixel and looks at {asked:g} here."
         yield Finding("other-resolution", "warning", text, {"trained": trained, "asked": asked})
 

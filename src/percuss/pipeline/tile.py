@@ -17,7 +17,7 @@ from percuss.pipeline import tile_files as files
 from percuss.pipeline import tile_work as work
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.tile_plan import SlideJob, Survey, TilePlan, check_plan
-from percuss.pipeline.tile_sources import annotate, find_slides
+from percuss.pipeline.tile_sources import annotate, check_values, find_slides
 
 #: A piece of work on a slide.
 Task = tuple[SlideJob, Callable[[], Any]]
@@ -87,6 +87,7 @@ def tile(
     folder, said, known = Path(out), progress or Progress(), known or Known()
     jobs = find_slides(slides, folder)
     jobs = annotate(jobs, known.annotations, normal=known.normal, partial=known.partial)
+    check_values(jobs, plan.values)
     files.claim(folder, plan)
     bad: dict[str, work.Failure] = {}
     with _executor(workers) as executor:

@@ -15,6 +15,7 @@ from percuss.pipeline.tile_plan import SlideJob
 SYNTHETIC = "synthetic:slide"
 ENDINGS = frozenset({".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".dcm", ".czi"})
 _MASK = "_mask"
+_MARKS = frozenset({".xml", ".tif", ".tiff"})
 _DRAWN = {"seed": 0, "side": 2048, "tumours": 1}
 
 
@@ -69,6 +70,18 @@ def annotate(
     return [_annotated(job, marks.get(job.name.lower(), []), normal=normal, partial=partial) for job in jobs]
 
 
+def check_values(jobs: Sequence[SlideJob], values: str | None) -> None:
+    """UsageError where a slide has a mask and nobody says what its values mean; before any slide is opened."""
+    masks = [job.annotation for job in jobs if job.annotation is not None and job.annotation.suffix.lower() != ".xml"]
+    if masks and values is None:
+        raise UsageError(
+            "the values of a mask have to be declared",
+            value=masks[0],
+            allowed="VALUE=normal|tumour|ignore by commas",
+            next_step='say what they mean, for instance --values "0=normal,1=tumour"; conventions differ',
+        )
+
+
 def _annotated(job: SlideJob, marks: Sequence[Path], *, normal: Sequence[str], partial: Sequence[str]) -> SlideJob:
     if len(marks) > 1:
         raise DataError(
@@ -107,6 +120,13 @@ def _marks(place: Path, jobs: Sequence[SlideJob]) -> list[tuple[str, Path]]:
         return [(str(_mark_of(path)), path) for path in files]
     if not place.is_file():
         raise UsageError("there are no such annotations", value=place, next_step="check the path of --annotations")
+    if place.suffix.lower() not in _MARKS:
+        raise UsageError(
+            "the annotations are neither outlines nor a mask",
+            value=place,
+            allowed="outlines as .xml, a mask as .tif",
+            next_step="export them in one of these forms",
+        )
     if len(jobs) == 1:
         return [(jobs[0].name.lower(), place)]
     name = _mark_of(place)

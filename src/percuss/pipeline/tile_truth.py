@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from percuss.core.errors import UsageError
 from percuss.data.slides.cells import UNJUDGED, covered, decided
 from percuss.data.slides.drawn import read_groups
 from percuss.data.slides.mask_pyramid import MaskPyramid, read_values
@@ -16,6 +15,7 @@ from percuss.data.slides.outlines import Outlines, fit, read_outlines
 from percuss.data.slides.slide import Slide
 from percuss.data.slides.view import View
 from percuss.pipeline.tile_plan import Place, SlideJob, TilePlan
+from percuss.pipeline.tile_sources import check_values
 
 Cells = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -41,14 +41,8 @@ class Truth:
             self.outlines = fit(found, height=slide.height, width=slide.width)
             self.notes = self.outlines.notes
             return
-        if plan.values is None:
-            raise UsageError(
-                "the values of a mask have to be declared",
-                value=job.annotation,
-                allowed="VALUE=normal|tumour|ignore by commas",
-                next_step='say what they mean, for instance --values "0=normal,1=tumour"; conventions differ',
-            )
-        values = read_values(plan.values)
+        check_values([job], plan.values)
+        values = read_values(str(plan.values))
         self._mask = MaskPyramid(job.annotation, values=values, size=(slide.height, slide.width))
 
     def cells(self, view: View, place: Place) -> Cells:

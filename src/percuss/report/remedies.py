@@ -45,7 +45,7 @@ REMEDIES: dict[str, str] = {
     "bad-tiles": "Copy the slide again; the tiles named are missing in its map.",
     "no-tissue": "Look at the slide; give --tissue all, or a smaller --min-tissue.",
     "tumour-outside-tissue": "Give --tissue all, or a smaller --min-tissue.",
-    "other-resolution": "Leave out --mpp, so that the model looks at the resolution of its training.",
+    "other-resolution": "Leave out --mpp of percuss heatmap; cut tiles at the resolution of the training.",
     "own-map": "Give --annotations, or --normal for slides without tumour.",
     "overlapping-attacks": "Leave out --overlap where tiles are attacked.",
     "attack-does-not-fit": "Nothing is wrong; pgd and rescaled_fgsm can be made on every model.",

@@ -140,7 +140,11 @@ def read_slide_header(path: Path) -> Dataset:
             warnings.simplefilter("ignore")
             return dcmread(path, stop_before_pixels=True)
     except Exception as error:  # pydicom raises many kinds on damaged files
-        raise DataError("the file cannot be read as DICOM", value=f"{path}: {error}") from error
+        raise DataError(
+            "the file cannot be read as DICOM",
+            value=f"{path}: {error}",
+            next_step="--reader auto tells files by their first bytes",
+        ) from error
 
 
 def undecodable(path: Path, error: Exception) -> DataError:

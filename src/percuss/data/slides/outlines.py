@@ -131,8 +131,8 @@ def _outlines(drawn: Drawn, groups: Mapping[str, str], *, source: str, mend: boo
             notes += [told] if told else []
             mended += bool(told)
         shapes[kind].append(shape)
-    if not shapes["tumour"] and drawn.curves:
-        notes.append("no outline of a tumour")
+    if not shapes["tumour"]:
+        notes.append(f"{source} holds no outline of a tumour: whatever is not left out counts as normal")
     merged = [shapely.union_all(shapes[kind]) for kind in ("tumour", "cut-out")]
     return from_polygons(*merged, source=source, notes=notes, mended=mended)
 

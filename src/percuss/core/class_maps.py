@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,18 @@ def shows_nothing(target: object) -> bool:
     if not isinstance(target, np.ndarray) or target.ndim != 2:
         return False
     return not bool(((target != 0) & (target != IGNORE)).any())
+
+
+def cells_of(size: Sequence[int], cell: int) -> tuple[int, ...]:
+    """(height, width) in cells of an image of this size in pixels; DataError where a cell would be cut."""
+    if any(side % cell for side in size):
+        raise DataError(
+            "the image cannot be divided into cells",
+            value=f"{tuple(size)} pixels",
+            allowed=f"sides that are multiples of {cell}",
+            next_step="cut tiles of another size",
+        )
+    return tuple(side // cell for side in size)
 
 
 def check_map(name: str, target: object, instances: Any, *, size: tuple[int, ...], classes: int) -> None:

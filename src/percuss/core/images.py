@@ -12,46 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from percuss.core.class_maps import EMPTY, check_map, shows_nothing
+from percuss.core.class_maps import EMPTY, cells_of, check_map, shows_nothing
 from percuss.core.errors import DataError, nearest
+from percuss.core.pixel_range import PixelRange as PixelRange  # noqa: PLC0414 - it is found here too
 
 Task = Literal["classify", "multilabel", "segment", "heatmap"]
 #: Tasks with a decision at every place: each pixel, or each cell of some pixels.
 DENSE: frozenset[Task] = frozenset({"segment", "heatmap"})
-
-
-@dataclass(frozen=True)
-class PixelRange:
-    """Native value range of stored pixels: ``[low, high]`` in ``step``s of ``unit``.
-
-    8-bit images are ``PixelRange(0, 255)``; a CT window of -1350..150 HU is ``PixelRange(-1350, 150, 1, "HU")``.
-    Images in [0, 1] are ``(native - low) / (high - low)``; one stored step is ``step / (high - low)`` there.
-    """
-
-    low: float = 0.0
-    high: float = 255.0
-    step: float = 1.0
-    unit: str = "grey level"
-
-    def __post_init__(self) -> None:
-        steps = self.span / self.step if self.step > 0 else 0.0
-        if not (np.isfinite(self.span) and self.span > 0) or steps < 1 or abs(steps - round(steps)) > 1e-6 * steps:
-            raise DataError(
-                "the native range of pixels has no whole number of steps",
-                value=f"{self.low:g} to {self.high:g} {self.unit} in steps of {self.step:g}",
-                allowed="low below high, and a step that divides their distance",
-                next_step="state the window and step in which the images are stored",
-            )
-
-    @property
-    def span(self) -> float:
-        """``high - low`` in native units."""
-        return self.high - self.low
-
-    @property
-    def levels(self) -> int:
-        """Number of steps between low and high (255 for 8 bit, 65535 for 16 bit)."""
-        return round(self.span / self.step)
 
 
 @dataclass(frozen=True)
@@ -257,18 +224,6 @@ class ImageSet(ABC):
             notes=noted([case for case, _ in good]),
             scored=self.task == "heatmap",
         )
-
-
-def cells_of(size: Sequence[int], cell: int) -> tuple[int, ...]:
-    """(height, width) in cells of an image of this size in pixels; DataError where a cell would be cut."""
-    if any(side % cell for side in size):
-        raise DataError(
-            "the image cannot be divided into cells",
-            value=f"{tuple(size)} pixels",
-            allowed=f"sides that are multiples of {cell}",
-            next_step="cut tiles of another size",
-        )
-    return tuple(side // cell for side in size)
 
 
 def stacked_instances(cases: Sequence[Case]) -> Tensor | None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from percuss.core.budget import Budget, Norm
-from percuss.core.class_maps import check_map
+from percuss.core.class_maps import cells_of, check_map
 from percuss.core.errors import BudgetError, DataError, ModelError
 from percuss.core.images import (
     DENSE,
@@ -23,7 +23,6 @@ from percuss.core.images import (
     ImageSet,
     PixelRange,
     Tensors,
-    cells_of,
     noted,
     stacked_instances,
     stacked_targets,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from percuss.core.class_maps import cells_of
 from percuss.core.dense import IGNORE
-from percuss.core.images import DENSE, Case, Entry, ImageSet, cells_of
+from percuss.core.images import DENSE, Case, Entry, ImageSet
 
 
 def check_maps(images: ImageSet) -> None:

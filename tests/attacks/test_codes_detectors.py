@@ -95,3 +95,12 @@ def test_the_denoising_detector_takes_what_needs_no_sparse_code(plain):
     assert (worse(plain, "sparse_code", steps=5) >= 0).all()  # no better image, where the decoder gives little back
     with pytest.raises(AttackError, match="percuss:sparse_detector has a sparse code"):
         worse(plain, "implicit")
+
+
+def test_gradients_that_do_not_converge_are_told_of(sparse):
+    found = batch()
+    settings = {"early_stop": False, "steps": 2, "cg_steps": 1, "start": "clean"}
+    swept = run_attack("implicit", sparse, found, [parse_budget("l2=1")], settings=settings)
+    assert any("2 of 2 gradients looked at did not converge" in note for note in swept.notes)
+    swept = run_attack("implicit", sparse, found, [parse_budget("l2=1")], settings=settings | {"cg_steps": 2000})
+    assert not any("converge" in note for note in swept.notes)

@@ -257,3 +257,11 @@ def test_settings_of_a_record_can_be_overridden():
         drawn(1, 2, 8, 8), unit_norm(drawn(4, 2, 4, 4)), threshold=0.8, stride=2, gradient=Gradient("unrolled"), steps=3
     )
     assert info.backward.mode == "unrolled"
+
+
+def test_a_rest_that_rises_at_first_gives_no_zero_back():
+    stiff, right = torch.tensor([1.0, 100.0]), torch.tensor([1.0, 0.1])
+    one = conjugate_gradients(lambda vector: stiff * vector, right, tolerance=1e-6, steps=1)
+    assert one.rest > 1 and float(one.vector @ right) > 0, "a gradient of 0 would make an attack stand still"
+    two = conjugate_gradients(lambda vector: stiff * vector, right, tolerance=1e-6, steps=5)
+    assert two.rest <= 1e-6 and torch.allclose(two.vector, right / stiff)

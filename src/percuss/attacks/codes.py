@@ -51,6 +51,36 @@ def _without(target: Target, who: str, wanted: str) -> AttackError:
     )
 
 
+class Watched(Target):
+    """A target that counts gradients through a sparse code that did not converge; costs go to the one it is made of."""
+
+    def __init__(self, target: Target, batch: Batch) -> None:
+        super().__init__(target.model, batch, target.goal, pixels=target.pixels, slack=target.slack)
+        self.gradient_evaluations, self.model_evaluations = target.gradient_evaluations, target.model_evaluations
+        self.saw_gradient = target.saw_gradient
+        self.seen, self.poor = 0, 0
+
+    def gradient(
+        self, images: Tensor, rows: Tensor, *, raw: bool = False, slope: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As ever; then the network is asked, where it tells, what became of the last image's gradient."""
+        found = super().gradient(images, rows, raw=raw, slope=slope)
+        backward = getattr(getattr(self.model.network, "info", None), "backward", None)
+        converged = getattr(backward, "converged", None)
+        if converged is not None:
+            self.seen, self.poor = self.seen + 1, self.poor + int(not bool(converged.all()))
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: gradients that did not converge are weak, and make a model look robust."""
+        if not self.poor:
+            return ()
+        text = (
+            f"{self.poor} of {self.seen} gradients looked at did not converge, so the attack is weaker than it could be"
+        )
+        return (f"{text}: more cg_steps",)
+
+
 def only_l2(budget: Budget, who: str) -> None:
     """AttackError where the budget is of another norm than l2."""
     if budget.norm is not Norm.L2:

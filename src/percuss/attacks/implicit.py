@@ -44,13 +44,13 @@ def implicit(  # noqa: PLR0913
     if start not in STARTS:
         raise AttackError("unknown value of the setting start", value=start, allowed=", ".join(STARTS))
     with codes.through(target, "implicit", "implicit", cg_tolerance=cg_tolerance, cg_steps=cg_steps):
-        if start != "code":
-            climb = Climb(steps, step_size, start=rng if start == "random" else None)
-            return ascend(target, batch, budget, climb=climb)
-        first = sparse_code(target, batch, budget, rng=rng, steps=code_steps)
-        climb = Climb(steps, step_size, begin=first.images - batch.images)
-        found = ascend(target, batch, budget, climb=climb)
-    return Attempt(found.images, (*first.notes, *found.notes))
+        watched, notes = codes.Watched(target, batch), tuple[str, ...]()
+        climb = Climb(steps, step_size, start=rng if start == "random" else None)
+        if start == "code":
+            first = sparse_code(target, batch, budget, rng=rng, steps=code_steps)
+            climb, notes = Climb(steps, step_size, begin=first.images - batch.images), first.notes
+        found = ascend(watched, batch, budget, climb=climb)
+    return Attempt(found.images, (*notes, *watched.notes()))
 
 
 implicit.on_own_model = True  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ diagonal. It is never formed: a product with it is one pass from the coefficient
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -131,15 +132,15 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor, *, t
         steps: products with A, at most.
 
     Returns:
-        The vector of the smallest rest that was seen. ``rest`` above ``tolerance``: the steps were not enough, or A is
-        not positive definite along the way. NaN in ``right`` gives NaN back.
+        The vector of the smallest rest that was seen after a step. ``rest`` above ``tolerance``: the steps were not
+        enough, or A is not positive definite along the way. NaN in ``right`` gives NaN back.
     """
     length = _length(right)
     if not length > 0:
         return Answer(right.clone(), 0, 0.0 if length == 0 else length)
     found, rest = torch.zeros_like(right), right.clone()
     ahead, square, step = right.clone(), length**2, 0
-    best, least = found.clone(), 1.0
+    best, least = found, math.inf  # where A is nearly singular rests rise at first: even so no 0 is given back
     while least > tolerance and step < steps:
         moved = product(ahead)
         curvature = _inner(ahead, moved)
@@ -160,4 +161,4 @@ def _inner(one: Tensor, other: Tensor) -> float:
 
 
 def _length(vector: Tensor) -> float:
-    return _inner(vector, vector) ** 0.5
+    return math.sqrt(_inner(vector, vector))

@@ -80,7 +80,7 @@ def _slide(slide: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Section:
 
 
 _WORDS = (
-    "Pictures: the more colour, the more probable tumour (yellow is certain) over the slide in grey; blue lines are "
+    "Pictures: the more colour, the more probable tumour (orange is certain) over the slide in grey; blue lines are "
     "the outlines given. Tiles without tissue are not judged and stay grey.",
     "A cell is the mean of the logits that overlapping tiles give it, weighted by a window that falls off over the "
     "overlap. Each tile is attacked within the budget by itself, rounded to 8 bits, and judged anew.",

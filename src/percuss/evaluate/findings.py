@@ -26,7 +26,7 @@ def look(
     """All findings of a finished run, severe ones first; of heat maps those on sizes alone (``heat_findings``)."""
     right = int(clean["correct"].sum())
     own = [] if task == "heatmap" else _maps(clean, dense) if task in DENSE else _guessing(clean)
-    listed = _size(clean, clusters) + own
+    listed = _size(clean, clusters, *(("tile", "slide") if task == "heatmap" else ("image", "patient"))) + own
     if found and all(point.attack in CONTROLS for point in found):
         text = "Only random noise was run, which is a control and no attack: robustness was not tested."
         listed.append(Finding("only-controls", "severe", text, {"attacks": sorted({p.attack for p in found})}))
@@ -39,19 +39,20 @@ def look(
     return sorted(listed, key=lambda item: rank[item.severity])
 
 
-def _size(clean: pd.DataFrame, clusters: Clusters) -> list[Finding]:
+def _size(clean: pd.DataFrame, clusters: Clusters, image: str, patient: str) -> list[Finding]:
+    """Findings on few images or patients, in the words of the task."""
     listed = []
     if len(clean) < _FEW_IMAGES:
-        text = f"Only {_counted(len(clean), 'image')}: every interval is wide."
+        text = f"Only {_counted(len(clean), image)}: every interval is wide."
         listed.append(Finding("few-images", "warning", text, {"images": len(clean)}))
     if clusters.known and clusters.count < _FEW_PATIENTS:
-        patients = _counted(clusters.count, "patient")
-        text = f"Only {patients}: intervals over patients are themselves uncertain, and too narrow."
+        patients = _counted(clusters.count, patient)
+        text = f"Only {patients}: intervals over {patient}s are themselves uncertain, and too narrow."
         listed.append(Finding("few-patients", "warning", text, {"patients": clusters.count}))
     if clusters.loose:
         text = (
-            f"The patient of {clusters.loose} of {len(clean)} images is unknown; each counts as a patient of its own, "
-            "which makes intervals too narrow where such images share a patient."
+            f"The {patient} of {clusters.loose} of {len(clean)} {image}s is unknown; each counts as a {patient} of its own, "
+            f"which makes intervals too narrow where such {image}s share a {patient}."
         )
         listed.append(Finding("patients-partly-known", "warning", text, {"images": clusters.loose}))
     return listed

@@ -51,8 +51,8 @@ def _size(clean: pd.DataFrame, clusters: Clusters, image: str, patient: str) -> 
         listed.append(Finding("few-patients", "warning", text, {"patients": clusters.count}))
     if clusters.loose:
         text = (
-            f"The {patient} of {clusters.loose} of {len(clean)} {image}s is unknown; each counts as a {patient} of its own, "
-            f"which makes intervals too narrow where such {image}s share a {patient}."
+            f"The {patient} of {clusters.loose} of {len(clean)} {image}s is unknown; each counts as a {patient} of its "
+            f"own, which makes intervals too narrow where such {image}s share a {patient}."
         )
         listed.append(Finding("patients-partly-known", "warning", text, {"images": clusters.loose}))
     return listed

@@ -1,4 +1,4 @@
-"""Learning curves of a study: loss and Dice (heat maps: AUC-PR; else accuracy) of several trainings over their epochs."""
+"""Learning curves of a study: loss and Dice (heat maps: AUC-PR; else accuracy) of trainings over their epochs."""
 
 from __future__ import annotations
 

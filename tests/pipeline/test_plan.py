@@ -15,7 +15,8 @@ def test_defaults_and_toml_read_back():
     plan = make_plan(**SPECS)
     assert plan.attacks == DEFAULT_ATTACKS and set(plan.by_norm()) == {Norm.LINF, Norm.L2}
     again = make_plan(**tomllib.loads(plan.toml()))
-    assert again == plan and again.identity() == plan.identity()
+    assert plan.usual and not again.usual and again.model_copy(update={"usual": True}) == plan
+    assert again.identity() == plan.identity()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from percuss.attacks.target import Attempt, Batch, Target, no_gradient
 from percuss.core.budget import Budget, Norm
 from percuss.core.errors import AttackError
 from percuss.core.latent import Coder, SparseCoder
-from percuss.core.model import wide_logits
+from percuss.core.model import Model, wide_logits
 from percuss.core.norms import distance, maximiser
 
 #: Values of codes held at once, where images are attacked together.
@@ -28,9 +28,7 @@ def coder_of(target: Target, who: str) -> Coder:
     """The network under attack, which judges a code; AttackError where it has none."""
     network: object = target.model.network
     if not isinstance(network, Coder):
-        raise _without(
-            target, who, "a network with a code of the image (code, judge and rebuild of percuss.core.latent)"
-        )
+        raise without(target.model, who, Coder)
     return network
 
 
@@ -38,14 +36,18 @@ def sparse_coder_of(target: Target, who: str) -> SparseCoder:
     """The network under attack, whose code has several gradients; AttackError where it has none such."""
     network: object = target.model.network
     if not isinstance(network, SparseCoder):
-        raise _without(target, who, "a network with a sparse code (gradients(mode) of percuss.core.latent.SparseCoder)")
+        raise without(target.model, who, SparseCoder)
     return network
 
 
-def _without(target: Target, who: str, wanted: str) -> AttackError:
+def without(model: Model, who: str, needed: type) -> AttackError:
+    """The error where an attack needs a Coder or a SparseCoder, and the model's network is none."""
+    wanted = "a network with a code of the image (code, judge and rebuild of percuss.core.latent)"
+    if needed is SparseCoder:
+        wanted = "a network with a sparse code (gradients(mode) of percuss.core.latent.SparseCoder)"
     return AttackError(
         f"the attack {who} does not fit this model",
-        value=f"{target.model.info.spec}, a {type(target.model.network).__name__}",
+        value=f"{model.info.spec}, a {type(model.network).__name__}",
         allowed=wanted,
         next_step="pgd, apgd and rescaled_fgsm attack every model; percuss:sparse_detector has a sparse code",
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from percuss.attacks.at_once import AT_ONCE, all_sizes, settle
+from percuss.attacks.codes import without
 from percuss.attacks.eval_mode import frozen
 from percuss.attacks.job import Cost, Job, Swept, choose_search, clean_logits, in_chunks, outcome_rows, strike
 from percuss.attacks.measured import Measured
@@ -98,8 +99,17 @@ def tasks_of(attack: Callable[..., Any]) -> tuple[Task, ...]:
 
 
 def check_task(name: str, attack: Callable[..., Any], model: Model) -> None:
-    """AttackError where the model's task is not among those of the attack."""
+    """AttackError where the model's task is not among those of the attack, or it lacks what the attack ``NEEDS``."""
     tasks = tasks_of(attack)
+    if model.task == "heatmap" and model.task not in tasks:
+        raise AttackError(
+            f"the attack {name} does not attack heat maps",
+            value=f"it is for models of the task {' or '.join(tasks)}",
+            next_step="pgd and apgd attack every kind; --suite codesuite is the suite for detectors with a code",
+        )
+    needs = getattr(sys.modules.get(attack.__module__), "NEEDS", None)
+    if needs is not None and model.task in tasks and not isinstance(model.network, needs):
+        raise without(model, name, needs)
     if model.task not in tasks:
         raise AttackError(
             f"the attack {name} does not attack this kind of model",

@@ -53,7 +53,10 @@ def audit(  # noqa: PLR0913
     split: Split = "auto",
     attack: Annotated[
         list[str] | None,
-        Option(help="Attacks, by commas or repeated (percuss list attacks; foolbox:NAME too). Default pgd,fgsm,noise."),
+        Option(
+            help="Attacks, by commas or repeated (percuss list attacks; foolbox:NAME too). Default pgd,fgsm,noise; of "
+            "heat maps codesuite,noise where the network has a code, else apgd,pgd,noise."
+        ),
     ] = None,
     budget: Annotated[
         list[str] | None,

@@ -25,7 +25,7 @@ class Region:
     """A rule for regions.
 
     Attributes:
-        text: ``mask`` (pixels above 0 of each image's own mask, or of its class map), ``tissue`` or a file.
+        text: ``mask`` (pixels above 0 of each image's own mask, class map or cells), ``tissue`` or a file.
         plane: bool ``[H, W]``, the file's mask; None for the others.
         key: names the rule and the content of its file.
     """
@@ -44,7 +44,7 @@ class Region:
         elif self.text == "tissue":
             found = tissue(image.unsqueeze(0), case.id)[0]
         else:
-            found = _own(case)
+            found = _own(case, image)
         if found.shape != image.shape[1:]:
             raise DataError(
                 f"the region of image {case.id} has another size",
@@ -107,9 +107,12 @@ def otsu(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
     return float(edges[1:][best].mean())  # all cuts between two far groups are as good: the middle one
 
 
-def _own(case: Case) -> Tensor:
+def _own(case: Case, image: Tensor) -> Tensor:
     if case.mask is None and isinstance(case.target, np.ndarray) and case.target.ndim == 2:  # a class map
-        return torch.from_numpy((case.target > 0) & (case.target != IGNORE))
+        shown = torch.from_numpy((case.target > 0) & (case.target != IGNORE))
+        # Of heat maps the truth is of cells: each stands for the pixels that it covers.
+        cell = max(1, image.shape[1] // max(shown.shape[0], 1))
+        return shown.repeat_interleave(cell, 0).repeat_interleave(cell, 1)
     if case.mask is None:
         raise DataError(
             f"image {case.id} has no mask",

@@ -25,7 +25,7 @@ from percuss.pipeline.context import describe, noted_images, own_findings
 from percuss.pipeline.executors import serial
 from percuss.pipeline.inputs import Chosen, check_sizes, data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Portion, Unit, Work, attack_part
-from percuss.pipeline.plan import CHUNK, AuditPlan
+from percuss.pipeline.plan import CHUNK, AuditPlan, fitting
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.results import CONTEXT, paper_finding, paper_finding_of_maps, read_context, write_outcome
 from percuss.pipeline.run import Run
@@ -63,6 +63,7 @@ def run_audit(
         chosen = open_images(plan, data)
         check_sizes(plan.by_norm(), chosen)
         judged = open_model(plan, model, chosen).to(device)
+        plan = fitting(plan, judged)
         findings = _checked(judged, chosen, without=set(plan.attacks) <= ASK_NO_GRADIENT)
         folder = RunFolder.start(out, _identity(plan, chosen, judged, device))
         try:

@@ -81,13 +81,17 @@ def noted_images(noted: list[dict[str, list[str]]]) -> list[Finding]:
 
 def _curve_on_masks(work: Work) -> list[Finding]:
     """What the attack curve does not look for."""
-    if work.model.task != "segment" or "curve" not in work.plan.attacks:
+    if work.model.task not in DENSE or "curve" not in work.plan.attacks:
         return []
     text = (
-        "The attack curve looks for the smallest change that takes a mask below a Dice of 0.5 and goes no further: its "
-        "masks are not the worst at their size, and what was below before is left alone."
+        f"The attack curve looks for the smallest change that takes a {_map(work)} below a Dice of 0.5 and goes no "
+        f"further: its {_map(work)}s are not the worst at their size, and what was below before is left alone."
     )
     return [Finding("curve-on-masks", "info", text, {"attacks": list(work.plan.attacks)})]
+
+
+def _map(work: Work) -> str:
+    return "heat map" if work.model.task == "heatmap" else "mask"
 
 
 def _empty_codes(notes: list[str]) -> list[Finding]:

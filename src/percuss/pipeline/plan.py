@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from percuss.attacks.engine import split_settings
+from percuss.attacks.engine import check_task, split_settings
 from percuss.core import catalogue
 from percuss.core.budget import Budget, Norm, parse_budgets
 from percuss.core.checked import checked
 from percuss.core.errors import UsageError, nearest
+from percuss.core.latent import Coder
+from percuss.core.model import Model
 from percuss.pipeline.requirements import parse_requirement
 
 DEFAULT_ATTACKS = ("pgd", "fgsm", "noise")
+#: Of heat maps, where no attack is named: of a network with a code, and of any other.
+CODE_ATTACKS = ("codesuite", "noise")
+HEAT_ATTACKS = ("apgd", "pgd", "noise")
 #: With ``curve`` ranges of sizes, where no attack is named.
 CURVE_ATTACKS = ("curve", "noise")
 DEFAULT_BUDGETS = ("linf=0.5/255,1/255,2/255,4/255,8/255", "l2=0.1,0.25,0.5,1")
@@ -44,7 +49,8 @@ class AuditPlan(BaseModel):
         weights: None, ``pretrained`` or a file.
         checks: how much is spent on checks of masked gradients (``attacks.alarms``): ``off``, or an effort.
         protocol: ``corrected``, or ``paper``: attacks aim away from the model's own prediction (Joel et al. 2022).
-        require: limits on robust accuracy, ``linf=2/255:0.60``.
+        require: limits on robust accuracy (of heat maps AUC-PR), ``linf=2/255:0.60``.
+        usual: no attack was named, so that the model decides which are taken (``fitting``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +79,7 @@ class AuditPlan(BaseModel):
     threads: int | None = None
     protocol: Literal["corrected", "paper"] = "corrected"
     require: tuple[str, ...] = ()
+    usual: bool = Field(default=False, exclude=True)
 
     def toml(self) -> str:
         """The plan as TOML; what is None is left out."""
@@ -120,12 +127,13 @@ def make_plan(**options: Any) -> AuditPlan:
     ``attacks``, ``budgets`` and ``require`` take texts or lists of texts, commas allowed. Raises UsageError,
     BudgetError, AttackError or PercussError where an option cannot be honoured.
     """
-    known = {*AuditPlan.model_fields, "curve", "suite"}
+    known = {*AuditPlan.model_fields, "curve", "suite"} - {"usual"}
     for name in options:
         if name not in known:
             raise UsageError("unknown option", value=name, allowed=nearest(name, known))
     given = {name: value for name, value in options.items() if value is not None}
     curves, suite = _list(given.pop("curve", ())), _suite(given.pop("suite", None))
+    given["usual"] = not (suite or curves or "attacks" in given)
     named = given.get("attacks", suite or (CURVE_ATTACKS if curves else DEFAULT_ATTACKS))
     given["attacks"] = _attacks((*suite, *_list(named)))
     if suite:
@@ -134,6 +142,22 @@ def make_plan(**options: Any) -> AuditPlan:
     given["require"] = _list(given.get("require", ()))
     plan = checked(AuditPlan, given)
     _check(plan)
+    return plan
+
+
+def fitting(plan: AuditPlan, model: Model) -> AuditPlan:
+    """The plan for this model: where no attack was named, heat maps get those of ``HEAT_ATTACKS`` or ``CODE_ATTACKS``.
+
+    Raises:
+        AttackError: an attack is not for models of this task, or needs a network with a code.
+        UsageError: a setting that the attacks so chosen do not have.
+    """
+    if plan.usual and model.task == "heatmap":
+        names = CODE_ATTACKS if isinstance(model.network, Coder) else HEAT_ATTACKS
+        plan = plan.model_copy(update={"attacks": names})
+        _check(plan)
+    for name in plan.attacks:
+        check_task(name, catalogue.function("attacks", name, allow_code=plan.allow_code), model)
     return plan
 
 
@@ -206,7 +230,7 @@ def _check(plan: AuditPlan) -> None:
         raise UsageError(
             "none of the attacks takes an effort",
             value=", ".join(plan.attacks),
-            next_step="add --suite standard or --attack curve",
+            next_step="add --suite standard (of masks segsuite, of heat maps codesuite) or --attack curve",
         )
     if plan.steps is not None and not any("steps" in plan.attack_settings(name) for name in plan.attacks):
         raise UsageError("none of the attacks takes steps", value=", ".join(plan.attacks))

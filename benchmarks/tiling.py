@@ -8,7 +8,7 @@ percuss tile kept, row by row; it writes them with the same PNG writer, with Pil
 neither looks for tissue, nor makes masks, hashes, a table or a thumbnail. One process (in which percuss tile packs in a
 second thread): shortest wall seconds and median processor seconds, interleaved.
 Several: wall seconds of both, each with as many processes (the bare loops take every Nth band of tiles), so that a
-machine that others use too hits both alike. Memory: peak of a process of percuss tile for slides of three sizes.
+machine that others use too hits both alike; and processor seconds, which it hits less. Memory: peak of a process of percuss tile for slides of three sizes.
 """
 
 from __future__ import annotations
@@ -147,22 +147,29 @@ def _print_ways(spent: dict[str, list[tuple[float, float]]], tiles: int) -> None
 
 
 def several(slide: Path, work: Path, processes: list[int], rounds: int) -> None:
-    """Wall seconds of percuss tile and of bare loops with as many processes, interleaved; start-up included."""
+    """Wall and processor seconds of percuss tile and of as many bare loops, interleaved; start-up included."""
     import percuss.cli.app  # noqa: F401  compiled before the clock runs
 
-    spent: dict[tuple[str, int], list[float]] = {}
+    spent: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for count in processes:
             for name, run in (("percuss tile", _tile_command), ("bare loops", _bare_commands)):
                 shutil.rmtree(work / "tiles", ignore_errors=True)
-                start = time.monotonic()
+                start, before = time.monotonic(), _children()
                 run(slide, work / "tiles", count)
-                spent.setdefault((name, count), []).append(time.monotonic() - start)
+                spent.setdefault((name, count), []).append((time.monotonic() - start, _children() - before))
     for (name, count), times in spent.items():
-        best, first = min(times), min(spent[name, processes[0]])
-        listed = ", ".join(f"{value:.1f}" for value in times)
-        print(f"| {name} | {count} | {best:.1f} ({listed}) | {first / best:.2f} |")
+        best, first = (min(wall for wall, _ in found) for found in (times, spent[name, processes[0]]))
+        listed = ", ".join(f"{wall:.1f}" for wall, _ in times)
+        cpu = statistics.median(used for _, used in times)
+        print(f"| {name} | {count} | {best:.1f} ({listed}) | {first / best:.2f} | {cpu:.1f} |")
     print("load of the machine at the end:", " ".join(f"{value:.1f}" for value in os.getloadavg()))
+
+
+def _children() -> float:
+    """Processor seconds of all processes that this one started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _tile_command(slide: Path, out: Path, count: int) -> None:

@@ -90,7 +90,7 @@ class Climb:
         """Logits ``[N, 2, h, w]`` of each heat map at its highest cross-entropy: without a change, or at any step."""
         place = Place.at(start, Room.of(images), self.norm)
         with torch.no_grad():
-            held = model(images)
+            held: Tensor = model(images)
         for number in range(self.steps + 1):
             logits, gradient = uphill(model, (images + place.change).clamp(0, 1), true_slope(truth, model.task))
             worse = cross_entropy(logits, truth, model.task) > cross_entropy(held, truth, model.task)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from percuss.models.lca_geometry import correlate
@@ -54,7 +55,7 @@ class Looks:
         self.halved = side >= _COARSE and side % 2 == 0 and problem.stride % 2 == 0
         self._problem, self._atoms, self._floor, self._run = problem, atoms, floor, run
         self._longest = float(torch.linalg.vector_norm(problem.dictionary.flatten(1), dim=1).max())
-        self._halves = 2 * functional.avg_pool2d(problem.dictionary, 2) if self.halved else None
+        self._halves = _by_pixel(2 * functional.avg_pool2d(problem.dictionary, 2)) if self.halved else None
         self._old: Array | None = None
         self._then: Array | None = None
         rows, columns = np.divmod(np.arange(places[0] * places[1]), places[1])
@@ -63,7 +64,7 @@ class Looks:
     def coarse(self, residual: Array, members: Members) -> Seen:
         """At half the resolution."""
         assert self._halves is not None, "atoms that cannot be halved"
-        small = 2 * functional.avg_pool2d(self._image(residual)[None], 2)
+        small = _by_pixel(2 * functional.avg_pool2d(self._image(residual)[None], 2))
         seen = correlate(small, self._halves, self._problem.stride // 2)[0]
         return self._candidates(seen.permute(1, 2, 0).contiguous().numpy(), members, certain=False)
 
@@ -81,7 +82,7 @@ class Looks:
         self._old, self._then = seen.reshape(-1, seen.shape[2]), residual.copy()
         return self._candidates(seen, members, certain=True)
 
-    def _image(self, residual: Array) -> torch.Tensor:
+    def _image(self, residual: Array) -> Tensor:
         return torch.from_numpy(residual.reshape(len(residual), -1, self.layout.channels)).permute(2, 0, 1)
 
     def _candidates(self, seen: Array, members: Members, *, certain: bool) -> Seen:
@@ -121,6 +122,11 @@ class Looks:
         length = np.sqrt(np.maximum(under[::stride, ::stride].reshape(-1), 0) + summed) * self._longest
         rounding = np.finfo(residual.dtype).eps * (side * self.layout.channels**0.5) * np.abs(self._then).max()
         return np.asarray(length * (1 + 1e-5) + 4 * rounding, dtype=residual.dtype)
+
+
+def _by_pixel(given: Tensor) -> Tensor:
+    """With channels last in memory: twice as quick to convolve at these shapes, and so are the correlations found."""
+    return given.contiguous(memory_format=torch.channels_last)
 
 
 def _seen(parts: list[Any], *, certain: bool) -> Seen:

@@ -76,7 +76,7 @@ def _slide(slide: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Section:
         f"{slide['tiles']} of {slide['places']} tiles hold tissue; {known}."
     )
     words = (text, *slide["notes"])
-    return Section(slide["slide"], words, panels=(Panel("", pictures=shown),) if shown else ())
+    return Section(slide["slide"], words, panels=(Panel("", pictures=shown, wide=True),) if shown else ())
 
 
 _WORDS = (

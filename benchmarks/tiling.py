@@ -5,10 +5,11 @@
 Draws tissue once, repeats it to a JPEG slide of SIDE pixels at 0.5 um per pixel with halving levels and an outline, and
 cuts tiles of 512 at 1.0 um per pixel. The bare loop opens the slide with the same reader and reads the very tiles that
 percuss tile kept, row by row; it writes them with the same PNG writer, with Pillow's at its quickest, or not at all. It
-neither looks for tissue, nor makes masks, hashes, a table or a thumbnail. One process (in which percuss tile packs in a
-second thread): shortest wall seconds and median processor seconds, interleaved.
-Several: wall seconds of both, each with as many processes (the bare loops take every Nth band of tiles), so that a
-machine that others use too hits both alike; and processor seconds, which it hits less. Memory: peak of a process of percuss tile for slides of three sizes.
+neither looks for tissue, nor makes masks, hashes, a table or a thumbnail.
+
+One process, interleaved (percuss tile packs in a second thread): shortest wall seconds, and median processor seconds.
+Several processes: both with as many (the bare loops take every Nth band of tiles), start-up included, wall and
+processor seconds. Memory: peak of a process of percuss tile for slides of three sizes.
 """
 
 from __future__ import annotations

@@ -6,21 +6,23 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from percuss.core.errors import DataError
+from percuss.core.errors import DataError, RunError
 from percuss.data.spec import load_data
-from percuss.pipeline.tile_plan import TilePlan
+from percuss.pipeline.tile_plan import SlideJob, TilePlan
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("tiffslide")
 
 from tiny_slides import PLAN, content, pixels, three_slides, write_slide  # noqa: E402
 
-from percuss.pipeline.tile import Known, tile  # noqa: E402
+from percuss.pipeline.tile import Known, _each, _executor, tile  # noqa: E402
 
 
 @pytest.fixture
@@ -78,18 +80,32 @@ def test_result_does_not_depend_on_the_processes_and_is_kept(slides, tmp_path):
     assert content(tmp_path / "one") == one
 
 
+def running(process):
+    """Whether a process is there, and not only its exit status."""
+    try:
+        return (Path("/proc") / process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for the children of a process")
 def test_killed_and_given_again(slides, tmp_path):
     known = Known((slides,), normal=("second",))
     tile([str(slides)], tmp_path / "whole", PLAN, known=known)
-    options = f"--mpp 0.5 --size 64 --min-tissue 0.25 --annotations {slides} --normal second --quiet"
+    options = f"--mpp 0.5 --size 64 --min-tissue 0.25 --annotations {slides} --normal second --quiet --workers 2"
     program = [sys.executable, "-c", "from percuss.cli.app import main; main()"]
     command = [*program, "tile", str(slides), *options.split(), "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     until = time.monotonic() + 60
     while time.monotonic() < until and not list((tmp_path / "killed").glob("tiles/*/*.png")):
         time.sleep(0.005)
+    children = (Path("/proc") / str(process.pid) / "task" / str(process.pid) / "children").read_text().split()
     process.send_signal(signal.SIGKILL)
     process.wait()
+    until = time.monotonic() + 20
+    while time.monotonic() < until and any(running(child) for child in children):
+        time.sleep(0.05)
+    assert len(children) >= 2 and not any(running(child) for child in children)  # none stays behind
     assert json.loads((tmp_path / "killed" / "manifest.json").read_text())["state"] == "running"
     with pytest.raises(DataError, match="not all cut yet"):
         load_data(f"tiled:{tmp_path / 'killed'}")
@@ -101,6 +117,12 @@ def test_killed_and_given_again(slides, tmp_path):
             unit.unlink()
     tile([str(slides)], tmp_path / "killed", PLAN, known=known)
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_a_process_that_dies_is_an_error_that_says_what_to_do():
+    job = SlideJob("slide", Path("slide.tif"))
+    with _executor(2) as executor, pytest.raises(RunError, match="fewer --workers"):
+        list(_each(executor, [(job, partial(os._exit, 9))]))
 
 
 def test_one_bad_slide_among_good_ones(slides, tmp_path):

@@ -59,6 +59,16 @@ def test_tiles_without_a_judged_cell_are_left_out_when_asked(folder):
     assert len(images) == 9 and images.dropped == {"no judged cell": 1}
 
 
+def test_slides_that_are_not_outlined_everywhere_are_told(folder):
+    assert load_data(f"tiled:{folder}").partial == ()
+    text = (folder / "tiles.csv").read_text().splitlines()
+    changed = [line.replace("exhaustive", "partial") if "slide3" in line else line for line in text]
+    (folder / "tiles.csv").write_text("\n".join(changed) + "\n")
+    images = load_data(f"tiled:{folder}?test=slide3")
+    assert images.partial == ("slide3",)
+    assert images.subset(split="test").partial == ("slide3",) and images.subset(split="train").partial == ()
+
+
 def test_list_of_another_slide_or_folder(folder):
     edit(folder, "slide3,", "slide7,", -1)
     with pytest.raises(DataError, match="of no slide of this folder"):

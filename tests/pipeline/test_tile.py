@@ -35,6 +35,7 @@ def test_tiles_masks_and_table(slides, tmp_path):
     assert [s["name"] for s in done.manifest["slides"]] == ["first", "second", "tumor_010"]
     assert [s["annotation"] for s in done.manifest["slides"]] == ["exhaustive", "exhaustive", "partial"]
     images = load_data(f"tiled:{tmp_path / 'out'}?test=second&annotated=yes")
+    assert images.partial == ("tumor_010",)
     kept = {entry.id for entry in images.entries if entry.group == "first"}
     assert kept == {f"first/{r}_{c}" for r in range(0, 640, 64) for c in range(0, 640, 64) if r >= 320 or c >= 320}
     for name in kept:

@@ -29,13 +29,14 @@ _AGAIN = "give the percuss tile command that made the folder again: it puts righ
 
 @dataclass(frozen=True)
 class Tile:
-    """The files of a tile, as the table has them."""
+    """The files of a tile, as the table has them; ``partial`` where its slide is not outlined everywhere."""
 
     mask: Path
     sha256: str
     mask_sha256: str
     size: int
     mpp: float
+    partial: bool
 
 
 class TileSet(ImageSet):
@@ -46,6 +47,7 @@ class TileSet(ImageSet):
     ) -> None:
         super().__init__(spec, "heatmap", CLASSES, entries)
         self.cell, self.dropped, self._tiles = cell, dropped, tiles
+        self.partial = tuple(dict.fromkeys(str(entry.group) for entry in self.entries if tiles[entry.id].partial))
 
     def read(self, case_id: str) -> Case:
         """One tile uint8 ``[3, size, size]``; target uint8 ``[size / cell, size / cell]``: 0, 1, or 255 not judged.
@@ -144,7 +146,8 @@ def _shown(row: dict[str, str]) -> tuple[int, ...]:
 
 
 def _tile(home: Path, row: dict[str, str]) -> Tile:
-    return Tile(home / row["mask"], row["sha256"], row["mask_sha256"], int(row["size"]), float(row["mpp"]))
+    files = home / row["mask"], row["sha256"], row["mask_sha256"]
+    return Tile(*files, int(row["size"]), float(row["mpp"]), row["annotation"] == "partial")
 
 
 def _cell(rows: Sequence[Row]) -> int:

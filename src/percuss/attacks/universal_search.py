@@ -89,7 +89,8 @@ def calibrate(model: Model, batch: Batch, setup: Setup) -> Setup:
     """The setup with its scale, from some clean training images; AttackError where no gradient can be followed."""
     slope, margins = _gradients(model, batch, torch.zeros_like(batch.images[:1]), setup)
     sizes = slope.flatten(1).double().norm(dim=1)
-    scale = float(sizes.mean()) if setup.method == "sgd" else float(margins.abs().mean())
+    by_margin = setup.method == "batched" and model.task != "heatmap"
+    scale = float(margins.abs().mean()) if by_margin else float(sizes.mean())
     if not math.isfinite(scale) or scale <= 0:
         raise AttackError(
             "the gradients on the training images are zero",
@@ -106,7 +107,9 @@ def advance(model: Model, batch: Batch, state: UniversalState, *, setup: Setup) 
     slope, margins = _gradients(model, batch, state.change, setup)
     if setup.method == "sgd":
         return _plain_step(slope, state, setup)
-    total = (slope.double() * _pull(margins, setup.scale).view(-1, 1, 1, 1)).sum(0, keepdim=True)
+    # Heat maps have no moment of flipping: every image pulls alike, up the cross-entropy.
+    pull = torch.ones_like(margins) if model.task == "heatmap" else _pull(margins, setup.scale)
+    total = (slope.double() * pull.view(-1, 1, 1, 1)).sum(0, keepdim=True)
     size = float(total.abs().mean())
     if size > 0:
         total = total / size

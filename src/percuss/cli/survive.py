@@ -74,7 +74,14 @@ def survive(  # noqa: PLR0913
 
 
 def _table(done: Run) -> None:
+    from percuss.report.numbers import decimal
+
     for row in done.results.survival:
+        if row.auc_pr is not None and row.auc_pr_clean is not None:
+            print(
+                f"{row.norm} {row.format}: AUC-PR {decimal(row.auc_pr)} attacked, {decimal(row.auc_pr_clean)} without"
+            )
+            continue
         share = "–" if row.flips.value is None else f"{row.flips.value:.1%}"
         ends = "" if row.flips.low is None else f" [{row.flips.low:.1%}, {row.flips.high:.1%}]"
         print(f"{row.norm} {row.format}: {share}{ends} of {row.flips.n} flips left")

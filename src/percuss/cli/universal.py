@@ -67,7 +67,7 @@ def universal(  # noqa: PLR0913
     """
     from percuss.cli.console import print_findings, talk
     from percuss.pipeline.universal import universal as run
-    from percuss.report.universal import dice_table, judges_table
+    from percuss.report.universal import areas_table, dice_table, judges_table
 
     one_start(weights, pretrained=pretrained)
     options: dict[str, Any] = {
@@ -97,6 +97,8 @@ def universal(  # noqa: PLR0913
     elif not quiet:
         print_findings(found.findings)
         print(found.table.text())
+        if found.tallies[0].auc_pr:
+            print(f"\n{areas_table({'': found.tallies, **found.transfer}).text()}")
         if any(item.dice for item in found.tallies):
             print(f"\n{dice_table(found.tallies).text()}")
         if found.transfer:

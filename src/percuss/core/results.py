@@ -111,6 +111,13 @@ class Survival(_Record):
     words: str
     flips: Interval = Field(description="share still flipped, of the images flipped in full precision")
     clean_right: Interval = Field(description="share of their clean images that are right after the same round trip")
+    auc_pr: Interval | None = Field(
+        default=None,
+        description="heat maps: average precision of all cells of the attacked images after the round trip",
+    )
+    auc_pr_clean: Interval | None = Field(
+        default=None, description="heat maps: the same of the images without attack after the round trip"
+    )
 
 
 class Check(_Record):

@@ -21,6 +21,11 @@ class Tally:
             with it as stored, and with noise of its size; of all images as attacks are judged
             (``core.dense.quality``), of a class over the images that hold it. None for the mean over classes and
             the background.
+        auc_pr, auc_pr_after, auc_pr_stored, auc_pr_noise: heat maps only, of ``all`` images: average precision of the
+            judged cells of all images together, without the change, with it, with it as stored, and with noise of its
+            size; ``auc_pr_lost`` that with noise less that with the change, paired over slides. Values None where the
+            cells are of one kind.
+        null: heat maps only: share of tumour among the judged cells, which a map without knowledge reaches.
     """
 
     split: str
@@ -34,6 +39,12 @@ class Tally:
     dice_after: Interval | None = None
     dice_stored: Interval | None = None
     dice_noise: Interval | None = None
+    auc_pr: Interval | None = None
+    auc_pr_after: Interval | None = None
+    auc_pr_stored: Interval | None = None
+    auc_pr_noise: Interval | None = None
+    auc_pr_lost: Interval | None = None
+    null: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Spread:
         split, name: as of the tallies.
         success, success_stored, noise: ``mean``, ``sd`` (over seeds, None for one), ``least``, ``most`` and ``seeds``,
             the number of seeds with a share; all None where there is none.
+        auc_pr_after: the same of the AUC-PR with the change; None where there are no heat maps.
     """
 
     split: str
@@ -51,3 +63,4 @@ class Spread:
     success: dict[str, float | None]
     success_stored: dict[str, float | None]
     noise: dict[str, float | None]
+    auc_pr_after: dict[str, float | None] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from percuss.core.universal import Spread, Tally
 from percuss.evaluate.clean import labels
 from percuss.evaluate.intervals import Clusters, Floats, mean, proportion, statistic
 from percuss.evaluate.paired import paired_difference
+from percuss.evaluate.universal_heat import heat_fields, heat_findings
 
 ALL, MEAN = "all", "mean over classes"
 
@@ -33,7 +35,8 @@ def tallies(rows: pd.DataFrame, classes: Sequence[str], task: Task, *, seed: int
     for split, part in rows.groupby("split", sort=False):
         clusters = Clusters.of([str(group) for group in part["group"]], seed)
         member = _members(part, len(classes), task)
-        found.append(_tally(part, (str(split), ALL), clusters, np.ones(len(part), dtype=bool)))
+        whole = _tally(part, (str(split), ALL), clusters, np.ones(len(part), dtype=bool))
+        found.append(replace(whole, **heat_fields(part, seed=seed)))
         found += [_tally(part, (str(split), name), clusters, member[:, i], i) for i, name in enumerate(classes)]
         found.append(_mean_tally(part, str(split), member, clusters))
     return found
@@ -45,7 +48,9 @@ def spreads(runs: Sequence[Sequence[Tally]]) -> list[Spread]:
     for item in runs[0]:
         same = [other for run in runs for other in run if (other.split, other.name) == (item.split, item.name)]
         kinds = ([getattr(other, kind).value for other in same] for kind in ("success", "success_stored", "noise"))
-        found.append(Spread(item.split, item.name, *(_over(values) for values in kinds)))
+        areas = [other.auc_pr_after.value for other in same if other.auc_pr_after is not None]
+        told = {"auc_pr_after": _over(areas)} if areas else {}
+        found.append(Spread(item.split, item.name, *(_over(values) for values in kinds), **told))
     return found
 
 
@@ -69,7 +74,10 @@ def destinations(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, list[l
 
 
 def universal_findings(rows: pd.DataFrame, *, seed: int) -> list[Finding]:
-    """Patients in both splits, and a change that is no better than noise of its own size."""
+    """Patients in both splits, and a change that is no better than noise of its own size.
+
+    Of heat maps the second is judged by AUC-PR: ``evaluate.universal_heat.heat_findings``.
+    """
     found = []
     splits = list(dict.fromkeys(rows["split"]))
     named = [set(rows.loc[(rows["split"] == split) & (rows["group"] != ""), "group"]) for split in splits]
@@ -86,6 +94,9 @@ def universal_findings(rows: pd.DataFrame, *, seed: int) -> list[Finding]:
         )
     last = rows[rows["split"] == splits[-1]]
     clusters = Clusters.of([str(group) for group in last["group"]], seed)
+    if "scores_after" in rows:
+        whole = _tally(last, (str(splits[-1]), ALL), clusters, np.ones(len(last), dtype=bool))
+        return found + heat_findings(replace(whole, **heat_fields(last, seed=seed)))
     gap = paired_difference(last["success"].to_numpy(dtype=bool), last["noise"].to_numpy(dtype=bool), clusters)
     # Few patients give no interval; then the counts alone decide.
     low = gap.difference.low

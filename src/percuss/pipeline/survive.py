@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from percuss.core.model import Model, is_right
 from percuss.core.results import Survival
 from percuss.data.decode import Reading, decode
 from percuss.evaluate.survival import COLUMNS, survival_table
-from percuss.pipeline import environment
+from percuss.pipeline import environment, heat
 from percuss.pipeline.again import made_before, mark_of
 from percuss.pipeline.inputs import data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Work
@@ -53,8 +53,8 @@ def survival(
         pixels: native range, 8 bit where None.
         formats: names of ``store.roundtrip.FORMATS``; None for all that fit the channels.
 
-    Only images that the model has right clean and wrong attacked count. Raises UsageError for unknown formats,
-    DataError where clean and attacked images differ in shape.
+    Only images that the model has right clean and wrong attacked count; of heat maps all count for AUC-PR. Raises
+    UsageError for unknown formats, DataError where clean and attacked images differ in shape.
     """
     if clean.shape != attacked.shape:
         raise DataError(
@@ -64,9 +64,12 @@ def survival(
     batch = Tensors([str(i) for i in range(count)], clean, targets, [None] * count, pixels or PixelRange())
     with frozen(judge):
         flipped = _right(judge, batch, clean) & ~_right(judge, batch, attacked)
-    kept = flipped.nonzero().flatten().tolist()
+    batch.scored = judge.task == "heatmap"
+    kept = list(range(count)) if batch.scored else flipped.nonzero().flatten().tolist()
     some = Tensors([batch.ids[i] for i in kept], clean[kept], targets[kept], [None] * len(kept), batch.range)
-    return survival_table(survival_rows(judge, some, attacked[kept], formats=formats))
+    some.scored = batch.scored
+    rows = survival_rows(judge, some, attacked[kept], formats=formats)
+    return survival_table(with_flips(rows, dict(zip(batch.ids, flipped.tolist(), strict=True))))
 
 
 def survival_rows(
@@ -80,6 +83,8 @@ def survival_rows(
 ) -> pd.DataFrame:
     """One row per image and format (``evaluate.survival.COLUMNS``), for images that the attack flipped.
 
+    Of heat maps (``batch.scored``) also what AUC-PR is made of (``HEAT``, but for ``flipped``), for all images.
+
     Args:
         model: judges what comes back from each format.
         batch: the clean images, targets, ids and native range.
@@ -91,8 +96,9 @@ def survival_rows(
     parts = [pd.DataFrame(columns=list(COLUMNS))]
     with frozen(model):
         for form in chosen:
-            wrong = ~_right(model, batch, round_trips(attacked, form, batch.range), batch_size)
-            right = _right(model, batch, round_trips(batch.images, form, batch.range), batch_size)
+            after = _logits(model, round_trips(attacked, form, batch.range), batch_size)
+            plain = _logits(model, round_trips(batch.images, form, batch.range), batch_size)
+            truth = batch.targets.cpu()
             parts.append(
                 pd.DataFrame(
                     {
@@ -101,21 +107,36 @@ def survival_rows(
                         "norm": norm,
                         "format": form.name,
                         "words": form.words,
-                        "flips": wrong.tolist(),
-                        "clean_right": right.tolist(),
+                        "flips": (~is_right(after, truth, model.task)).tolist(),
+                        "clean_right": is_right(plain, truth, model.task).tolist(),
                     }
+                    | (_cells(after, plain, truth) if batch.scored else {})
                 )
             )
     return pd.concat(parts[1:], ignore_index=True) if chosen else parts[0]
 
 
-def _right(model: Model, batch: Tensors, images: Tensor, batch_size: int = 32) -> Tensor:
+def with_flips(rows: pd.DataFrame, flipped: Mapping[str, bool]) -> pd.DataFrame:
+    """The rows of heat maps with whether each image was flipped by its attack; other rows as they are."""
+    return rows.assign(flipped=rows["id"].map(flipped)) if "scores" in rows else rows
+
+
+def _cells(after: Tensor, plain: Tensor, truth: Tensor) -> dict[str, Any]:
+    rows, clean = heat.columns(after, truth), heat.columns(plain, None)
+    found: dict[str, Any] = {name: [row[name] for row in rows] for name in ("shape", "truth", "scores")}
+    return found | {"scores_clean": [row["scores"] for row in clean]}
+
+
+def _right(model: Model, batch: Tensors, images: Tensor) -> Tensor:
+    if not len(images):
+        return torch.zeros(0, dtype=torch.bool)
+    return is_right(_logits(model, images), batch.targets.cpu(), model.task)
+
+
+def _logits(model: Model, images: Tensor, batch_size: int = 32) -> Tensor:
     device = device_of(model)
     with torch.no_grad():
-        parts = [model(part.to(device)).cpu() for part in torch.split(images, batch_size) if len(part)]
-    if not parts:
-        return torch.zeros(0, dtype=torch.bool)
-    return is_right(torch.cat(parts), batch.targets.cpu(), model.task)
+        return torch.cat([model(part.to(device)).cpu() for part in torch.split(images, batch_size)])
 
 
 def survive(
@@ -137,7 +158,8 @@ def survive(
         options: ``weights``, ``allow_code``, ``device``, ``batch_size``, ``threads``, instead of the plan's.
 
     Every image that an attack flipped in full precision is taken once per norm, as the file that the audit kept:
-    its smallest flip as stored, or where no flip survived rounding its smallest flip, rounded.
+    its smallest flip as stored, or where no flip survived rounding its smallest flip, rounded. Of heat maps every
+    image, at the largest size of its norm: what is counted is AUC-PR.
 
     Raises:
         RunError: no finished run there, other images or another model than the run's, a damaged image.
@@ -205,7 +227,8 @@ def check_same(folder: RunFolder, *, images: str, model: str) -> None:
 
 def _compute(work: Work, formats: list[Format], say: Progress) -> pd.DataFrame:
     rows = work.folder.read_table("rows.parquet")
-    kept = rows[(rows["image"] != "") & rows["success"].astype(bool)]
+    every = work.model.task == "heatmap"
+    kept = rows[(rows["image"] != "") & (rows["success"].astype(bool) | every)]
     units = [
         (str(norm), part.iloc[start : start + CHUNK])
         for norm, part in kept.groupby("norm", sort=False)
@@ -237,6 +260,7 @@ def _unit(work: Work, part: pd.DataFrame, norm: str, formats: list[Format]) -> p
             raise RunError("images of the run cannot be read any more", value=work.plan.data)
         size = work.plan.batch_size
         found = survival_rows(work.model, batch, kept_images(work, part), norm=norm, formats=names, batch_size=size)
+        found = with_flips(found, dict(zip(ids, part["success"].astype(bool), strict=True)))
         work.folder.write_table(f"parts/{key}.parquet", found)
     return found
 

@@ -21,6 +21,7 @@ from percuss.core.outcome import Finding
 from percuss.core.stored import as_stored
 from percuss.core.universal import Tally
 from percuss.evaluate.universal import ALL, destinations, tallies, universal_findings
+from percuss.evaluate.universal_heat import BYTES
 from percuss.pipeline import environment
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.plain_values import as_plain
@@ -28,13 +29,15 @@ from percuss.pipeline.universal_judges import Beside, plain
 from percuss.pipeline.universal_units import Search
 from percuss.report.numbers import counted_share, decimal
 from percuss.report.sections import Table, as_source, write_sections
-from percuss.report.universal import dice_table, judges_table, moves_table, sections, seeds_table
+from percuss.report.universal import areas_table, dice_table, judges_table, moves_table, sections, seeds_table
 from percuss.store.folder import now
 from percuss.store.png import encode
 
 NAME = "percuss-universal-1"
 #: Images shown with and without the change.
 SHOWN = 3
+#: Beginnings of fields that only some tasks have.
+_MAPS = ("dice", "auc_pr", "null")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def write_files(
         "perturbation.png": folder.write("perturbation.png", picture),
     }
     folder.write_table("rows.parquet", rows)
-    folder.write("per_image.csv", rows.to_csv(index=False))
+    folder.write("per_image.csv", rows.drop(columns=[*BYTES], errors="ignore").to_csv(index=False))
     moves = destinations(rows, data.classes) if data.task == "classify" else {}
     said = {"sizes": sizes(change), "sha256": hashes, "history": history.to_dict("records"), "destinations": moves}
     counted = {"tallies": [_plain(item) for item in found], **plain(beside, found, _plain)}
@@ -131,6 +134,7 @@ def write_files(
 def _beside(beside: Beside, found: list[Tally]) -> list[Table]:
     spread = beside.spread(found)
     judged = [judges_table(beside.tallies)] if beside.tallies else []
+    judged = [areas_table(beside.tallies), *judged] if judged and found[0].auc_pr else judged
     return [*judged, *([seeds_table(spread)] if spread else [])]
 
 
@@ -178,13 +182,25 @@ def _opening(work: Search, wanted: UniversalOptions, found: list[Tally]) -> list
         f"Added to unseen images ({wanted.split}) it flips {counted_share(unseen.success)} of those that were right; "
         f"as stored {counted_share(unseen.success_stored)}; on the split it was made on {counted_share(seen.success)}. "
         f"Noise of the same size flips {counted_share(unseen.noise)} of the unseen ones.",
-        *_dice(unseen),
+        *(_areas(unseen) or _dice(unseen)),
     ]
 
 
 def _of(found: list[Tally], split: str) -> Tally:
     """All images of a split."""
     return next(item for item in found if (item.split, item.name) == (split, ALL))
+
+
+def _areas(unseen: Tally) -> list[str]:
+    """What the change does to heat maps, which flips tell little of; nothing where there are none."""
+    if unseen.auc_pr is None or unseen.auc_pr_after is None or unseen.auc_pr_noise is None:
+        return []
+    null = "" if unseen.null is None else f", of a map without knowledge {unseen.null:.3f}"
+    return [
+        f"AUC-PR (average precision of all judged cells together) of unseen images is {decimal(unseen.auc_pr)} without "
+        f"the change, {decimal(unseen.auc_pr_after)} with it and {decimal(unseen.auc_pr_noise)} with noise of its "
+        f"size{null}. A heat map counts as right, and then as flipped, by a Dice of {BAR} at one half."
+    ]
 
 
 def _dice(unseen: Tally) -> list[str]:
@@ -219,6 +235,6 @@ def _history(history: pd.DataFrame) -> Table:
 
 
 def _plain(item: Tally) -> dict[str, Any]:
-    told = {key: value for key, value in vars(item).items() if value is not None or not key.startswith("dice")}
+    told = {key: value for key, value in vars(item).items() if value is not None or not key.startswith(_MAPS)}
     found: dict[str, Any] = as_plain(told)
     return found

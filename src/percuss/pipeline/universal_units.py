@@ -22,11 +22,12 @@ from percuss.core import dense
 from percuss.core.budget import Budget
 from percuss.core.errors import DataError
 from percuss.core.images import DENSE, Tensors
-from percuss.core.losses import margin
+from percuss.core.losses import cross_entropy, margin
 from percuss.core.model import Model, decide, is_right
 from percuss.core.seeds import ImageRandom, seed_of
 from percuss.core.shuffle import shuffle_pixels
 from percuss.core.stored import as_stored
+from percuss.pipeline import heat
 from percuss.pipeline.inputs import Chosen, read_chunk
 from percuss.pipeline.parts import texts
 from percuss.pipeline.plan import CHUNK
@@ -110,7 +111,8 @@ def _logits(work: Search, images: Tensor, at_once: int | None = None) -> Tensor:
 def search(work: Search, readable: Sequence[str], say: Progress) -> tuple[Tensor, pd.DataFrame]:
     """The change ``[1, C, H, W]`` and the history (a row per epoch); goes on after the last finished epoch.
 
-    ``sgd`` gives its last iterate, as published; ``batched`` the epoch that flips most training images.
+    ``sgd`` gives its last iterate, as published; ``batched`` the epoch that flips most training images, of heat maps
+    the one with the highest mean cross-entropy.
     """
     if not readable:
         raise DataError("no training image can be read", value=work.train.images.spec, next_step="mend the files")
@@ -121,8 +123,9 @@ def search(work: Search, readable: Sequence[str], say: Progress) -> tuple[Tensor
     for epoch in range(len(history), work.epochs):
         state = _epoch(work, readable, (state, setup), epoch=epoch, say=say)
         flipped, lead = _score(work, readable, state.change)
-        most = max(((row["flipped"], row["lead"]) for row in history), default=(-1, 0.0))
-        better = setup.method == "sgd" or (flipped, lead) > most
+        heat_maps = work.model.task == "heatmap"  # of these no image is ever done: the loss alone decides
+        most = max(((0 if heat_maps else row["flipped"], row["lead"]) for row in history), default=(-1, 0.0))
+        better = setup.method == "sgd" or (0 if heat_maps else flipped, lead) > most
         best = state.change if better else best
         history.append({"epoch": epoch + 1, "flipped": flipped, "lead": lead, "n": len(readable), "kept": bool(better)})
         _save(work, state, best, history)
@@ -148,14 +151,20 @@ def _epoch(
 
 
 def _score(work: Search, names: Sequence[str], change: Tensor) -> tuple[int, float]:
-    """Training images decided wrongly under the change, and their mean lead squashed to (-1, 1)."""
+    """Training images decided wrongly under the change, and their mean lead squashed to (-1, 1).
+
+    Of heat maps the mean cross-entropy in place of the lead.
+    """
     wrong, lead = 0, 0.0
     # In fixed portions: the lead decides between epochs, and must not depend on the batch size.
     for start in range(0, len(names), CHUNK):
         batch = work.images(names[start : start + CHUNK])
         logits = _logits(work, apply_change(batch.images, change, batch.region), CHUNK)
         wrong += int((~is_right(logits, batch.targets, work.model.task)).sum())
-        lead += float(torch.tanh(margin(logits, batch.targets, work.model.task)).sum())
+        if work.model.task == "heatmap":
+            lead += float(cross_entropy(logits, batch.targets, "heatmap").sum())
+        else:
+            lead += float(torch.tanh(margin(logits, batch.targets, work.model.task)).sum())
     return wrong, lead / max(len(names), 1)
 
 
@@ -212,18 +221,26 @@ def judge_part(work: Search, split: str, clean: pd.DataFrame, *, change: Tensor)
         "noise": _decided(work, batch, noisy)[1] & right,
         "noise_stored": _decided(work, batch, _saved(work, batch, noisy))[1] & right,
     }
-    found = pd.DataFrame(rows | _dice(work, batch, {"": batch.images, "_after": attacked, "_noise": noisy}))
+    found = pd.DataFrame(rows | _maps(work, batch, {"": batch.images, "_after": attacked, "_noise": noisy}))
     work.folder.write_table(f"parts/{key}.parquet", found)
     return found
 
 
-def _dice(work: Search, batch: Tensors, states: dict[str, Tensor]) -> dict[str, Any]:
-    """For masks: the quality, and the Dice coefficient of each class that the truth holds, in every state."""
+def _maps(work: Search, batch: Tensors, states: dict[str, Tensor]) -> dict[str, Any]:
+    """For masks: the quality, and the Dice coefficient of each class that the truth holds, in every state.
+
+    For heat maps also their scores in every state, and the truth (``evaluate.universal_heat``).
+    """
     if work.model.task not in DENSE:
         return {}
     found: dict[str, Any] = {}
     for state, images in (states | {"_stored": _saved(work, batch, states["_after"])}).items():
-        decided, count = decide(_logits(work, images), "segment"), len(work.model.classes)
+        logits, count = _logits(work, images), len(work.model.classes)
+        decided = decide(logits, "segment")
+        if batch.scored:
+            cells = heat.columns(logits, batch.targets)
+            found |= {f"scores{state}": [row["scores"] for row in cells]}
+            found |= {name: [row[name] for row in cells] for name in ("shape", "truth")}
         table = dense.confusion(decided, batch.targets, count)
         found[f"quality{state}"] = dense.table_quality(table).numpy()
         own, true, said = table.diagonal(dim1=1, dim2=2), table.sum(2), table.sum(1)

@@ -23,6 +23,7 @@ from percuss.report.masks import FATES, legend
 from percuss.report.numbers import counted, counted_share, decimal, share, whole
 from percuss.report.remedies import REMEDIES
 from percuss.report.schema import read_results, write_text
+from percuss.report.storage import SURVIVAL_HEAD, SURVIVAL_HEAT, survival_rows
 from percuss.report.templates import environment, style
 from percuss.report.verdict import headline, requirement_lines, verdict
 
@@ -93,7 +94,8 @@ def _render(**values: Any) -> str:
             methods=_methods(results),
             remedies={finding.id: REMEDIES.get(finding.id, "") for finding in results.findings},
             checks=[[item.check, "flagged" if item.flagged else "fine", item.message] for item in results.checks],
-            survival=_survival(results),
+            survival=survival_rows(results),
+            survival_head=SURVIVAL_HEAT if results.heat else SURVIVAL_HEAD,
             heads=HEADS | {"worst": WORST_HEAD},
             heat_heads=HEAT_HEADS,
             scale=scale_css(),
@@ -167,13 +169,6 @@ def _command(results: Results) -> str:
     return shlex.join([*words, "--seed", str(results.seed)])
 
 
-def _survival(results: Results) -> list[list[str]]:
-    return [
-        [item.norm, item.words, counted(item.flips), share(item.flips), counted_share(item.clean_right)]
-        for item in results.survival
-    ]
-
-
 def _methods(results: Results) -> list[str]:
     """Each way an interval was made, once, in the order of the report."""
     clean = results.clean
@@ -181,6 +176,7 @@ def _methods(results: Results) -> list[str]:
     for point in results.curves:
         found += [point.robust_accuracy, point.success_rate, point.confidence_change]
     found += [interval for item in results.survival for interval in (item.flips, item.clean_right)]
+    found += [area for item in results.survival for area in (item.auc_pr, item.auc_pr_clean) if area is not None]
     for item in [results.dense.clean, *results.dense.points] if results.dense else []:
         found += [item.dice, item.pixel_accuracy, item.loss, *(one.dice for one in item.classes)]
     found += heat_intervals(results.heat) if results.heat else []

@@ -27,7 +27,12 @@ def sections(
         "at shuffled places with random signs, drawn for each image, so that every size is the same.",
     )
     return [
-        Section("How often does one change flip all images?", tuple(opening), tuple(findings), tables=(table(found),)),
+        Section(
+            "How often does one change flip all images?",
+            tuple(opening),
+            tuple(findings),
+            tables=(*([areas_table({"": found})] if found[0].auc_pr else []), table(found)),
+        ),
         Section("What was counted", explain),
         Section("The change", pictures=tuple(pictures)),
         Section("More numbers", tables=tuple(tables)),
@@ -64,6 +69,21 @@ def dice_table(found: Sequence[Tally]) -> Table:
     return Table(head, tuple(body), words=2, caption=caption)
 
 
+def areas_table(found: Mapping[str, Sequence[Tally]]) -> Table:
+    """Of heat maps: AUC-PR in every state, by who judges (empty for the model that the change was made on alone)."""
+    body = []
+    for name, items in found.items():
+        for item in items:
+            cells = (item.auc_pr, item.auc_pr_after, item.auc_pr_stored, item.auc_pr_noise, item.auc_pr_lost)
+            shown = [decimal(cell) for cell in cells if cell is not None]
+            null = "–" if item.null is None else f"{item.null:.3f}"
+            body += [(*([name] if name else []), item.split, null, *shown)] if shown else []
+    head = ("split", "null model", "without", "with the change", "as stored", "with noise", "noise less change")
+    judged = ("judged by",) if any(found) else ()
+    caption = "AUC-PR of all judged cells together; the last column is paired over slides"
+    return Table((*judged, *head), tuple(body), words=1 + len(judged), caption=caption)
+
+
 def judges_table(found: Mapping[str, Sequence[Tally]]) -> Table:
     """What the change does to other models, each counted on the images that it has right itself."""
     body = tuple((name, *row) for name, items in found.items() for row in table(items).body)
@@ -78,8 +98,18 @@ def seeds_table(found: Sequence[Spread]) -> Table:
         for item in found
     )
     count = max((int(item.success["seeds"] or 0) for item in found), default=0)
+    areas = [item for item in found if item.auc_pr_after is not None]
+    body += tuple((item.split, "AUC-PR with the change", _area(item), "–", "–") for item in areas)
     caption = f"flipped: mean ± standard deviation (range) over {count} changes, each made with a seed of its own"
     return Table(("split", "images", "as float", "as stored", "noise"), body, words=2, caption=caption)
+
+
+def _area(item: Spread) -> str:
+    cell = item.auc_pr_after or {"mean": None}
+    if cell["mean"] is None:
+        return "–"
+    sd = "" if cell["sd"] is None else f" ± {cell['sd']:.3f}"
+    return f"{cell['mean']:.3f}{sd} ({cell['least']:.3f} to {cell['most']:.3f})"
 
 
 def _spread(cell: Mapping[str, float | None]) -> str:

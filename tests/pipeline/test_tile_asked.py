@@ -94,6 +94,18 @@ def test_a_grid_with_gaps_and_no_process(slides, tmp_path):
         tile(second, tmp_path / "fine", TilePlan(mpp=0.25, size=64))
 
 
+def test_outside_of_a_listed_slide_counts_only_when_asked(slides, tmp_path):
+    one = [str(slides / "tumor_010.tif")]
+    tile(one, tmp_path / "out", PLAN, known=Known((slides,)))
+    assert 0 not in load_data(f"tiled:{tmp_path / 'out'}").read("tumor_010/320_384").target
+    done = tile(one, tmp_path / "out", PLAN, known=Known((slides,), outside=("tumor_*",)))
+    images = load_data(f"tiled:{tmp_path / 'out'}")
+    assert images.partial == ("tumor_010",) and "as asked" in done.manifest["slides"][0]["notes"][0]
+    assert set(np.unique(images.read("tumor_010/320_384").target)) == {0, 1}
+    with pytest.raises(UsageError, match="--count-outside fits no slide"):
+        tile(one, tmp_path / "out", PLAN, known=Known((slides,), outside=("normal",)))
+
+
 def test_edges_and_stride(slides, tmp_path):
     for edges, count in (("drop", 4), ("pad", 9)):
         plan = TilePlan(mpp=0.5, size=256, tissue="all", edges=edges)

@@ -34,6 +34,10 @@ def tile(  # noqa: PLR0913
         list[str] | None,
         Option(help="Name or pattern of slides not outlined everywhere: nothing outside is judged."),
     ] = None,
+    count_outside: Annotated[
+        list[str] | None,
+        Option(help="Name or pattern of such slides where what is not outlined counts as normal all the same."),
+    ] = None,
     group: Annotated[
         list[str] | None, Option(help="Meaning of a group of outlines: NAME=tumour, NAME=cut-out or NAME=ignore.")
     ] = None,
@@ -80,7 +84,8 @@ def tile(  # noqa: PLR0913
         mend=mend,
         values=values,
     )
-    known = Known(tuple(annotations or ()), tuple(normal or ()), tuple(not_exhaustive or ()))
+    told = (tuple(names or ()) for names in (normal, not_exhaustive, count_outside))
+    known = Known(tuple(annotations or ()), *told)
     done = cut(slides, out, plan, known=known, workers=workers, progress=talk(quiet=quiet))
     if as_json:
         print(json.dumps(done.manifest))

@@ -36,11 +36,13 @@ class Known:
         annotations: files, or folders with NAME.xml or NAME_mask.tif.
         normal: names or patterns of slides that hold no tumour.
         partial: names or patterns of slides not outlined everywhere, beyond those of CAMELYON16's list.
+        outside: names or patterns of such slides where what is not outlined counts as normal all the same.
     """
 
     annotations: tuple[Path, ...] = ()
     normal: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def tile(
         raise UsageError("--workers must be a number of processes", value=workers, allowed="1 or more")
     folder, said, known = Path(out), progress or Progress(), known or Known()
     jobs = find_slides(slides, folder)
-    jobs = annotate(jobs, known.annotations, normal=known.normal, partial=known.partial)
+    jobs = annotate(jobs, known.annotations, normal=known.normal, partial=known.partial, outside=known.outside)
     check_values(jobs, plan.values)
     files.claim(folder, plan)
     bad: dict[str, work.Failure] = {}

@@ -89,6 +89,7 @@ class SlideJob:
         annotation: XML of outlines or TIFF of a mask, None where there is none.
         normal: known to hold no tumour.
         partial: its tumour is not outlined everywhere, so that nothing outside the outlines is known.
+        outside: what lies outside the outlines counts as normal all the same, though the slide is ``partial``.
         notes: what is known of the slide beforehand.
     """
 
@@ -97,6 +98,7 @@ class SlideJob:
     annotation: Path | None = None
     normal: bool = False
     partial: bool = False
+    outside: bool = False
     notes: tuple[str, ...] = ()
 
     @property

@@ -42,7 +42,12 @@ def find_slides(texts: Sequence[str], out: Path) -> list[SlideJob]:
 
 
 def annotate(
-    jobs: Sequence[SlideJob], annotations: Sequence[Path], *, normal: Sequence[str] = (), partial: Sequence[str] = ()
+    jobs: Sequence[SlideJob],
+    annotations: Sequence[Path],
+    *,
+    normal: Sequence[str] = (),
+    partial: Sequence[str] = (),
+    outside: Sequence[str] = (),
 ) -> list[SlideJob]:
     """The slides with their annotations: a file for the only slide, or by name, as NAME.xml or NAME_mask.tif.
 
@@ -52,6 +57,7 @@ def annotate(
         normal: names or patterns of slides that hold no tumour.
         partial: names or patterns of slides that are not outlined everywhere; those that CAMELYON16's organisers
             list are known.
+        outside: names or patterns of such slides where what lies outside the outlines counts as normal all the same.
 
     Raises:
         UsageError: an annotation of no slide, a pattern that fits none, or a slide declared normal that has one.
@@ -61,13 +67,14 @@ def annotate(
     for place in annotations:
         for name, path in _marks(place, jobs):
             marks.setdefault(name, []).append(path)
-    for option, patterns in (("--normal", normal), ("--not-exhaustive", partial)):
+    for option, patterns in (("--normal", normal), ("--not-exhaustive", partial), ("--count-outside", outside)):
         for pattern in patterns:
             if not any(_like(job.name, pattern) for job in jobs):
                 raise UsageError(
                     f"{option} fits no slide", value=pattern, allowed=nearest(pattern, [job.name for job in jobs])
                 )
-    return [_annotated(job, marks.get(job.name.lower(), []), normal=normal, partial=partial) for job in jobs]
+    told = {"normal": normal, "partial": partial, "outside": outside}
+    return [_annotated(job, marks.get(job.name.lower(), []), **told) for job in jobs]
 
 
 def check_values(jobs: Sequence[SlideJob], values: str | None) -> None:
@@ -82,7 +89,9 @@ def check_values(jobs: Sequence[SlideJob], values: str | None) -> None:
         )
 
 
-def _annotated(job: SlideJob, marks: Sequence[Path], *, normal: Sequence[str], partial: Sequence[str]) -> SlideJob:
+def _annotated(
+    job: SlideJob, marks: Sequence[Path], *, normal: Sequence[str], partial: Sequence[str], outside: Sequence[str]
+) -> SlideJob:
     if len(marks) > 1:
         raise DataError(
             "a slide has two annotations", value=", ".join(map(str, marks)), next_step="give one of them alone"
@@ -96,9 +105,12 @@ def _annotated(job: SlideJob, marks: Sequence[Path], *, normal: Sequence[str], p
         clean = False
     some = not_exhaustive(job.name) or any(_like(job.name, pattern) for pattern in partial)
     notes = [told] if told else []
-    if some:
+    counted = some and any(_like(job.name, pattern) for pattern in outside)
+    if counted:
+        notes.append("Not outlined exhaustively: what lies outside its outlines counts as normal, as asked.")
+    elif some:
         notes.append("Not outlined exhaustively: nothing outside its outlines is judged.")
-    return SlideJob(job.name, job.path, annotation, clean, some, tuple(notes))
+    return SlideJob(job.name, job.path, annotation, clean, some, counted, tuple(notes))
 
 
 def _like(name: str, pattern: str) -> bool:

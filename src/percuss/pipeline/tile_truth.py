@@ -60,7 +60,7 @@ class Truth:
             found = decided(tumour, plan.rule)
             # Tumour by the rule stands; otherwise a cell that is not judged for the most part is not judged.
             found[(found == 0) & (judged < 0.5)] = UNJUDGED
-        if self._job.partial:
+        if self._job.partial and not self._job.outside:
             found[found == 0] = UNJUDGED
         return _within(found, view, corner, cell=plan.cell)
 

@@ -174,6 +174,7 @@ def _identity(job: SlideJob, plan: TilePlan) -> dict[str, Any]:
             "name": job.name,
             "sha256": sha256_of_slide(job.path),
             "annotation": job.annotated,
+            "counts_outside": job.outside,
             "annotation_file": None if mark is None else mark.name,
             "annotation_sha256": None if mark is None else sha256_of_slide(mark),
             "settings": plan.of_slide(),

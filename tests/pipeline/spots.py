@@ -1,4 +1,4 @@
-"""Tiles with dark spots of tumour, their cells of 4 x 4 pixels, and a detector that averages darkness over each cell."""
+"""Tiles with dark spots of tumour, their cells of 4 x 4 pixels, and a detector that averages darkness over a cell."""
 
 import hashlib
 

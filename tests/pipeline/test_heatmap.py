@@ -253,6 +253,8 @@ def test_a_bad_tile_is_recorded(slide, tmp_path, monkeypatch):
         ({"overlap": 40}, UsageError, "at most half of a tile"),
         ({"tissue": "guess"}, UsageError, "guess"),
         ({"depth": 16}, UsageError, "unknown depth"),
+        ({"batch_size": 0}, UsageError, "option batch_size is too small: 0"),
+        ({"threads": 0}, UsageError, "option threads is too small: 0"),
         ({"colour": 1}, UsageError, "unknown option: colour"),
         ({"attacks": ("pgd",)}, UsageError, "attacks and budgets belong together"),
         ({"attacks": ("pgdd",), "budgets": ("l2=1",)}, Exception, "pgdd"),

@@ -51,3 +51,13 @@ def test_validation_is_drawn_groups_whole(monkeypatch, targets):
     group = {entry.id: entry.group for entry in images.entries}
     assert 4 <= len(whole.val) <= 8 and not {group[i] for i in whole.val} & {group[i] for i in whole.train}
     assert sorted((*whole.train, *whole.val)) == sorted(images.ids) and whole.images is images
+
+
+def test_one_slide_cannot_be_trained_on_and_validated(monkeypatch):
+    """Many tiles of one group are no two groups; the message says so."""
+    images = Maps(
+        "maps", "heatmap", ("normal", "tumour"), [Entry(f"T{i}", (0, i % 2), "train", "S") for i in range(40)]
+    )
+    monkeypatch.setattr(trainsets, "load_data", lambda spec: images)
+    with pytest.raises(DataError, match="40 training images, groups kept whole: 1.*two groups"):
+        divide("maps", 0)

@@ -66,7 +66,7 @@ def check_map(name: str, target: object, instances: Any, *, size: tuple[int, ...
             f"no pixel of image {name} is judged",
             value=f"{IGNORE} throughout its class map",
             allowed="at least one pixel with a class",
-            next_step="leave the image out, or mend its map",
+            next_step="leave the image out, or mend its map; of tiles of slides: tiled:DIR?annotated=yes",
         )
     if instances is not None:
         _check_numbers(name, found, np.asarray(instances), size=size)

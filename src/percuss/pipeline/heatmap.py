@@ -34,7 +34,7 @@ from percuss.pipeline.heatmap_options import (
 )
 from percuss.pipeline.heatmap_tiles import SlideTiles
 from percuss.pipeline.heatmap_truth import truth_of
-from percuss.pipeline.plan import AuditPlan
+from percuss.pipeline.plan import AuditPlan, check_counts
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.tile_plan import SlideJob, TilePlan
 from percuss.pipeline.tile_sources import annotate, check_values, find_slides
@@ -99,6 +99,7 @@ def heatmap(
     rest = {name: options.pop(name) for name in (*PLAIN, "weights", "allow_code") if name in options}
     wanted = heatmap_options(options)
     batch_size = rest.get("batch_size", 8)
+    check_counts(batch_size=batch_size, threads=rest.get("threads"), steps=wanted.steps)
     attacks = attack_plan(wanted, batch_size)
     with environment.threads(rest.get("threads")):
         device = environment.pick_device(rest.get("device", "auto"))

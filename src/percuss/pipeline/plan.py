@@ -201,13 +201,9 @@ def _check_norms(name: str, attack: Any, plan: AuditPlan) -> None:
         )
 
 
-def _check(plan: AuditPlan) -> None:
-    for name, number in (
-        ("limit", plan.limit),
-        ("batch_size", plan.batch_size),
-        ("steps", plan.steps),
-        ("threads", plan.threads),
-    ):
+def check_counts(**counts: int | None) -> None:
+    """UsageError naming the option whose count is below 1; None is none given."""
+    for name, number in counts.items():
         if number is not None and number < 1:
             raise UsageError(
                 f"the option {name} is too small",
@@ -215,6 +211,10 @@ def _check(plan: AuditPlan) -> None:
                 allowed="1 or more",
                 next_step="leave it out, or raise it",
             )
+
+
+def _check(plan: AuditPlan) -> None:
+    check_counts(limit=plan.limit, batch_size=plan.batch_size, steps=plan.steps, threads=plan.threads)
     if not 0 <= plan.seed < 2**31:
         raise UsageError(
             "the option seed is out of range", value=plan.seed, allowed="0 to 2147483647", next_step="give --seed 0"

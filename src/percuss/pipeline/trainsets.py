@@ -115,11 +115,13 @@ def _keep_some(entries: list[Entry], images: ImageSet, seed: int) -> tuple[list[
     if not any(entry.split == "val" for entry in parted):
         parted = _one_kept(strata, seed)
     val = tuple(entry.id for entry in parted if entry.split == "val")
+    groups = {entry.group for entry in entries} - {None}
     if not val or len(val) == len(parted):
         raise DataError(
             "too few images or groups to keep some for validation",
-            value=f"{len(entries)} training images",
-            next_step="add images, or declare a val split",
+            value=f"{len(entries)} training images" + (f", groups kept whole: {len(groups)}" if groups else ""),
+            allowed="two groups (patients, slides) or more; without groups, two images of each kind",
+            next_step="add some, or declare a val split",
         )
     return [entry for entry in parted if entry.split == "train"], val
 

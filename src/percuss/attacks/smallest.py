@@ -75,7 +75,8 @@ def smallest_change(  # noqa: PLR0913
     Args:
         model: a Percuss model, or any module from images in [0, 1] to logits.
         images: float32 ``[N, C, H, W]`` in [0, 1].
-        targets: class indices ``[N]``, 0/1 labels ``[N, K]``, or class maps ``[N, H, W]``.
+        targets: class indices ``[N]``, 0/1 labels ``[N, K]``, or class maps ``[N, H, W]``: of heat maps
+            of cells, and a map is flipped when its Dice at one half falls below 0.5, which says little of AUC-PR.
         norm: linf, l2, l1 or l0.
         attack: ``fmn``, ``ddn`` (l2), ``sigma_zero`` (l0), for class maps ``narrow``; ``auto``: the best one.
         seed: decides all randomness, with the position of each image.

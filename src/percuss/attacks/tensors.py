@@ -37,7 +37,7 @@ def attack(
             any callable ``f(model, images, targets, eps=...) -> images`` (docs/attacks/foreign.md).
         model: a Percuss model, or any module from images in [0, 1] to logits.
         images: float32 ``[N, C, H, W]`` in [0, 1].
-        targets: class indices ``[N]``, or 0/1 labels ``[N, K]``.
+        targets: class indices ``[N]``, 0/1 labels ``[N, K]``, or class maps ``[N, H, W]`` (of heat maps: of cells).
         budget: a Budget or its text, ``linf=2/255``.
         seed: decides all randomness, with the position of each image.
         settings: of the attack; ``batch_size``, ``pixels`` (native range, 8 bit by default), ``region`` (bool
@@ -45,7 +45,8 @@ def attack(
             code it names) are taken out first.
 
     Images that are wrong from the start come back as they are; so do those that an attack not of Percuss changes
-    beyond the budget, with a warning.
+    beyond the budget, with a warning. Heat maps can always get worse: their attacks go on, as in an audit, unless
+    ``early_stop=True``.
 
     Raises:
         PercussError: images, targets, budget or settings that cannot be used; a model that cannot be judged.
@@ -56,6 +57,8 @@ def attack(
     region = settings.pop("region", None)
     judged, batch = ready(model, images, targets, pixels=pixels, region=region)
     found = catalogue.function("attacks", name, allow_code=allowed) if isinstance(name, str) else adopt(name)
+    if judged.task == "heatmap":
+        settings.setdefault("early_stop", False)
     swept = run_attack(found, judged, batch, [one], seed=seed, batch_size=size, settings=settings)
     for note in swept.notes if isinstance(found, Foreign) else ():
         warnings.warn(note, stacklevel=2)
@@ -161,10 +164,14 @@ def _unfit(what: str, found: str, allowed: str) -> DataError:
 
 
 def as_model(module: nn.Module, images: Tensor, targets: Tensor) -> Model:
-    """A module as a Percuss model; classes are counted from its output on one image, the task from the targets."""
+    """A module as a Percuss model; classes are counted from its output on one image, the task from the targets.
+
+    One logit for each place, with class maps as targets, is a heat map; cells are as large as the logits are fewer.
+    """
     if isinstance(module, Model):
         return module
     task: Task = ("classify", "multilabel", "segment")[targets.dim() - 1]
+    cell = 1
     with frozen(module), torch.no_grad():
         logits = module(images[:1].to(device_of(module)))
     sides = ", height, width" if task == "segment" else ""
@@ -172,9 +179,11 @@ def as_model(module: nn.Module, images: Tensor, targets: Tensor) -> Model:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelError("the model's output has the wrong shape", value=shape, allowed=f"logits [N, outputs{sides}]")
     width = int(logits.shape[1])
-    names = class_names(2 if task == "classify" and width == 1 else width, None)
+    if sides and width == 1:  # one logit for each cell: a heat map
+        task, cell = "heatmap", max(1, images.shape[2] // max(int(logits.shape[2]), 1))
+    names = class_names(2 if task in ("classify", "heatmap") and width == 1 else width, None)
     training = [(part, part.training) for part in module.modules()]
-    model = Model(module, ModelInfo("module", task, names, int(images.shape[1]))).to(device_of(module))
+    model = Model(module, ModelInfo("module", task, names, int(images.shape[1]), cell=cell)).to(device_of(module))
     for part, mode in training:  # making the Model set eval mode; the caller's module stays as it was
         part.training = mode
     return model

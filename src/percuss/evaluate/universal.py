@@ -139,6 +139,7 @@ def _tally(
     def one(kind: str) -> Interval:
         return proportion(part[kind].to_numpy(dtype=bool), clusters, right & within)
 
+    dice = _dice(part, clusters, within, index)
     robust = proportion(right & ~part["success"].to_numpy(dtype=bool), clusters, within)
     return Tally(
         *key,
@@ -147,7 +148,10 @@ def _tally(
         one("noise"),
         one("noise_stored"),
         robust,
-        *_dice(part, clusters, within, index),
+        dice=dice[0],
+        dice_after=dice[1],
+        dice_stored=dice[2],
+        dice_noise=dice[3],
     )
 
 

@@ -24,7 +24,9 @@ def spread_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
 
 
 def _scores_of(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    return next((names for names in SCORES.values() if rows and set(names) <= set(rows[0])), ())
+    # Heat maps have the scores of masks and more: the task is the one whose scores are most.
+    fitting = [names for names in SCORES.values() if rows and set(names) <= set(rows[0])]
+    return max(fitting, key=len, default=())
 
 
 def csv_of(rows: list[dict[str, Any]], columns: list[str]) -> bytes:

@@ -26,6 +26,7 @@ from percuss.pipeline.parts import Work, clean_logits
 from percuss.pipeline.plain_values import as_plain
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.survive import check_same, plan_of
+from percuss.pipeline.tasks import refuse_maps
 from percuss.store.folder import RunFolder, now
 
 NAME = "percuss-fragility-1"
@@ -65,7 +66,7 @@ def smallest_flips(
 
     Raises:
         RunError: no finished run, other images or another model. UsageError: an unknown norm. DataError: no image
-        can be read or is decided rightly, or the images have no contrast.
+        can be read or is decided rightly, the images have no contrast, or are tiles of heat maps.
     """
     say, wanted = progress or Progress(), tuple(norms)
     for norm in wanted or ("",):
@@ -78,6 +79,8 @@ def smallest_flips(
     plan = plan_of(folder, data=data, model=model, options=options)
     with environment.threads(plan.threads):
         chosen = open_images(plan, data if isinstance(data, ImageSet) else None)
+        if chosen.images.task == "heatmap":  # where a heat map flips says little of it
+            refuse_maps(chosen.images, "a search of smallest flips")
         judged = open_model(plan, model if isinstance(model, nn.Module | Model) else None, chosen)
         judged = judged.to(environment.pick_device(plan.device))
         check_same(folder, images=data_fingerprint(chosen), model=judged.fingerprint())

@@ -137,7 +137,11 @@ def _wanted(found: Finished, budget: str | None, options: dict[str, Any]) -> _Wa
             raise UsageError(f"the option {name} is too small", value=given[name], allowed="1 or more")
     data = found.results.data
     if data.task != "classify":
-        way = "audit one label with --label" if data.task == "multilabel" else "percuss report shows masks as pictures"
+        ways = {
+            "multilabel": "audit one label with --label",
+            "heatmap": "report.html of the run shows heat maps before and after",
+        }
+        way = ways.get(data.task, "percuss report shows masks as pictures")
         raise UsageError("a pack needs one class per image", value=data.task, next_step=way)
     positive = data.classes[-1] if given["positive"] is None else given["positive"]
     if positive not in data.classes:

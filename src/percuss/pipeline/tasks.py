@@ -14,8 +14,8 @@ def refuse_maps(images: ImageSet, what: str) -> None:
     if images.task == "heatmap":
         maps = "a truth for every cell"
         judged = (
-            "percuss audit, transfer and compare judge heat maps; the report of an audit shows them before and after, "
-            "and measures what changes go with"
+            "percuss audit, universal, transfer, survive and compare judge heat maps; the report of an audit shows "
+            "them before and after, and measures what changes go with"
         )
     raise DataError(
         f"the images have {maps}, which {what} does not judge",

@@ -204,7 +204,7 @@ def test_masks_without_declared_values_are_asked_for_before_any_slide(slide, tmp
 def test_a_slide_smaller_than_a_tile_is_mapped_over_its_own_extent(tmp_path):
     image = np.random.default_rng(0).integers(100, 200, (48, 40, 3)).astype(np.uint8)
     small = write_pyramid(tmp_path / "small.tif", in_bands(image), Raster(48, 40, 3, "uint8", 1.0))
-    done = heatmap([small], out=tmp_path / "run", model=local_model(), mpp=1.0, size=64, tissue="all")
+    done = heatmap(str(small), out=tmp_path / "run", model=local_model(), mpp=1.0, size=64, tissue="all")
     (record,) = done.record["slides"]
     assert (record["map_height"], record["map_width"], record["tiles"]) == (12, 10, 1)
 

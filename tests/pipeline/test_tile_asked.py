@@ -79,6 +79,8 @@ def test_one_slide_twice_is_one_and_two_of_a_name_are_refused(slides, tmp_path):
     write_slide(tmp_path / "other" / "second.tif", pixels(7))
     second = str(slides / "second.tif")
     assert len(tile([second, second], tmp_path / "out", PLAN).manifest["slides"]) == 1
+    for alone in (second, slides / "second.tif"):  # a name is no list of letters
+        assert [item["name"] for item in tile(alone, tmp_path / "out", PLAN).manifest["slides"]] == ["second"]
     with pytest.raises(UsageError, match="two slides have the same name.*second.*Next: rename one"):
         tile([second, str(tmp_path / "other")], tmp_path / "no", PLAN)
     assert not (tmp_path / "no").exists()

@@ -72,7 +72,7 @@ class Job:
 
 
 def heatmap(
-    slides: Sequence[str | Path],
+    slides: str | Path | Sequence[str | Path],
     *,
     model: str | Path | Model | nn.Module,
     out: str | Path,
@@ -123,11 +123,11 @@ def heatmap(
     return read_heatmaps(path)
 
 
-def _jobs(slides: Sequence[str | Path], out: Path, told: HeatmapOptions) -> list[SlideJob]:
+def _jobs(slides: str | Path | Sequence[str | Path], out: Path, told: HeatmapOptions) -> list[SlideJob]:
     """The slides with their annotations; drawn ones lie beside the run, which holds nothing else when it begins."""
     if not slides:
         raise UsageError("no slide is given", next_step="percuss heatmap SLIDE --model DIR --out DIR")
-    found = find_slides([str(slide) for slide in slides], out.parent / f"{out.name}-drawn")
+    found = find_slides(slides, out.parent / f"{out.name}-drawn")
     places = [Path(place) for place in told.annotations]
     jobs = annotate(found, places, normal=told.normal, partial=told.not_exhaustive)
     check_values(jobs, told.values)

@@ -61,7 +61,7 @@ class Tiling:
 
 
 def tile(
-    slides: Sequence[str],
+    slides: str | Path | Sequence[str | Path],
     out: Path | str,
     plan: TilePlan,
     *,

@@ -19,7 +19,7 @@ _MARKS = frozenset({".xml", ".tif", ".tiff"})
 _DRAWN = {"seed": 0, "side": 2048, "tumours": 1}
 
 
-def find_slides(texts: Sequence[str], out: Path) -> list[SlideJob]:
+def find_slides(given: str | Path | Sequence[str | Path], out: Path) -> list[SlideJob]:
     """The slides of some arguments, in order of name, before annotations.
 
     Each is a file, a pattern, a folder (its slides; a folder of DICOM files alone is one slide), or
@@ -29,7 +29,8 @@ def find_slides(texts: Sequence[str], out: Path) -> list[SlideJob]:
         UsageError: nothing fits an argument, two slides have one name, or an option of a drawn slide is unknown.
     """
     found: dict[str, SlideJob] = {}
-    for text in texts:
+    texts = [given] if isinstance(given, str | Path) else given
+    for text in map(str, texts):
         for job in _drawn(text, out) if text.startswith("synthetic:") else _files(text):
             if job.name in found and found[job.name].path != job.path:
                 raise UsageError(

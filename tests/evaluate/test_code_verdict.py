@@ -83,3 +83,13 @@ def test_images_as_computed_count_where_there_are_both():
     points = [point("sparse_code", 0.8), point("implicit", 0.78)]
     points += [point("sparse_code", 0.8, stored=True), point("implicit", 0.1, stored=True)]
     assert code_verdict(points, clean=CLEAN)[0].id == "code-not-masking"
+
+
+def test_a_paired_difference_tells_what_touching_intervals_do_not():
+    points = [point("sparse_code", 0.5, half=0.15), point("implicit", 0.3, half=0.15)]
+    surely = Interval(value=0.2, low=0.15, high=0.25, n=8, method="")
+    (found,) = code_verdict(points, clean=CLEAN, paired=lambda first, second: surely)
+    assert found.id == "code-masks-gradient" and "on the same tiles is 0.200 (0.150 to 0.250)" in found.message
+    perhaps = Interval(value=0.2, low=-0.01, high=0.4, n=8, method="")
+    (found,) = code_verdict(points, clean=CLEAN, paired=lambda first, second: perhaps)
+    assert found.id == "code-not-masking" and "(-0.010 to 0.400)" in found.message

@@ -11,6 +11,7 @@ from spots import CELL, SIDE, Spots, averager, run
 from percuss.core import dense
 from percuss.core.errors import ModelError
 from percuss.core.model import Model, ModelInfo
+from percuss.evaluate.heat_comparison import paired_gap
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,13 @@ def test_of_several_attacks_the_tile_whose_stored_map_has_the_largest_loss_is_ke
     rows = pd.read_parquet(finished.path / "rows.parquet")
     kept = rows[(rows["image"] != "") & (rows["norm"] == "l2")].set_index("id")["attack"]
     assert kept.to_dict() == best.to_dict()
+
+
+def test_two_attacks_of_a_run_are_set_against_each_other_on_the_same_tiles(finished):
+    table = pd.read_parquet(finished.path / "dense.parquet")
+    points = {(p.attack, p.budget): p for p in finished.results.heat.points if p.stored}
+    first, second = points["noise", "l2=2"], points["pgd", "l2=2"]
+    gap = paired_gap(table, first, second, seed=0)
+    assert gap.value == pytest.approx(first.auc_pr.value - second.auc_pr.value)
+    assert gap.low < gap.value < gap.high and "4 slides" in gap.method
+    assert paired_gap(table, second, first, seed=0).value == pytest.approx(-gap.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from percuss.core.outcome import Finding
 from percuss.core.results import HeatPoint, Interval
@@ -13,9 +13,13 @@ SPARSE = ("implicit", "unrolled", "straight_through", "one_step")
 THROUGH = (*SPARSE, "pgd", "apgd")
 #: Much higher: more than this share of the clean AUC-PR apart, with intervals that do not touch.
 _FAR = 0.1
+#: The AUC-PR of the first point less that of the second, on the same tiles.
+Gap = Callable[[HeatPoint, HeatPoint], Interval]
 
 
-def code_verdict(points: Sequence[HeatPoint], *, clean: HeatPoint | None = None) -> list[Finding]:
+def code_verdict(
+    points: Sequence[HeatPoint], *, clean: HeatPoint | None = None, paired: Gap | None = None
+) -> list[Finding]:
     """One finding where the attack on a sparse code and one through it to the image were run at one budget; else [].
 
     ``code-masks-gradient`` where the attack on the code leaves a much higher AUC-PR than the best attack through the
@@ -25,6 +29,8 @@ def code_verdict(points: Sequence[HeatPoint], *, clean: HeatPoint | None = None)
     Args:
         points: of an audit of a network with a sparse code; those of images as computed count where there are both.
         clean: of the same images without attack; gaps are held against it where it is given.
+        paired: the difference of two points with its interval, where the maps are at hand; else the two intervals must
+            not touch, which asks for much more than the same tiles tell.
     """
     if not any(point.attack in SPARSE for point in points):  # of other codes no attack needs a gradient of its own
         return []
@@ -32,9 +38,10 @@ def code_verdict(points: Sequence[HeatPoint], *, clean: HeatPoint | None = None)
     if not pairs:
         return []
     top = None if clean is None else clean.auc_pr.value
-    masked = [pair for pair in pairs if _much_higher(*pair, top=top)]
+    masked = [pair for pair in pairs if _gap(*pair) > _FAR * (1.0 if top is None else top) and _apart(*pair, paired)]
     on, through = max(masked or pairs, key=lambda pair: _gap(*pair))
-    return [_masking(on, through) if masked else _not_masking(on, through)]
+    apart = None if paired is None else paired(on, through)
+    return [_masking(on, through, apart) if masked else _not_masking(on, through, apart)]
 
 
 def _by_budget(points: Sequence[HeatPoint]) -> list[list[HeatPoint]]:
@@ -63,16 +70,19 @@ def _gap(on: HeatPoint, through: HeatPoint) -> float:
     return _value(on) - _value(through)
 
 
-def _much_higher(on: HeatPoint, through: HeatPoint, *, top: float | None) -> bool:
+def _apart(on: HeatPoint, through: HeatPoint, paired: Gap | None) -> bool:
+    """Whether luck with the tiles does not explain the gap."""
+    if paired is not None:
+        low = paired(on, through).low
+        return low is None or low > 0
     low, high = on.auc_pr.low, through.auc_pr.high
-    apart = low is None or high is None or low > high
-    return apart and _gap(on, through) > _FAR * (1.0 if top is None else top)
+    return low is None or high is None or low > high
 
 
-def _masking(on: HeatPoint, through: HeatPoint) -> Finding:
-    end = ""
+def _masking(on: HeatPoint, through: HeatPoint, apart: Interval | None) -> Finding:
+    end = "" if apart is None else f" {_difference(apart)}."
     if through.prevalence is not None and _value(through) <= through.prevalence:
-        end = f" That is no more than a map without knowledge reaches ({through.prevalence:.3f})."
+        end += f" That is no more than a map without knowledge reaches ({through.prevalence:.3f})."
     text = (
         f"At {on.budget} the attack on the code leaves an AUC-PR of {_told(on.auc_pr)}, {through.attack} through it "
         f"{_told(through.auc_pr)}.{end} The sparse code is harder to differentiate, not as robust as the attack on the "
@@ -81,13 +91,18 @@ def _masking(on: HeatPoint, through: HeatPoint) -> Finding:
     return Finding("code-masks-gradient", "warning", text, _evidence(on, through))
 
 
-def _not_masking(on: HeatPoint, through: HeatPoint) -> Finding:
+def _not_masking(on: HeatPoint, through: HeatPoint, apart: Interval | None) -> Finding:
+    more = "" if apart is None else f" {_difference(apart)}."
     text = (
         f"At {on.budget} the attack on the code leaves an AUC-PR of {_told(on.auc_pr)}, {through.attack} through it "
         f"{_told(through.auc_pr)}: what the code withstands in the one it withstands in the other, as far as these "
-        "images show."
+        f"images show.{more}"
     )
     return Finding("code-not-masking", "info", text, _evidence(on, through))
+
+
+def _difference(apart: Interval) -> str:
+    return f"The difference on the same tiles is {_told(apart)}"
 
 
 def _told(interval: Interval) -> str:

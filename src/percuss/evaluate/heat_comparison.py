@@ -12,6 +12,7 @@ import pandas as pd
 
 from percuss.core.comparison import CLEAN, HeatContrast
 from percuss.core.errors import RunError
+from percuss.core.results import HeatPoint, Interval
 from percuss.evaluate.comparison import Cell, cell_of
 from percuss.evaluate.curves import CONTROLS, WORST
 from percuss.evaluate.heat_intervals import Counted, Units, area_interval, drop_interval
@@ -122,3 +123,25 @@ def _ordered(rows: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
         missing = next((name for name in ids if name not in found.index), ids[0])
         raise RunError("rows are missing in the dense table", value=missing)
     return found.loc[list(ids)]
+
+
+def paired_gap(table: pd.DataFrame, first: HeatPoint, second: HeatPoint, *, seed: int) -> Interval:
+    """The average precision of one point of a run less that of another, on the same tiles with the same draws.
+
+    Args:
+        table: dense.parquet of the run.
+        first, second: points of attacks of the run (not ``worst``).
+        seed: of the bootstrap over slides (tiles where there is one slide).
+
+    Raises:
+        RunError: a point whose maps the table does not hold.
+    """
+    plain = table[table["attack"] == "clean"]
+    ids = [str(name) for name in plain["id"]]
+    units = Units.of([str(name) if isinstance(name, str) else "" for name in plain["group"]], seed)
+    known = units, _truth({"the run": table}, ids)
+    areas = []
+    for point in (first, second):
+        same = (table["attack"] == point.attack) & (table["norm"] == point.norm) & (table["budget"] == point.budget)
+        areas.append(_area(table[same & (table["state"] == ("stored" if point.stored else "float"))], ids, known))
+    return drop_interval((areas[0].value, areas[1].value), (areas[0].counted, areas[1].counted), units)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from percuss.evaluate.code_verdict import code_verdict
 from percuss.evaluate.curves import CONTROLS
 from percuss.evaluate.dense_summary import dense_summary, with_quality
 from percuss.evaluate.export import kept_images, per_image
+from percuss.evaluate.heat_comparison import paired_gap
 from percuss.evaluate.heat_findings import heat_findings
 from percuss.evaluate.heat_summary import heat_summary
 from percuss.evaluate.summary import summarise
@@ -48,7 +50,7 @@ def write_outcome(folder: RunFolder) -> Results:
         dense = dense_summary(table, classes=data["classes"], seed=seed)
     heat = _heat(folder, context, table) if table is not None and data["task"] == "heatmap" else None
     summary = summarise(rows, clean, classes=data["classes"], task=data["task"], seed=seed, dense=dense)
-    own = [] if heat is None else heat_findings(heat) + code_verdict(heat.points, clean=heat.clean)
+    own = [] if heat is None or table is None else _of_heat(heat, table, seed)
     findings = joined(context["findings"], summary.findings + own)
     fixed = {key: value for key, value in context.items() if key not in _OWN}
     survival = []
@@ -74,6 +76,12 @@ def write_outcome(folder: RunFolder) -> Results:
     folder.write("images.csv", kept_images(rows).to_csv(index=False))
     write_report(folder.path)
     return results
+
+
+def _of_heat(heat: Heat, table: pd.DataFrame, seed: int) -> list[Finding]:
+    """Findings on heat maps, with the plain word on a sparse code."""
+    gap = partial(paired_gap, table, seed=seed)
+    return heat_findings(heat) + code_verdict(heat.points, clean=heat.clean, paired=gap)
 
 
 def _heat(folder: RunFolder, context: dict[str, Any], table: pd.DataFrame) -> Heat:

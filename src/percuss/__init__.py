@@ -36,6 +36,7 @@ _HOMES = {
     "smallest": "percuss.attacks.smallest:smallest_change",
     "smallest_flips": "percuss.pipeline.fragility",
     "train": "percuss.pipeline.training_interface",
+    "tile": "percuss.pipeline.tile_interface",
     "transfer": "percuss.pipeline.transfer",
     "triage": "percuss.pipeline.triage",
     "universal": "percuss.pipeline.universal",

@@ -16,14 +16,12 @@ from percuss.pipeline.tile_plan import TilePlan
 Names = str | Path | Sequence[str | Path]
 
 
-def tile(  # noqa: PLR0913
+def tile(
     slides: str | Path | Sequence[str | Path],
     *,
     mpp: float,
     size: int,
     out: str | Path,
-    annotations: Names = (),
-    workers: int = 1,
     progress: Progress | None = None,
     **options: Any,
 ) -> Tiling:
@@ -34,25 +32,29 @@ def tile(  # noqa: PLR0913
         mpp: resolution of the tiles in micrometres per pixel.
         size: side of a tile in pixels.
         out: folder to make, or to go on with.
-        annotations: outlines or masks, or folders with NAME.xml or NAME_mask.tif.
-        workers: processes; the tiles do not depend on it.
         progress: told how far it is; silent where None.
-        options: as of ``percuss tile``: those of ``percuss.pipeline.tile_plan.TilePlan``, and ``normal``,
-            ``not_exhaustive`` and ``count_outside``, names or patterns of slides.
+        options: as of ``percuss tile``: those of ``percuss.pipeline.tile_plan.TilePlan``; ``annotations``, outlines or
+            masks, or folders with NAME.xml or NAME_mask.tif; ``normal``, ``not_exhaustive`` and ``count_outside``, names
+            or patterns of slides; ``workers``, processes, on which the tiles do not depend.
 
     Raises:
         PercussError: wrong options, no slide that could be used, a folder of something else. A few bad slides among
             others are recorded in ``bad`` instead.
     """
-    known = {name: _several(options.pop(name, ())) for name in ("normal", "not_exhaustive", "count_outside")}
+    known = {
+        name: _several(options.pop(name, ())) for name in ("annotations", "normal", "not_exhaustive", "count_outside")
+    }
+    workers = options.pop("workers", 1)
     allowed = [item.name for item in fields(TilePlan)]
     for name in options:
         if name not in allowed:
-            raise UsageError("tile has no such option", value=name, allowed=nearest(name, [*allowed, *known]))
+            raise UsageError(
+                "tile has no such option", value=name, allowed=nearest(name, [*allowed, *known, "workers"])
+            )
     if "groups" in options:
         options["groups"] = _several(options["groups"])
     plan = TilePlan(mpp=mpp, size=size, **options)
-    paths = tuple(Path(name) for name in _several(annotations))
+    paths = tuple(Path(name) for name in known["annotations"])
     beside = Known(paths, known["normal"], known["not_exhaustive"], known["count_outside"])
     return run(slides, out, plan, known=beside, workers=workers, progress=progress)
 

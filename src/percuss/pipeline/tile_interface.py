@@ -34,8 +34,8 @@ def tile(
         out: folder to make, or to go on with.
         progress: told how far it is; silent where None.
         options: as of ``percuss tile``: those of ``percuss.pipeline.tile_plan.TilePlan``; ``annotations``, outlines or
-            masks, or folders with NAME.xml or NAME_mask.tif; ``normal``, ``not_exhaustive`` and ``count_outside``, names
-            or patterns of slides; ``workers``, processes, on which the tiles do not depend.
+            masks, or folders with NAME.xml or NAME_mask.tif; ``normal``, ``not_exhaustive`` and ``count_outside``,
+            names or patterns of slides; ``workers``, processes, on which the tiles do not depend.
 
     Raises:
         PercussError: wrong options, no slide that could be used, a folder of something else. A few bad slides among

@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from percuss.attacks.alarms.hiding import downhill, hidden
+from percuss.attacks.alarms.probe import Probe, means_of
 from percuss.attacks.alarms.run import run_alarms
+from percuss.attacks.pgd import pgd
 from percuss.core.dense import standing
 from percuss.core.images import PixelRange, Tensors
 from percuss.core.model import Model, ModelInfo
@@ -68,3 +71,30 @@ def test_tumour_stands_out_by_the_difference_of_means():
     score = torch.tensor([[[3.0, 1.0], [9.0, 0.0]], [[1.0, 2.0], [3.0, 4.0]]])
     found = standing(torch.stack([torch.zeros_like(score), score], 1), truth)
     assert found[0] == pytest.approx(2.5) and bool(found[1].isnan())
+
+
+def test_the_slope_of_hiding_is_that_of_standing():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    truth = torch.randint(0, 2, (3, 4, 4), dtype=torch.uint8)
+    truth[0, 0, 0] = 255
+    (slope,) = torch.autograd.grad(standing(logits, truth).sum(), logits)
+    assert torch.allclose(downhill(logits.detach(), truth), -slope)
+
+
+class Blind(nn.Module):
+    """Calls tumour all the more tumour where normal cells beside it are called so: a high loss hides nothing."""
+
+    def forward(self, images):
+        mean = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 4)
+        whole = mean.mean((2, 3), keepdim=True)
+        # Bright tiles: every cell rises much; the difference between cells falls by little.
+        return 900 * (whole - 0.68) + 4 * (0.62 - mean)
+
+
+def test_a_detector_whose_loss_rises_elsewhere_is_not_called_masked():
+    model = Model(Blind(), ModelInfo("blind", "heatmap", ("normal", "tumour"), 3, cell=4))
+    found = {record["id"] for record in run_alarms(model, tiles(), effort="quick") if record["flagged"]}
+    assert "unbounded-not-zero" not in found
+    probe = Probe(model, tiles(), 0, 32, means_of("quick"))
+    assert not bool(probe.flips(pgd, "none", steps=50).any()) and bool(hidden(probe, "none", 100).all())

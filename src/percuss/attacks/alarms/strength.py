@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from percuss.attacks.alarms.hiding import hidden
 from percuss.attacks.alarms.probe import Alarm, Probe
 from percuss.attacks.fgsm import fgsm
 from percuss.attacks.moves import Place, move
@@ -64,9 +65,13 @@ def curve_falls(probe: Probe, curve: Curve) -> Alarm:
 def unbounded_reaches_zero(probe: Probe, curve: Curve) -> Alarm:
     """With all room no image may stay right; severe where more than one in a hundred does."""
     left, whole = torch.ones(probe.count, dtype=torch.bool), probe.everywhere()  # a region may hold nothing that counts
+    # Larger and larger, as on the way to a far corner gradients may die that lead over the border nearby.
     for budget, steps in (("linf=64/255", 1), ("linf=0.5", 2), ("linf=1", 2), ("none", 5)):
-        # Larger and larger, as on the way to a far corner gradients may die that lead over the border nearby.
-        flips = whole.rows(left).flips(pgd, budget, steps=steps * probe.means.steps)
+        some = whole.rows(left)
+        flips = some.flips(pgd, budget, steps=steps * probe.means.steps)
+        # Of small steps alone: large ones end anywhere, and where there is no gradient that is luck.
+        if budget == "none" and probe.model.task == "heatmap":
+            flips |= hidden(some, budget, 2 * steps * probe.means.steps)
         left[left.nonzero().flatten()[flips]] = False
         if not bool(left.any()):
             break

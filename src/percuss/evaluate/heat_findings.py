@@ -26,9 +26,9 @@ def _of_truth(heat: Heat) -> Iterable[Finding]:
         yield Finding(
             "not-exhaustive",
             "warning",
-            f"Outlines of {names} are known to leave out tumour. What is not outlined there is left unjudged, so that no "
-            "false alarm counts and AUC-PR flatters, or it counts as normal (percuss tile --count-outside), and AUC-PR is "
-            "lower than the model deserves.",
+            f"Outlines of {names} are known to leave out tumour. What is not outlined there is left unjudged, so that "
+            "no false alarm counts and AUC-PR flatters, or it counts as normal (percuss tile --count-outside), and AUC-PR "
+            "is lower than the model deserves.",
             {"slides": heat.not_exhaustive},
         )
     if heat.slides == 1:

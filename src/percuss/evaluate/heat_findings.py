@@ -27,8 +27,8 @@ def _of_truth(heat: Heat) -> Iterable[Finding]:
             "not-exhaustive",
             "warning",
             f"Outlines of {names} are known to leave out tumour. What is not outlined there is left unjudged, so that "
-            "no false alarm counts and AUC-PR flatters, or it counts as normal (percuss tile --count-outside), and AUC-PR "
-            "is lower than the model deserves.",
+            "no false alarm counts and AUC-PR flatters, or it counts as normal (percuss tile --count-outside), and "
+            "AUC-PR is lower than the model deserves.",
             {"slides": heat.not_exhaustive},
         )
     if heat.slides == 1:

@@ -74,8 +74,8 @@ def not_exhaustive(heat: Heat) -> list[str]:
     told = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return [
         f"The outlines of {told} are not exhaustive. Where what is not outlined was left unjudged, no false alarm "
-        "there is counted; where it counts as normal, a map that finds tumour which nobody outlined is marked down for it. "
-        "Precision on such a slide is off by an unknown amount."
+        "there is counted; where it counts as normal, a map that finds tumour which nobody outlined is marked "
+        "down for it. Precision on such a slide is off by an unknown amount."
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,15 +21,13 @@ from percuss.cli.options import (
     Weights,
     names_in,
 )
+from percuss.cli.slide_options import Annotations, Group, Mend, Normal, NotExhaustive, Reader, SlideMpp, Slides, Values
 
 Option = typer.Option
 
 
 def heatmap(  # noqa: PLR0913
-    slides: Annotated[
-        list[str],
-        typer.Argument(help="Slides: files, patterns, folders, or synthetic:slide?seed=0&side=2048&tumours=1."),
-    ],
+    slides: Slides,
     *,
     model: Annotated[
         str, Option(help="Model of the task heatmap: a folder of percuss train, percuss:NAME or factory:...")
@@ -39,34 +36,25 @@ def heatmap(  # noqa: PLR0913
     mpp: Annotated[
         float | None, Option(help="Micrometres per pixel at which the model looks. Default that of its training.")
     ] = None,
-    slide_mpp: Annotated[
-        float | None, Option(help="Micrometres per pixel of the slides' largest level, where their files do not say.")
-    ] = None,
+    slide_mpp: SlideMpp = None,
     size: Annotated[int | None, Option(help="Side of a tile in pixels. Default the model's.")] = None,
     overlap: Annotated[
         int | None, Option(help="Pixels that neighbours share. Default a quarter of a tile, none with attacks.")
     ] = None,
     tissue: Annotated[str, Option(help="Which tiles: otsu, paper (a rule on their mean colour) or all.")] = "otsu",
     min_tissue: Annotated[float, Option(help="With otsu: share of tissue from which a tile is kept.")] = 0.1,
-    annotations: Annotated[
-        list[Path] | None, Option(help="Outlines or mask of a slide, or a folder with NAME.xml or NAME_mask.tif.")
-    ] = None,
-    normal: Annotated[list[str] | None, Option(help="Name or pattern of slides that hold no tumour.")] = None,
-    not_exhaustive: Annotated[
-        list[str] | None,
-        Option(help="Name or pattern of slides not outlined everywhere: nothing outside is judged."),
-    ] = None,
-    group: Annotated[
-        list[str] | None, Option(help="Meaning of a group of outlines: NAME=tumour, NAME=cut-out or NAME=ignore.")
-    ] = None,
-    values: Annotated[str | None, Option(help='Values of masks, as "0=normal,1=tumour,255=ignore".')] = None,
-    mend: Annotated[bool, Option("--mend", help="Take outlines that cross themselves, every loop as inside.")] = False,
+    annotations: Annotations = None,
+    normal: Normal = None,
+    not_exhaustive: NotExhaustive = None,
+    group: Group = None,
+    values: Values = None,
+    mend: Mend = False,
     attack: Annotated[list[str] | None, Option(help="Attacks, by commas or repeated. Default none.")] = None,
     budget: Annotated[list[str] | None, Option(help="Norm and sizes of the attack on each tile: l2=25.")] = None,
     steps: Steps = None,
     depth: Annotated[int, Option(help="Bits of a cell in the TIFF: 8, or 32 (floating point, NaN: not judged).")] = 8,
     keep_tiles: Annotated[bool, Option("--keep-tiles", help="Write the attacked tiles as PNG.")] = False,
-    reader: Annotated[str, Option(help="Reader of slides: auto, tiffslide, openslide or dicom.")] = "auto",
+    reader: Reader = "auto",
     batch_size: BatchSize = 8,
     seed: Seed = 0,
     weights: Weights = None,

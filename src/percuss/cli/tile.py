@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from percuss.cli.options import Quiet, Verbose
+from percuss.cli.slide_options import Annotations, Group, Mend, Normal, NotExhaustive, Reader, SlideMpp, Slides, Values
 
 if TYPE_CHECKING:
     from percuss.pipeline.tile import Tiling
@@ -17,32 +18,22 @@ Option = typer.Option
 
 
 def tile(  # noqa: PLR0913
-    slides: Annotated[
-        list[str],
-        typer.Argument(help="Slides: files, patterns, folders, or synthetic:slide?seed=0&side=2048&tumours=1."),
-    ],
+    slides: Slides,
     *,
     mpp: Annotated[float, Option(help="Resolution of the tiles in micrometres per pixel.")],
     out: Annotated[Path, Option(help="Folder of tiles to make, or to go on with.")],
     size: Annotated[int, Option(help="Side of a tile in pixels.")] = 512,
     stride: Annotated[int | None, Option(help="Pixels from one tile to the next. Default the size.")] = None,
-    annotations: Annotated[
-        list[Path] | None, Option(help="Outlines or mask of a slide, or a folder with NAME.xml or NAME_mask.tif.")
-    ] = None,
-    normal: Annotated[list[str] | None, Option(help="Name or pattern of slides that hold no tumour.")] = None,
-    not_exhaustive: Annotated[
-        list[str] | None,
-        Option(help="Name or pattern of slides not outlined everywhere: nothing outside is judged."),
-    ] = None,
+    annotations: Annotations = None,
+    normal: Normal = None,
+    not_exhaustive: NotExhaustive = None,
     count_outside: Annotated[
         list[str] | None,
         Option(help="Name or pattern of such slides where what is not outlined counts as normal all the same."),
     ] = None,
-    group: Annotated[
-        list[str] | None, Option(help="Meaning of a group of outlines: NAME=tumour, NAME=cut-out or NAME=ignore.")
-    ] = None,
-    mend: Annotated[bool, Option("--mend", help="Take outlines that cross themselves, every loop as inside.")] = False,
-    values: Annotated[str | None, Option(help='Values of masks, as "0=normal,1=tumour,255=ignore".')] = None,
+    group: Group = None,
+    mend: Mend = False,
+    values: Values = None,
     tissue: Annotated[str, Option(help="Which tiles are kept: otsu, paper (Strauss and Kenyon) or all.")] = "otsu",
     min_tissue: Annotated[
         float | None, Option(help="With otsu: share of tissue from which a tile is kept. Default 0.25.")
@@ -50,10 +41,8 @@ def tile(  # noqa: PLR0913
     edges: Annotated[str, Option(help="Tiles beyond the slide's edge: drop, or pad with white.")] = "drop",
     cell: Annotated[int, Option(help="Side of a cell of the truth in pixels.")] = 4,
     rule: Annotated[str, Option(help="A cell is tumour where half of its area is, or any of it.")] = "half",
-    slide_mpp: Annotated[
-        float | None, Option(help="Micrometres per pixel of the slides' largest level, where they do not say.")
-    ] = None,
-    reader: Annotated[str, Option(help="Reader of slides: auto, tiffslide, openslide or dicom.")] = "auto",
+    slide_mpp: SlideMpp = None,
+    reader: Reader = "auto",
     workers: Annotated[int, Option(help="Processes; the tiles do not depend on it.")] = 1,
     as_json: Annotated[bool, Option("--json", help="Print manifest.json on stdout.")] = False,
     quiet: Quiet = False,

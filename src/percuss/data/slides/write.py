@@ -57,7 +57,7 @@ def write_pyramid(path: Path | str, bands: Iterable[Array], raster: Raster) -> P
         UsageError: tifffile is not installed (extra ``wsi``).
         DataError: the bands do not add up to the raster, or the file cannot be written.
     """
-    tifffile, target = _tifffile(), Path(path)
+    tifffile, target = needed_tifffile(), Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".percuss-", dir=target.parent) as folder:
@@ -167,7 +167,8 @@ def _unfit(value: str, raster: Raster) -> DataError:
     return DataError("the bands do not add up to the image", value=value, allowed=wanted)
 
 
-def _tifffile() -> ModuleType:
+def needed_tifffile() -> ModuleType:
+    """tifffile; UsageError that names the extra where it is not installed."""
     try:
         import tifffile
     except ImportError:

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from percuss.core.errors import DataError, UsageError
+from percuss.core.errors import DataError
 from percuss.core.seeds import seed_of
+from percuss.data.slides.write import needed_tifffile
 from percuss.data.tissue.fields import Frame
 from percuss.data.tissue.layout import Plan, draw_layout
 from percuss.data.tissue.placing import place_nuclei
@@ -107,7 +108,7 @@ def write_slide(path: Path | str, seed: int = 0, *, side: int = 2048, tumours: i
         DataError: side, tumours or mpp is out of its range, or the file cannot be written.
     """
     check_slide(side, tumours, mpp)
-    tifffile = _tifffile()
+    tifffile = needed_tifffile()
     drawn = draw_slide(seed, side=side, tumours=tumours, mpp=mpp)
     target = Path(path)
     try:
@@ -202,17 +203,6 @@ def check_slide(side: int, tumours: int, mpp: float) -> None:
 def _radii(tumours: int) -> tuple[float, float]:
     """Smallest and largest radius of a tumour as a share of the slide's side."""
     return (0.10, 0.13) if tumours > 1 else (0.15, 0.22)
-
-
-def _tifffile() -> ModuleType:
-    try:
-        import tifffile
-    except ImportError:
-        raise UsageError(
-            "writing a slide needs the package tifffile", next_step='install it with pip install "percuss[wsi]"'
-        ) from None
-    found: ModuleType = tifffile
-    return found
 
 
 def _outline(rng: np.random.Generator, centre: tuple[float, float], size: float, *, waves: float) -> Outline:

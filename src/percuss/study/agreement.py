@@ -5,9 +5,9 @@ B. S. Everitt, Psychological Bulletin 72 (1969) 323-327. AC1 and its variance: K
 Mathematical and Statistical Psychology 61 (2008) 29-48. Where nearly all items are of one class kappa falls although
 the ratings agree, which AC1 does not; that is why all three are given. Items count as independent.
 
-The intervals of kappa and AC1 are their authors', symmetric about the value. In simulated ratings of two classes with 90 %
-raw agreement AC1's held 90 to 92 % of the time with 40 to 80 items and 95 % with 300: with few items read raw agreement
-first, whose interval holds.
+The intervals of kappa and AC1 are their authors', symmetric about the value. In simulated ratings of two classes with
+90 % raw agreement AC1's held 90 to 92 % of the time with 40 to 80 items and 95 % with 300: with few items read raw
+agreement first.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Several readers: answers on one case agree more than chance, and a reader's answers share the reader. With ``n`` cases,
 ``R`` readers and the correlations of case and reader, ``n R`` answers are worth
 ``n R / (1 + (R - 1) case_share + (n - 1) reader_share)`` independent ones (the variance of a mean in the crossed
-two-way random model; with no reader share it is L. Kish, Survey Sampling (1965), p. 162). Cases are added until that is enough.
+two-way random model; with no reader share the design effect of L. Kish, Survey Sampling (1965)). Cases are added
+until that is enough. Few random readers leave few degrees of freedom, which only the simulation sees: ``doubtful``.
 """
 
 from __future__ import annotations

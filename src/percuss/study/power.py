@@ -108,7 +108,7 @@ def choice_size(null: float, truth: float, *, alpha: float, power: float) -> int
 
 
 def choice_formula(null: float, truth: float, *, alpha: float, power: float) -> int:
-    """Trials by the normal approximation (J. L. Fleiss, Statistical Methods for Rates and Proportions, 1981, ch. 1)."""
+    """Trials by the normal approximation, each hypothesis with its own binomial variance."""
     top = float(norm.isf(alpha)) * math.sqrt(null * (1 - null)) + float(norm.ppf(power)) * math.sqrt(
         truth * (1 - truth)
     )

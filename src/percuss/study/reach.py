@@ -3,8 +3,8 @@
 Foote's 20 pairs without a harmful flip, as an example: the true share of harmful flips may still be 13.9 % (exact,
 one-sided 95 %) or 16.8 % (exact, upper end of the two-sided 95 % interval); the true loss may be 16.1 points (upper end
 of Tango's two-sided 95 % interval, no flip at all) or 11.9 points (the same with one helpful flip). Exact: C. J.
-Clopper, E. S. Pearson, Biometrika 26 (1934) 404-413; Tango: see ``power``. A harmful share bounds the loss too, which is harmful
-minus helpful.
+Clopper, E. S. Pearson, Biometrika 26 (1934) 404-413; Tango: see ``power``. A harmful share bounds the loss too, which
+is harmful minus helpful.
 """
 
 from __future__ import annotations

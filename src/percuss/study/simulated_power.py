@@ -1,8 +1,8 @@
 """Power by simulation: answers of readers on cases are drawn, and the planned test is applied to each draw.
 
 Correlated answers: with chance sqrt(case share) an answer is the one that all such readers give on the case, with
-chance sqrt(reader share) the one that the reader gives everywhere, else its own. Every answer keeps its shares, two readers
-correlate on a case by the case share and two cases of a reader by the reader share (A. D. Lunn, S. J. Davies,
+chance sqrt(reader share) the one that the reader gives everywhere, else its own. Every answer keeps its shares, two
+readers correlate on a case by the case share and two cases of a reader by the reader share (A. D. Lunn, S. J. Davies,
 Biometrika 85 (1998) 487-490). The test divides the score variance by the effective number of answers, whose design
 effect comes from the two-way mean squares (J. N. K. Rao, A. J. Scott, Biometrics 48 (1992) 577-585); where readers are
 random, degrees of freedom are those of S. L. Hillis, Statistics in Medicine 26 (2007) 596-619.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from percuss.core.errors import UsageError
 from percuss.study.plan_text import needed_text
 from percuss.study.planning import Wanted, effective, expected_power, needed
+from percuss.study.simulated_power import Simulated
 
 
 def test_wald_sizes_are_the_known_closed_form():
@@ -39,6 +40,8 @@ def test_the_score_test_needs_more_where_answers_seldom_differ():
         Wanted("no_loss", 0.10, 0.20, readers=3, case_share=0.3),
         Wanted("difference", 0.10, 0.20, readers=4, case_share=0.5),
         Wanted("detectable", 0.60, readers=4, case_share=0.2),
+        Wanted("no_loss", 0.10, 0.20, readers=6, case_share=0.2, reader_share=0.01),
+        Wanted("difference", 0.10, 0.20, readers=8, case_share=0.2, reader_share=0.01),
         Wanted("undetectable", 0.60, readers=30, case_share=0.1, reader_share=0.001),
     ],
     ids=str,
@@ -55,8 +58,10 @@ def test_one_reader_of_choices_is_simulated_to_the_exact_power():
     assert plan.simulated.power == pytest.approx(plan.expected, abs=4 * plan.simulated.error)
 
 
-def test_few_random_readers_are_called_doubtful():
-    plan = needed(Wanted("no_loss", 0.1, 0.2, readers=6, case_share=0.2, reader_share=0.01))
+def test_a_size_that_falls_short_in_simulation_is_called_doubtful():
+    plan = needed(Wanted("no_loss", 0.1, 0.2), draws=0)
+    assert not plan.doubtful and "falls short" not in needed_text(plan)
+    plan = dataclasses.replace(plan, simulated=Simulated(0.75, 0.006, 4000))
     assert plan.doubtful and "falls short" in needed_text(plan)
 
 
@@ -103,6 +108,17 @@ def test_the_size_has_its_power_and_agreement_costs_cases(effect, discordance, r
     assert plan.cases >= needed(dataclasses.replace(wanted, case_share=0.0), draws=0).cases
 
 
+@given(st.floats(0.08, 0.3), st.floats(0.32, 0.9), st.integers(8, 30), st.floats(0, 0.5), st.floats(1e-5, 2e-3))
+@settings(max_examples=40, deadline=None)
+def test_random_readers_need_the_least_number_with_the_power(effect, discordance, readers, agreement, share):
+    wanted = Wanted("difference", effect, discordance, readers=readers, case_share=agreement, reader_share=share)
+    cases = needed(wanted, draws=0).cases
+    assert expected_power(wanted, cases) >= wanted.power
+    assert cases == 2 or expected_power(wanted, cases - 1) < wanted.power
+    fixed = needed(dataclasses.replace(wanted, reader_share=0.0), draws=0).cases
+    assert cases >= fixed - 1
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -136,9 +152,9 @@ def test_what_has_no_meaning_is_refused(change, named):
 
 def test_too_few_readers_are_refused_with_the_number_that_may_do():
     wanted = Wanted("no_loss", 0.1, 0.2, readers=3, reader_share=0.05)
-    with pytest.raises(UsageError, match="9 readers or more"):
+    with pytest.raises(UsageError, match="11 readers or more"):
         needed(wanted)
-    assert needed(dataclasses.replace(wanted, readers=9), draws=0).cases > 100
+    assert needed(dataclasses.replace(wanted, readers=11), draws=0).cases > 100
 
 
 def test_a_study_of_ten_million_cases_is_refused():

@@ -4,7 +4,7 @@ Several readers: answers on one case agree more than chance, and a reader's answ
 ``R`` readers and the correlations of case and reader, ``n R`` answers are worth
 ``n R / (1 + (R - 1) case_share + (n - 1) reader_share)`` independent ones (the variance of a mean in the crossed
 two-way random model; with no reader share the design effect of L. Kish, Survey Sampling (1965)). Cases are added
-until that is enough. Few random readers leave few degrees of freedom, which only the simulation sees: ``doubtful``.
+until that is enough. Where there is a reader share, power is that of ``random_readers``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import math
 from dataclasses import dataclass
 
 from percuss.core.errors import UsageError
-from percuss.study.power import LARGEST, choice_power, choice_size, paired_power, paired_size
+from percuss.study.power import LARGEST, choice_power, choice_size, paired_power, paired_size, variances
+from percuss.study.random_readers import Crossed, crossed_power
 from percuss.study.simulated_power import Model, Simulated, simulate
 
 QUESTIONS = ("no_loss", "difference", "undetectable", "detectable")
@@ -146,12 +147,13 @@ def needed(wanted: Wanted, *, draws: int = 4000, seed: int = 0) -> Needed:
 
 def effective(wanted: Wanted, cases: int) -> float:
     """Independent answers that the readers' answers on so many cases are worth."""
-    effect = 1 + (wanted.readers - 1) * wanted.case_share + (cases - 1) * wanted.reader_share
-    return cases * wanted.readers / effect
+    return Crossed(wanted.readers, wanted.case_share, wanted.reader_share).worth(cases)
 
 
 def expected_power(wanted: Wanted, cases: int) -> float:
     """Power by formula of a study with so many cases."""
+    if wanted.reader_share:
+        return _random_power(wanted, cases, wanted.readers)
     worth = effective(wanted, cases)
     if wanted.paired:
         margin, loss, discordance = wanted.rates
@@ -159,17 +161,34 @@ def expected_power(wanted: Wanted, cases: int) -> float:
     return choice_power(max(1, math.floor(worth + 1e-9)), *wanted.choice, alpha=wanted.alpha)
 
 
+def _random_power(wanted: Wanted, cases: int, readers: int) -> float:
+    if wanted.paired:
+        margin, loss, discordance = wanted.rates
+        gap, spread = abs(margin - loss), variances(discordance, loss, margin, test=wanted.test)
+    else:
+        null, truth = wanted.choice
+        gap, spread = abs(null - truth), (null * (1 - null), truth * (1 - truth))
+    crossed = Crossed(readers, wanted.case_share, wanted.reader_share)
+    return crossed_power(gap, spread, alpha=wanted.alpha, crossed=crossed, cases=cases)
+
+
 def _cases(wanted: Wanted, independent: int) -> int:
-    left = wanted.readers - independent * wanted.reader_share
-    if left <= 0:
+    if not wanted.reader_share:
+        return math.ceil(independent * (1 + (wanted.readers - 1) * wanted.case_share) / wanted.readers - 1e-9)
+    if _random_power(wanted, LARGEST, wanted.readers) < wanted.power:
+        tried = range(wanted.readers + 1, 1001)
+        enough = (readers for readers in tried if _random_power(wanted, LARGEST, readers) >= wanted.power)
         raise UsageError(
             "no number of cases is enough: the readers differ too much",
             value=f"{wanted.readers} readers with a reader share of {wanted.reader_share}",
-            allowed=f"{math.floor(independent * wanted.reader_share) + 1} readers or more",
+            allowed=f"{next(enough, 'more than 1000')} readers or more",
             next_step="add readers, or accept a larger effect",
         )
-    top = independent * (1 + (wanted.readers - 1) * wanted.case_share - wanted.reader_share)
-    return math.ceil(top / left - 1e-9)
+    low, high = 1, LARGEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _random_power(wanted, middle, wanted.readers) >= wanted.power else (middle, high)
+    return high
 
 
 def _refuse(thing: str, value: object, allowed: str) -> None:

@@ -78,10 +78,10 @@ def draw_order(trials: Sequence[Trial], rules: OrderRules, *, seed: int, reader:
     Raises:
         UsageError: the trials are not every case in every arm, or the rules cannot be kept; says what could.
     """
+    check_rules(trials, rules)
     rounds_of = _readings(trials)
     cases = list(dict.fromkeys(trial.case for trial in trials))
-    rounds = sum(len(arms) for arms in rounds_of.values())
-    _check_rules(rules, len(cases), rounds)
+    rounds = len(trials) // len(cases)
     by_key = {trial.key: trial for trial in trials}
     offsets = _shuffled(cases, seed_of(seed, "study rows"))
     generator = np.random.default_rng(seed_of(seed, reader, "study order"))
@@ -161,7 +161,10 @@ def _readings(trials: Sequence[Trial]) -> dict[tuple[str, int], list[str]]:
     return {reading: list(arms) for reading, arms in found.items()}
 
 
-def _check_rules(rules: OrderRules, cases: int, rounds: int) -> None:
+def check_rules(trials: Sequence[Trial], rules: OrderRules) -> None:
+    """UsageError where no order of these trials keeps the rules, saying what could; draws nothing."""
+    rounds = sum(len(arms) for arms in _readings(trials).values())
+    cases = len(trials) // rounds
     # Among ``distance`` successive trials no case may come twice: more than there are cases cannot be kept, and
     # rounds that repeat one order of the cases keep exactly their number.
     if rounds > 1 and rules.distance > cases:

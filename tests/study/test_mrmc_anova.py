@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import f as fisher
 from scipy.stats import ttest_rel
 from tests.study.van_dyke import van_dyke
 
@@ -32,6 +33,8 @@ def test_van_dyke_with_the_jackknife_as_published() -> None:
     )
     assert (found.statistic, found.df) == pytest.approx((4.46, 15.26), abs=0.005)
     assert found.p_value == pytest.approx(0.0517, abs=5e-5)
+    assert found.statistic is not None
+    assert found.p_value == pytest.approx(float(fisher.sf(found.statistic, 1, found.df)))
     assert (found.difference.low, found.difference.high) == pytest.approx((-0.08796, 0.00036), abs=5e-6)
 
 

@@ -43,6 +43,8 @@ def test_numbers_may_be_names_and_truth_may_be_unknown() -> None:
         (table().head(0), "is empty"),
         (table().assign(score="?"), r"no finite number: \? in row 0"),
         (table().assign(score=float("inf")), "no finite number: inf"),
+        (table().assign(score=pd.array([None, *range(11)], dtype="Int64")), "no finite number: <NA> in row 0"),
+        (table().assign(truth=pd.array([None, *[1] * 11], dtype="Int64")), "neither 0 nor 1: <NA> in row 0"),
         (table().assign(reader=None), "lacks its reader, case or arm: row 0"),
         (table().drop(index=3), "not fully crossed: reader B, case x, arm after: 0 scores"),
         (pd.concat([table(), table().tail(1)]), "not fully crossed: reader B, case z, arm after: 2 scores"),

@@ -57,7 +57,7 @@ class Readings:
                 next_step="leave out the readers or cases that are not complete, and report that they were left out",
             )
         scores = np.zeros(shape)
-        scores[tuple(places)] = table["score"].to_numpy(dtype=np.float64)
+        scores[tuple(places)] = _numbers(table["score"])
         truth = _truth(table, places[2], len(names["case"])) if "truth" in table else None
         return cls(names["reader"], names["case"], names["arm"], scores, truth)
 
@@ -77,14 +77,14 @@ def _check(table: pd.DataFrame) -> None:
     blank = table[list(_COLUMNS[:3])].isna().any(axis=1)
     if blank.any():
         raise DataError("a reading lacks its reader, case or arm", value=f"row {int(np.argmax(blank.to_numpy()))}")
-    numbers = pd.to_numeric(table["score"], errors="coerce").to_numpy(dtype=np.float64)
+    numbers = _numbers(table["score"])
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers)))
         raise DataError("a score is no finite number", value=f"{table['score'].iloc[row]} in row {row}")
 
 
 def _truth(table: pd.DataFrame, case: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
-    values = pd.to_numeric(table["truth"], errors="coerce").to_numpy(dtype=np.float64)
+    values = _numbers(table["truth"])
     if not np.isin(values, (0.0, 1.0)).all():
         row = int(np.argmin(np.isin(values, (0.0, 1.0))))
         raise DataError("a truth is neither 0 nor 1", value=f"{table['truth'].iloc[row]} in row {row}")
@@ -95,3 +95,8 @@ def _truth(table: pd.DataFrame, case: NDArray[np.int64], count: int) -> NDArray[
         name = table["case"].iloc[int(np.argmax(torn[case]))]
         raise DataError("a case has two truths", value=name, allowed="the same truth in every row of a case")
     return np.asarray(positive > 0)
+
+
+def _numbers(column: pd.Series) -> NDArray[np.float64]:
+    """The column as numbers, not a number where it holds none."""
+    return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))

@@ -167,8 +167,8 @@ def test_a_study_of_ten_million_cases_is_refused():
     [
         (Wanted("no_loss", 0.1, 0.2), "lose less than 10.0 points on perturbed copies, if they truly lose 0.0 points"),
         (Wanted("difference", 0.1, 0.2), "find a true loss of 10.0 points"),
-        (Wanted("undetectable", 0.65), "less than 65.0 % of trials (d' 0.54)"),
-        (Wanted("detectable", 0.75, readers=2), "if truly in 75.0 % of trials (d' 0.95)"),
+        (Wanted("undetectable", 0.65), "less than a share right of 65.0 % (d' 0.54)"),
+        (Wanted("detectable", 0.75, readers=2), "if truly with a share right of 75.0 % (d' 0.95)"),
     ],
     ids=str,
 )

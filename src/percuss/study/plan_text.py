@@ -42,7 +42,7 @@ def shown_text(found: Shown) -> str:
             f"{_points(found.score_two_sided)} (Tango, two-sided 95 %).",
             f"At a discordance of {_percent(found.discordance)}, a one-sided alpha of {found.alpha:g} and a power of "
             f"{_percent(found.power)}, it can exclude {_or('a loss of', found.margin, 'no loss at all')} and find "
-            f"{_or('a loss of', found.loss, 'no loss at all')}.",
+            f"{_or('a loss of', found.loss, 'no loss, however many of these answers are harmful')}.",
             f"As many 2AFC trials can exclude {_choice(found.limit)} where readers are at chance, "
             f"and tell {_choice(found.detected)} from chance.",
         ]
@@ -61,15 +61,15 @@ def _aim(wanted: Wanted) -> str:
             f"{_percent(wanted.discordance or 0)} of pairs differently."
         )
     if wanted.question == "undetectable":
-        return f"The study is to show that readers find the perturbed copy in less than {_choice(wanted.effect)}."
+        return f"The study is to show that readers find the perturbed copy with less than {_choice(wanted.effect)}."
     return (
         "The study is to show that readers find the perturbed copy more often than chance, "
-        f"if truly in {_choice(wanted.effect)}."
+        f"if truly with {_choice(wanted.effect)}."
     )
 
 
 def _choice(share: float | None) -> str:
-    return "no share right" if share is None else f"{_percent(share)} of trials (d' {d_prime(share):.2f})"
+    return "no share right" if share is None else f"a share right of {_percent(share)} (d' {d_prime(share):.2f})"
 
 
 def _or(name: str, value: float | None, otherwise: str) -> str:

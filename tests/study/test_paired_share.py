@@ -7,6 +7,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from percuss.core.errors import UsageError
 from percuss.core.results import Interval
 from percuss.study.paired_share import PairedTable, mcnemar, newcombe, non_inferiority, tango
+from percuss.study.power import score_upper
 
 BENTUR, CAVO = PairedTable(1, 1, 7, 12), PairedTable(59, 6, 16, 80)
 
@@ -114,3 +115,9 @@ def test_table_of_flags_and_refusals():
         non_inferiority(tango(BENTUR), 5)
     with pytest.raises(UsageError, match="confidence"):
         tango(BENTUR, confidence=95)
+
+
+@pytest.mark.parametrize(("harmful", "helpful", "pairs"), [(0, 0, 20), (1, 0, 20), (3, 1, 20), (2, 5, 60), (12, 2, 50)])
+def test_the_planners_bound_is_the_upper_end_of_tango(harmful, helpful, pairs):
+    table = PairedTable(pairs - harmful - helpful, harmful, helpful, 0)
+    assert score_upper(harmful, helpful, pairs) == pytest.approx(tango(table).high, abs=1e-6)

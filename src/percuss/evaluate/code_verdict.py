@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from percuss.core.outcome import Finding
 from percuss.core.results import HeatPoint, Interval
@@ -38,9 +39,10 @@ def code_verdict(
     if not pairs:
         return []
     top = None if clean is None else clean.auc_pr.value
-    masked = [pair for pair in pairs if _gap(*pair) > _FAR * (1.0 if top is None else top) and _apart(*pair, paired)]
+    told = cache(paired) if paired else None  # each difference draws all tiles anew
+    masked = [pair for pair in pairs if _gap(*pair) > _FAR * (1.0 if top is None else top) and _apart(*pair, told)]
     on, through = max(masked or pairs, key=lambda pair: _gap(*pair))
-    apart = None if paired is None else paired(on, through)
+    apart = told(on, through) if told else None
     return [_masking(on, through, apart) if masked else _not_masking(on, through, apart)]
 
 

@@ -103,13 +103,13 @@ def attack_part(
             maps = decide(logits, "segment")
             some = counted(batch, logits, maps, what=what | {"state": state})
             sizes = distance(Norm.LINF, images[first.budget] - batch.images).tolist()
-            for row, decided, size in zip(some, maps, sizes, strict=True):
+            for row, decided, size, one in zip(some, maps, sizes, logits, strict=True):
                 row |= {"linf": size, "image": "", "image_sha256": ""}
                 if state == "stored" and (row["id"], first.budget) in kept:
                     name = f"parts/{key}/maps/{slug(row['id'])}.png"
                     row |= {"image": name, "image_sha256": folder.write(name, as_png(decided))}
                     if batch.scored:
-                        folder.write(heat.beside(name), heat.as_png(logits[batch.ids.index(row["id"])]))
+                        folder.write(heat.beside(name), heat.as_png(one))
             found += some
     folder.write_table(f"parts/{key}{BESIDE}.parquet", pd.DataFrame(found))
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.stats import binom, norm
 
 from percuss.core.errors import UsageError
+from percuss.study.paired_share import PairedTable, tango
 
 Floats = NDArray[np.float64]
 LARGEST = 10_000_000
@@ -117,18 +117,8 @@ def choice_formula(null: float, truth: float, *, alpha: float, power: float) -> 
 
 def score_upper(harmful: int, helpful: int, pairs: int, *, alpha: float = 0.025) -> float:
     """Upper end of Tango's score interval of the loss, one-sided at alpha; 1 where every pair was harmful."""
-    if harmful == pairs:
-        return 1.0
-    seen = (harmful - helpful) / pairs
-
-    def excess(margin: float) -> float:
-        spread = math.sqrt(float(_at(harmful / pairs, helpful / pairs, margin)) / pairs)
-        return margin - seen - float(norm.isf(alpha)) * spread
-
-    # Without discordant pairs the excess is nought at 0 too, which is no bound: start just above.
-    return float(brentq(excess, seen + 1e-9, 1 - 1e-12))
-
-
-def _at(harmful: float, helpful: float, margin: float) -> Floats:
-    # A negative margin is the same question with harmful and helpful exchanged.
-    return held_to_margin(harmful, helpful, margin) if margin >= 0 else held_to_margin(helpful, harmful, -margin)
+    # What happened to the pairs that did not change makes no difference to it.
+    table = PairedTable(pairs - harmful - helpful, harmful, helpful, 0)
+    high = tango(table, confidence=1 - 2 * alpha).high
+    assert high is not None, "a study has pairs"
+    return high

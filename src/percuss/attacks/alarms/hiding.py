@@ -9,9 +9,8 @@ from torch import Tensor
 
 from percuss.attacks.alarms.probe import Probe
 from percuss.attacks.ascent import Climb, ascend
-from percuss.attacks.engine import run_attack
 from percuss.attacks.target import Attempt, Batch, Target
-from percuss.core.budget import Budget, parse_budget
+from percuss.core.budget import Budget
 from percuss.core.dense import standing
 from percuss.core.seeds import ImageRandom
 
@@ -42,21 +41,8 @@ def hidden(probe: Probe, budget: str, steps: int) -> Tensor:
     """
     if not probe.count:
         return torch.zeros(0, dtype=torch.bool)
-    given = {"steps": steps, "keep": "last", "early_stop": False}
-    sizes = [parse_budget(budget)]
-    swept = run_attack(
-        hide,
-        probe.model,
-        probe.batch,
-        sizes,
-        seed=probe.seed,
-        batch_size=probe.batch_size,
-        settings=given,
-        allow_silent=True,
-    )
-    (images,) = swept.images.values()
-    before, after = (standing(probe.logits(some), probe.batch.targets) for some in (probe.batch.images, images))
-    return after <= -before
+    before = standing(probe.logits(probe.batch.images), probe.batch.targets)
+    return probe.left_standing(hide, budget, steps=steps, keep="last") <= -before
 
 
 def downhill(logits: Tensor, truth: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from percuss.attacks.engine import run_attack
 from percuss.attacks.eval_mode import device_of
+from percuss.attacks.job import Swept
 from percuss.attacks.target import Batch, Goal, Target
 from percuss.core.budget import parse_budget
 from percuss.core.dense import standing
@@ -116,9 +117,17 @@ class Probe:
         """
         if not self.count:
             return torch.zeros(0, dtype=torch.bool)
-        heat = self.model.task == "heatmap"
-        settings = {"early_stop": False, **settings} if heat else settings
-        swept = run_attack(
+        if self.model.task == "heatmap":
+            return self.left_standing(attack, budget, **settings) <= 0
+        return torch.tensor([row.success for row in self._swept(attack, budget, settings).outcomes])
+
+    def left_standing(self, attack: str | Callable[..., Any], budget: str, **settings: Any) -> Tensor:
+        """``core.dense.standing`` of heat maps after an attack that never stops early, float64 ``[N]``."""
+        (images,) = self._swept(attack, budget, {"early_stop": False, **settings}).images.values()
+        return standing(self.logits(images), self.batch.targets)
+
+    def _swept(self, attack: str | Callable[..., Any], budget: str, settings: dict[str, Any]) -> Swept:
+        return run_attack(
             attack,
             self.model,
             self.batch,
@@ -128,10 +137,6 @@ class Probe:
             settings=settings,
             allow_silent=True,
         )
-        if heat:
-            (images,) = swept.images.values()
-            return standing(self.logits(images), self.batch.targets) <= 0
-        return torch.tensor([row.success for row in swept.outcomes])
 
 
 def told(value: float) -> float:

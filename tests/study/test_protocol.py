@@ -38,6 +38,8 @@ def values(**changes):
         "copies": 2,
         "rules": {"distance": 10},
         "endpoints": [main],
+        "labels": ["normal", "tumour"],
+        "positive": "tumour",
         **changes,
     }
 
@@ -163,3 +165,19 @@ def test_a_file_changed_in_memory_is_found(frozen):
     touched = frozen.protocol.model_copy(update={"cases": (wrong, *frozen.protocol.cases[1:])})
     with pytest.raises(RunError, match="the protocol is not as it was"):
         check_frozen(frozen.model_copy(update={"protocol": touched}))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"labels": []}, "two labels"),
+        ({"labels": ["tumour", "tumour"]}, "two labels"),
+        ({"labels": ["normal", "benign"], "positive": "benign"}, "tumour"),
+        ({"positive": ""}, "among the labels"),
+        ({"washout_days": -1}, "washout_days"),
+        ({"target": 0.5}, "target"),
+    ],
+)
+def test_what_is_asked_fits_the_tasks(change, word):
+    with pytest.raises(UsageError, match=word):
+        checked(Protocol, values(**change))

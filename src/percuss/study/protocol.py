@@ -63,6 +63,11 @@ class Protocol(BaseModel):
         arms, tasks, copies: as ``build_trials`` takes them.
         rules: what every order keeps.
         endpoints: with at least one primary.
+        labels: the diagnoses to choose from, names of classes; empty without the task ``diagnosis``.
+        positive: the label that counts as positive (true positives, ROC); empty without the task ``diagnosis``.
+        washout_days: a reader's next session opens so many days after the last answer of the one before, or later.
+        ask_seen: readers are also asked whether they remember the case.
+        target: share right at which the human threshold is read off the curve.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +82,23 @@ class Protocol(BaseModel):
     copies: int = Field(default=1, ge=1)
     rules: OrderRules
     endpoints: tuple[Endpoint, ...]
+    labels: tuple[str, ...] = ()
+    positive: str = ""
+    washout_days: float = Field(default=0, ge=0, allow_inf_nan=False)
+    ask_seen: bool = False
+    target: float = Field(default=0.75, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _asked(self) -> Protocol:
+        if "diagnosis" in self.tasks:
+            if len(set(self.labels)) < max(2, len(self.labels)):
+                raise ValueError("two labels or more, each once, for the task diagnosis")
+            for label in (self.positive, *(case.truth for case in self.cases)):
+                if label not in self.labels:
+                    raise ValueError(f"the truth of every case and the positive one among the labels, not {label!r}")
+        elif self.labels or self.positive:
+            raise ValueError("labels only with the task diagnosis")
+        return self
 
     @model_validator(mode="after")
     def _holds_together(self) -> Protocol:

@@ -1,0 +1,33 @@
+"""The PostgreSQL that other tests use is a real one: fresh for each test, with a password, and not skipped in silence."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from tests.study import conftest
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_gets_an_empty_database(postgresql_url: str, turn: int) -> None:
+    engine = create_engine(postgresql_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SHOW server_encoding")).scalar() == "UTF8"
+        connection.execute(text("CREATE TABLE here (turn INTEGER)"))
+    engine.dispose()
+
+
+def test_a_wrong_password_is_refused(postgresql_url: str) -> None:
+    password = postgresql_url.split(":")[2].split("@")[0]
+    engine = create_engine(postgresql_url.replace(password, "wrong"))
+    with pytest.raises(SQLAlchemyError, match="password authentication failed"):
+        engine.connect()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_absent_is_a_skip_or_where_required_a_failure(monkeypatch: pytest.MonkeyPatch, required: bool) -> None:
+    monkeypatch.setenv("PERCUSS_POSTGRESQL", "required" if required else "")
+    with pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception, match="apt-get install postg"):
+        conftest.absent("PostgreSQL's server", "PERCUSS_POSTGRESQL", "postgresql")

@@ -196,3 +196,20 @@ def test_a_stored_order_that_was_touched_is_refused():
     refused([*places[:-1], Place(trial=places[-1].trial, session=3, side="left")], "no side")
     moved = [*places[:5], Place(trial=places[5].trial, session=2), *places[6:]]
     refused(moved, "more than 1 times")
+
+
+def test_a_task_that_begins_a_session_is_not_divided_from_its_start():
+    arms = (ORIGINAL, ATTACK, IDENTICAL)
+    trials = trials_of(6, arms, ("diagnosis", "choice", "same"))
+    task = {trial.key: trial.task for trial in trials}
+    for sessions in (2, 3, 4):
+        rules = OrderRules(distance=3, sessions=sessions, together=3, begin=("choice",))
+        order = draw_order(trials, rules, seed=1, reader="a", index=0)
+        check_order(order, trials)
+        held = {n: {task[p.trial] for p in order.places if p.session == n} for n in range(1, sessions + 1)}
+        first = min(n for n, tasks in held.items() if "choice" in tasks)
+        assert all((tasks == {"diagnosis"}) == (n < first) for n, tasks in held.items())
+    with pytest.raises(UsageError, match="fewer sessions than tasks that begin one: 1. Allowed: 2 or more"):
+        draw_order(trials, OrderRules(distance=3, begin=("choice",)), seed=1, reader="a", index=0)
+    with pytest.raises(UsageError, match="a task that is not asked cannot begin a session: manipulation"):
+        draw_order(trials, OrderRules(distance=3, sessions=2, begin=("manipulation",)), seed=1, reader="a", index=0)

@@ -84,3 +84,13 @@ def test_arms_and_cases_are_checked_and_frozen():
         checked(Case, {"id": "c", "truth": "t", "images": {"original": "A" * 64}})
     with pytest.raises(ValidationError, match="frozen"):
         ATTACK.size = "linf=1/2"
+
+
+def test_an_arm_can_be_kept_to_some_tasks():
+    marked = VISIBLE.model_copy(update={"tasks": ("choice",)})
+    got = build_trials([case()], (ORIGINAL, ATTACK, marked), ("diagnosis", "choice", "same"))
+    assert {trial.task for trial in got if trial.arm == marked.name} == {"choice"}
+    with pytest.raises(UsageError, match="a task has no arm to show: same"):
+        build_trials([case()], (ORIGINAL, marked), ("diagnosis", "choice", "same"))
+    with pytest.raises(ValidationError, match="the arm identical in same, not in choice"):
+        Arm(kind="identical", tasks=("same", "choice"))

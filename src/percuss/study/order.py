@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from percuss.core.errors import UsageError
 from percuss.core.seeds import seed_of
-from percuss.study.trials import PAIRS, Trial
+from percuss.study.trials import PAIRS, Task, Trial
 
 
 class OrderRules(BaseModel):
@@ -25,12 +25,15 @@ class OrderRules(BaseModel):
         distance: two trials of one case lie at least so many places apart, counted over all sessions; 1 asks nothing.
         sessions: number of sittings.
         together: with several sessions, the most trials of one case in a session.
+        begin: tasks whose first trial begins another session, whatever else is divided: what tells readers that images
+            may be changed belongs behind the wash-out of what must not know it. ``sessions`` counts these too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     distance: int = Field(ge=1)
     sessions: int = Field(default=1, ge=1)
     together: int = Field(default=1, ge=1)
+    begin: tuple[Task, ...] = ()
 
 
 class Place(BaseModel):
@@ -81,7 +84,6 @@ def draw_order(trials: Sequence[Trial], rules: OrderRules, *, seed: int, reader:
     check_rules(trials, rules)
     rounds_of = _readings(trials)
     cases = list(dict.fromkeys(trial.case for trial in trials))
-    rounds = len(trials) // len(cases)
     by_key = {trial.key: trial for trial in trials}
     offsets = _shuffled(cases, seed_of(seed, "study rows"))
     generator = np.random.default_rng(seed_of(seed, reader, "study order"))
@@ -94,7 +96,7 @@ def draw_order(trials: Sequence[Trial], rules: OrderRules, *, seed: int, reader:
             for case in last:
                 arm = arms[rows[(offsets[case] + index + number) % len(rows)][turn]]
                 sequence.append(by_key[f"{task}|{copy}|{arm}|{case}"])
-    sessions = _sessions(len(cases), rounds, rules.sessions)
+    sessions = _sessions(len(cases), _parts(rounds_of, rules.begin), rules.sessions)
     sides = _sides(trials, cases, seed)
     places = tuple(
         Place(trial=trial.key, session=session, side=_side(sides.get(trial.key), index))
@@ -142,9 +144,9 @@ def _broken(order: Order, how: str) -> UsageError:
     )
 
 
-def _readings(trials: Sequence[Trial]) -> dict[tuple[str, int], list[str]]:
+def _readings(trials: Sequence[Trial]) -> dict[tuple[Task, int], list[str]]:
     """The arms of each reading, in the order of the trials; UsageError unless each case is in each once."""
-    found: dict[tuple[str, int], dict[str, list[str]]] = {}
+    found: dict[tuple[Task, int], dict[str, list[str]]] = {}
     for trial in trials:
         found.setdefault((trial.task, trial.copy_number), {}).setdefault(trial.arm, []).append(trial.case)
     cases = sorted({trial.case for trial in trials})
@@ -163,7 +165,8 @@ def _readings(trials: Sequence[Trial]) -> dict[tuple[str, int], list[str]]:
 
 def check_rules(trials: Sequence[Trial], rules: OrderRules) -> None:
     """UsageError where no order of these trials keeps the rules, saying what could; draws nothing."""
-    rounds = sum(len(arms) for arms in _readings(trials).values())
+    parts = _parts(_readings(trials), rules.begin)
+    rounds = sum(parts)
     cases = len(trials) // rounds
     # Among ``distance`` successive trials no case may come twice: more than there are cases cannot be kept, and
     # rounds that repeat one order of the cases keep exactly their number.
@@ -181,9 +184,16 @@ def check_rules(trials: Sequence[Trial], rules: OrderRules) -> None:
             allowed=f"1 to {cases * rounds}",
             next_step="ask for fewer",
         )
-    needed = -(-rounds // rules.together)
-    if 1 < rules.sessions < needed:
-        fits = -(-rounds // rules.sessions)
+    if rules.sessions < len(parts):
+        raise UsageError(
+            "fewer sessions than tasks that begin one",
+            value=rules.sessions,
+            allowed=f"{len(parts)} or more",
+            next_step=f"plan {len(parts)} sessions, or let fewer tasks begin one",
+        )
+    needed = sum(-(-part // rules.together) for part in parts)
+    fits = max(-(-part // count) for part, count in zip(parts, _shares(parts, rules.sessions), strict=True))
+    if rules.sessions > 1 and fits > rules.together:
         raise UsageError(
             "the copies of a case do not fit into different sessions",
             value=f"{rounds} trials of each case, {rules.sessions} sessions, at most {rules.together} in one",
@@ -208,8 +218,40 @@ def _round(cases: list[str], last: list[str] | None, slack: int, generator: np.r
     return drawn
 
 
-def _sessions(cases: int, rounds: int, sessions: int) -> list[int]:
-    """The session of each place: whole rounds in each, or where there are more sessions than rounds, parts of one."""
+def _parts(readings: dict[tuple[Task, int], list[str]], begin: Sequence[Task]) -> list[int]:
+    """Rounds of each part: a new one begins with the first reading of each task in ``begin``."""
+    found, left = [0], set(begin)
+    for (task, _), arms in readings.items():
+        if task in left and found != [0]:
+            found.append(0)
+        left.discard(task)
+        found[-1] += len(arms)
+    if left:
+        raise UsageError(
+            "a task that is not asked cannot begin a session", value=", ".join(sorted(left)), next_step="leave it out"
+        )
+    return found
+
+
+def _shares(parts: Sequence[int], sessions: int) -> list[int]:
+    """Sessions of each part: one, then one more where most rounds share one."""
+    found = [1] * len(parts)
+    for _ in range(sessions - len(parts)):
+        fullest = max(range(len(parts)), key=lambda part: parts[part] / found[part])
+        found[fullest] += 1
+    return found
+
+
+def _sessions(cases: int, parts: Sequence[int], sessions: int) -> list[int]:
+    """The session of each place: whole rounds in each, or where a part has more sessions than rounds, parts of one."""
+    found: list[int] = []
+    for rounds, count in zip(parts, _shares(parts, sessions), strict=True):
+        before = found[-1] if found else 0
+        found += [before + number for number in _within(cases, rounds, count)]
+    return found
+
+
+def _within(cases: int, rounds: int, sessions: int) -> list[int]:
     if sessions <= rounds:
         return [1 + turn * sessions // rounds for turn in range(rounds) for _ in range(cases)]
     places = np.array_split(np.arange(cases * rounds), rounds)

@@ -35,11 +35,13 @@ class Arm(BaseModel):
     Attributes:
         kind: what is done.
         size: the budget as text (``linf=2/255``) of adversarial, noise and visible; empty for original and identical.
+        tasks: the tasks that show it; empty for every task that can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Kind
     size: str = ""
+    tasks: tuple[Task, ...] = ()
 
     @model_validator(mode="after")
     def _sized(self) -> Arm:
@@ -48,7 +50,15 @@ class Arm(BaseModel):
             raise ValueError(f"{needs} with the arm {self.kind}")
         if self.size and str(parse_budget(self.size)) != self.size:
             raise ValueError(f"a size as Percuss prints it: {parse_budget(self.size)}")
+        for task in self.tasks:
+            if self.kind not in _SHOWN[task]:
+                can = ", ".join(name for name, kinds in _SHOWN.items() if self.kind in kinds)
+                raise ValueError(f"the arm {self.kind} in {can}, not in {task}")
         return self
+
+    def shown_in(self, task: Task) -> bool:
+        """Whether the task shows the arm."""
+        return self.kind in _SHOWN[task] and (not self.tasks or task in self.tasks)
 
     @property
     def name(self) -> str:
@@ -110,7 +120,7 @@ class Trial(BaseModel):
 def build_trials(
     cases: Sequence[Case], arms: Sequence[Arm], tasks: Sequence[Task], *, copies: int = 1
 ) -> tuple[Trial, ...]:
-    """Every trial of a study, once: each case in each task, copy and arm that the task can show.
+    """Every trial of a study, once: each case in each task, copy and arm that the task shows.
 
     Tasks follow each other as given, and copies within a task: diagnoses belong before what tells readers that images
     may be changed. The original alone is shown in ``diagnosis`` and ``manipulation``, identical pairs in ``same``.
@@ -140,7 +150,7 @@ def build_trials(
         for task in tasks
         for copy in range(1, copies + 1)
         for arm in arms
-        if arm.kind in _SHOWN[task]
+        if arm.shown_in(task)
         for case in cases
     )
 
@@ -162,7 +172,7 @@ def _check_design(arms: Sequence[Arm], tasks: Sequence[Task], copies: int) -> No
                 next_step="give the noise the size of an adversarial arm",
             )
     for task in tasks:
-        if not any(arm.kind in _SHOWN[task] for arm in arms):
+        if not any(arm.shown_in(task) for arm in arms):
             raise UsageError(
                 "a task has no arm to show",
                 value=task,

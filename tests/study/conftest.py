@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
 from tests.study.postgresql import Cluster, binaries, start_cluster
 
 

@@ -106,7 +106,7 @@ class Cluster:
 
     def _call(self, program: str, *options: object) -> None:
         command = [self._program(program), *map(str, options)]
-        done = subprocess.run(command, user=self._user, cwd=self.folder, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, user=self._user, cwd=self.folder, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stderr[-2000:]}")
 

@@ -1,11 +1,10 @@
-"""The PostgreSQL that other tests use is a real one: fresh for each test, with a password, and not skipped in silence."""
+"""The PostgreSQL that other tests use is real: fresh for each test, with a password, never skipped in silence."""
 
 from __future__ import annotations
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
-
 from tests.study import conftest
 
 
@@ -19,7 +18,7 @@ def test_each_test_gets_an_empty_database(postgresql_url: str, turn: int) -> Non
 
 
 def test_a_wrong_password_is_refused(postgresql_url: str) -> None:
-    password = postgresql_url.split(":")[2].split("@")[0]
+    password = postgresql_url.split(":")[2].partition("@")[0]
     engine = create_engine(postgresql_url.replace(password, "wrong"))
     with pytest.raises(SQLAlchemyError, match="password authentication failed"):
         engine.connect()

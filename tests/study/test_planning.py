@@ -174,5 +174,5 @@ def test_a_study_of_ten_million_cases_is_refused():
 )
 def test_sentences_for_a_protocol(wanted, part):
     text = needed_text(needed(wanted, draws=200))
-    assert part in text and "200 simulated studies" in text
+    assert part in text and "200 studies drawn" in text
     assert ("not for readers at large" in text) == (wanted.readers > 1)

@@ -17,6 +17,7 @@ from percuss.cli.list import list_
 from percuss.cli.pack import pack
 from percuss.cli.report import report
 from percuss.cli.reproduce import reproduce
+from percuss.cli.study import study
 from percuss.cli.survive import survive
 from percuss.cli.tile import tile
 from percuss.cli.train import train
@@ -62,6 +63,7 @@ app.command("transfer")(guarded(transfer))
 app.command("triage")(guarded(triage))
 app.command("universal")(guarded(universal))
 app.command("heatmap")(guarded(heatmap))
+app.add_typer(study, name="study")
 app.command("pack")(guarded(pack))
 app.command("reproduce")(guarded(reproduce))
 app.command("report")(guarded(report))

@@ -22,15 +22,21 @@ def reference() -> str:
     from percuss.cli.app import app
 
     root: Any = typer.main.get_command(app)
-    parts = [HEAD, *(_options("percuss", root))]
-    for name, command in root.commands.items():
-        parts += [
-            f"\n## percuss {name}\n",
-            inspect.cleandoc(command.help or ""),
-            "",
-            *_options(f"percuss {name}", command),
-        ]
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n".join([HEAD, *_command("percuss", root, depth=1)]).rstrip() + "\n"
+
+
+def _command(name: str, command: Any, *, depth: int) -> list[str]:
+    """A command's section and, of a group, the sections of its commands one level deeper."""
+    inner: dict[str, Any] = getattr(command, "commands", {})
+    parts = []
+    if depth > 1:
+        parts += [f"\n{'#' * depth} {name}\n", inspect.cleandoc(command.help or ""), ""]
+    parts += _options(name, command)
+    if inner and depth > 1:
+        parts += ["```", f"{name} COMMAND", "```"]
+    for key, below in inner.items():
+        parts += _command(f"{name} {key}", below, depth=depth + 1)
+    return parts
 
 
 def _options(name: str, command: Any) -> list[str]:
@@ -59,10 +65,6 @@ def _kind(annotation: Any) -> str:
     if len(inner) == 1 and inner[0] is not annotation:
         return _kind(inner[0])
     return {int: "N", float: "X", Path: "PATH", bool: ""}.get(annotation, "TEXT")
-
-
-def _help(param: Any) -> str:
-    return str(param.help or "").replace("|", "/")
 
 
 def _default(param: Any) -> str:

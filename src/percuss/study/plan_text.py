@@ -13,14 +13,15 @@ def needed_text(plan: Needed) -> str:
     who = "One reader reads" if wanted.readers == 1 else f"Each of {wanted.readers} readers reads"
     text = (
         f"{_aim(wanted)} {who} {plan.cases} cases: {plan.trials} trials, about {plan.minutes:.0f} minutes at "
-        f"{wanted.seconds:g} seconds each, breaks not counted. The formula gives a power of "
-        f"{_percent(plan.expected)} at a one-sided alpha of {wanted.alpha:g}."
+        f"{wanted.seconds:g} seconds each, breaks not counted. Power at a one-sided alpha of {wanted.alpha:g}: "
+        f"{_percent(plan.expected)} by formula"
     )
     if plan.simulated is not None:
         text += (
-            f" {plan.simulated.draws} simulated studies give {_percent(plan.simulated.power)} "
-            f"(standard error {_percent(plan.simulated.error)})."
+            f", {_percent(plan.simulated.power)} by simulation (95 % interval {_between(plan.simulated.interval)}, "
+            f"{plan.simulated.draws} studies drawn)"
         )
+    text += "."
     if wanted.readers > 1:
         text += (
             f" Answers of two readers on a case are taken to correlate by {wanted.case_share:g}, "
@@ -74,6 +75,10 @@ def _choice(share: float | None) -> str:
 
 def _or(name: str, value: float | None, otherwise: str) -> str:
     return otherwise if value is None else f"{name} {_points(value)}"
+
+
+def _between(ends: tuple[float, float]) -> str:
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
 
 
 def _percent(share: float) -> str:

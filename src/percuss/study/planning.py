@@ -139,6 +139,21 @@ def needed(wanted: Wanted, *, draws: int = 4000, seed: int = 0) -> Needed:
             allowed=f"{LARGEST} at most",
             next_step="ask for a larger effect or margin",
         )
+    return _sized(wanted, cases, independent, draws=draws, seed=seed)
+
+
+def sized(wanted: Wanted, cases: int, *, draws: int = 4000, seed: int = 0) -> Needed:
+    """What a study of so many cases takes, and its power; ``independent`` is what its answers are worth.
+
+    Raises:
+        UsageError: not from 2 to ten million cases.
+    """
+    if not 2 <= cases <= LARGEST:
+        _refuse("the number of cases is out of range", cases, f"2 to {LARGEST}")
+    return _sized(wanted, cases, math.floor(effective(wanted, cases) + 1e-9), draws=draws, seed=seed)
+
+
+def _sized(wanted: Wanted, cases: int, independent: int, *, draws: int, seed: int) -> Needed:
     trials = cases * wanted.copies * (2 if wanted.paired else 1)
     simulated = simulate(wanted.model, cases, wanted.readers, draws=draws, seed=seed) if draws else None
     minutes = trials * wanted.seconds / 60

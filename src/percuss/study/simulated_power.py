@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, norm, t
 
 from percuss.core.errors import UsageError
+from percuss.evaluate.intervals import exact
 from percuss.study.power import Floats, held_to_margin
 
 _CELLS = 4_000_000
@@ -55,6 +56,13 @@ class Simulated:
     power: float
     error: float
     draws: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the two-sided 95 % interval of what more draws would give (exact, Clopper-Pearson)."""
+        found = exact(round(self.power * self.draws), self.draws)
+        assert found.low is not None and found.high is not None, "there are draws"
+        return found.low, found.high
 
 
 def simulate(model: Model, cases: int, readers: int, *, draws: int = 4000, seed: int = 0) -> Simulated:

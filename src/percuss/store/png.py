@@ -61,6 +61,23 @@ def uncompressed(png: bytes) -> bytes:
     return png[:8] + b"".join(_chunk(kind, content) for kind, content in made)
 
 
+def padded(png: bytes, length: int) -> bytes:
+    """The same picture in a file of ``length`` bytes: a chunk that no program shows (``prVt``) holds zeros before IEND.
+
+    RunError where the file is too long (a chunk needs 12 bytes) or the bytes are no PNG.
+    """
+    room = length - len(png) - 12
+    end = png.rfind(b"\x00\x00\x00\x00IEND")
+    if room < 0 or end < 0 or not chunks(png):
+        raise RunError(
+            "an image cannot be padded",
+            value=f"{len(png)} bytes to {length}",
+            allowed=f"a PNG, and {len(png) + 12} bytes or more",
+            next_step="pad to the longest file and 12 bytes",
+        )
+    return png[:end] + _chunk(b"prVt", bytes(room)) + png[end:]
+
+
 def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
     """Kind and content of every chunk of a PNG, in order; RunError where the bytes are none."""
     place, found = 8, []

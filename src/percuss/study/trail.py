@@ -1,26 +1,25 @@
-"""The audit trail of a study: a file that only grows, in which each record vouches for the one before.
+"""The audit trail of a study: records that are only added, each of which vouches for the one before.
 
 A line is the canonical JSON of one record. Its ``hash`` is the SHA-256 of the hash before, a line feed, and the
 canonical JSON of the record without its hash (a hash chain: S. Haber and W. S. Stornetta, J. Cryptology 3 (1991)
-99-111). Who may write the file can also write the whole of it anew: that, and records cut off at its end, show only
-against a ``Head`` which was noted elsewhere.
+99-111). Who may write the database as its owner can also write the whole of the trail anew: that, and records cut off
+at its end, show only against a ``Head`` which was noted elsewhere.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from percuss.core.errors import RunError, UsageError
-from percuss.store.safe import disk_errors
 from percuss.study.canonical import canonical
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: The hash before the first record.
 START = "0" * 64
@@ -54,7 +53,7 @@ class Record(Event):
     hash: str = Field(pattern=_HASH)
 
     def line(self) -> bytes:
-        """The record as it stands in the file, with its line feed."""
+        """The record as one line of text, with its line feed."""
         return (canonical(self.model_dump()) + "\n").encode()
 
 
@@ -73,7 +72,7 @@ def hash_of(before: str, body: dict[str, object]) -> str:
 
 
 def read_line(line: bytes) -> Record | None:
-    """The record of a line without its line feed; None unless it is to the byte what ``append`` writes."""
+    """The record of a line without its line feed; None unless it is to the byte what ``record`` writes."""
     try:
         record = Record.model_validate(json.loads(line))
         same = record.line() == line + b"\n" and record.hash == hash_of(record.before, record.model_dump())
@@ -82,128 +81,48 @@ def read_line(line: bytes) -> Record | None:
     return record if same else None
 
 
-def append(path: Path, event: Event, *, now: datetime | None = None) -> Record:
-    """Write one record at the end of the trail; on the disk (fsync) before it returns.
+def record(session: Session, event: Event, *, now: datetime | None = None) -> Record:
+    """Add one record in the caller's transaction: it is there if all that the caller writes with it is.
 
-    Threads and processes take turns by a lock on the file. A torn last line, which a kill left, is taken out, and a
-    record of who=``server`` that holds it comes first: nothing disappears.
+    Writers must take turns (``Database.write``).
 
     Args:
-        path: the trail; made if it is not there, in a folder that is.
+        session: a writing session.
         event: what happened.
         now: the server's time with its zone; None asks the clock.
 
     Raises:
         UsageError: ``now`` has no zone, or a value has no form in JSON.
-        RunError: the file cannot be written, the disk is full, or its end is neither a record nor a torn one.
+        RunError: the last record was not written by Percuss.
     """
-    time = (now or datetime.now().astimezone()).isoformat(timespec="microseconds")
+    from percuss.study.tables import TrailRow
+
     if now is not None and now.utcoffset() is None:
         raise UsageError("a time without a zone", value=now, allowed="a time with its zone", next_step="give tzinfo")
-    with disk_errors(path), _locked(path) as file:
-        size = os.fstat(file).st_size
-        last, torn = _end(file, size)
-        head = _head(path, last)
-        keep, records = size - len(torn), []
-        if torn:
-            if not could_be_torn(torn, head):
-                raise _damaged(path, torn)
-            records.append(_record(Event(who="server", what="torn line set aside", old=_shown(torn)), head, time))
-            head = Head(number=records[-1].number, hash=records[-1].hash)
-        records.append(_record(event, head, time))
-        _write(file, b"".join(record.line() for record in records), keep, torn)
-    return records[-1]
+    time = (now or datetime.now().astimezone()).isoformat(timespec="microseconds")
+    last = head(session)
+    body = {**event.model_dump(), "number": last.number + 1, "time": time, "before": last.hash}
+    added = Record.model_validate({**body, "hash": hash_of(last.hash, body)})
+    line = added.line().decode().removesuffix("\n")
+    session.add(TrailRow(number=added.number, hash=added.hash, line=line))
+    session.flush()
+    return added
 
 
-def could_be_torn(fragment: bytes, head: Head) -> bool:
-    """Whether a last line without line feed can be the beginning of the record that was to follow this head."""
-    start = f'{{"before":"{head.hash}","hash":"'.encode()
-    # The keys of a record are sorted: its first 81 bytes are known, and 64 hex digits follow.
-    digits, rest = fragment[len(start) : len(start) + 64], fragment[len(start) + 64 :]
-    known = start.startswith(fragment[: len(start)]) and all(byte in b"0123456789abcdef" for byte in digits)
-    if not known or b"\n" in fragment:
-        return False
-    following = b'","new":'
-    if not (following.startswith(rest) or rest.startswith(following)):
-        return False
-    whole = read_line(fragment)
-    # A fragment that closes as JSON was cut just before its line feed, or was never ours.
-    return whole is not None or not _closes(fragment)
+def head(session: Session) -> Head:
+    """The end of the trail; RunError where its last record was not written by Percuss."""
+    from sqlalchemy import select
 
+    from percuss.study.tables import TrailRow
 
-def _closes(fragment: bytes) -> bool:
-    try:
-        json.loads(fragment)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _record(event: Event, head: Head, time: str) -> Record:
-    body = {**event.model_dump(), "number": head.number + 1, "time": time, "before": head.hash}
-    return Record.model_validate({**body, "hash": hash_of(head.hash, body)})
-
-
-def _shown(fragment: bytes) -> str:
-    """A fragment as text; bytes that are no UTF-8 (a letter cut in two) as backslash escapes."""
-    return fragment.decode(errors="backslashreplace")
-
-
-def _head(path: Path, last: bytes | None) -> Head:
-    if last is None:
+    row = session.scalars(select(TrailRow).order_by(TrailRow.number.desc()).limit(1)).first()
+    if row is None:
         return Head(number=0, hash=START)
-    record = read_line(last)
-    if record is None:
-        raise _damaged(path, last)
-    return Head(number=record.number, hash=record.hash)
-
-
-def _damaged(path: Path, line: bytes) -> RunError:
-    return RunError(
-        f"the last line of the audit trail {path} was not written by Percuss",
-        value=_shown(line[:80]),
-        next_step="keep the file as it is and verify the trail: it names the first record that was touched",
-    )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    import fcntl  # not on Windows: the rest of the file can be imported there
-
-    fresh = not path.exists()
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if fresh:  # the name of a new file is safe only when its folder is
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        yield file
-    finally:
-        os.close(file)
-
-
-def _end(file: int, size: int) -> tuple[bytes | None, bytes]:
-    """The last whole line (without line feed; None if there is none) and what follows it, read from the end."""
-    content, start = b"", size
-    while start > 0 and content.count(b"\n") < 2:
-        step = min(start, 1 << 16)
-        start -= step
-        content = os.pread(file, step, start) + content
-    lines, feed, torn = content.rpartition(b"\n")
-    return (lines.rpartition(b"\n")[2] if feed else None), torn
-
-
-def _write(file: int, content: bytes, at: int, torn: bytes) -> None:
-    """Write over the torn end, or leave the file as it was."""
-    try:
-        done = 0
-        while done < len(content):
-            done += os.pwrite(file, content[done:], at + done)
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, at + len(torn))
-        os.pwrite(file, torn, at)
-        raise
+    last = read_line(row.line.encode())
+    if last is None or (last.number, last.hash) != (row.number, row.hash):
+        raise RunError(
+            "the last record of the audit trail was not written by Percuss",
+            value=row.line[:80],
+            next_step="keep the database as it is and run percuss study verify: it names the first fault",
+        )
+    return Head(number=last.number, hash=last.hash)

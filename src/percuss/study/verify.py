@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from percuss.core.errors import RunError
-from percuss.study.trail import START, Head, Record, could_be_torn, read_line
+from percuss.study.trail import START, Head, Record, read_line
 
 Kind = Literal["changed", "removed", "inserted", "reordered", "rewritten"]
 
@@ -38,43 +38,46 @@ class Verdict:
     Attributes:
         head: the last record up to which everything is as it was written.
         fault: None where nothing was touched.
-        torn: a last line that a kill left half written, never acknowledged and no tampering; empty if there is none.
     """
 
     head: Head
     fault: Fault | None
-    torn: bytes
 
     @property
     def sound(self) -> bool:
-        """Nothing was touched; a torn last line does not count."""
+        """Nothing was touched."""
         return self.fault is None
 
 
 def verify(path: Path, *, head: Head | None = None) -> Verdict:
-    """Read a trail from its beginning and find the first record that was changed, removed, inserted or reordered.
-
-    A trail written anew from some record on, or cut at a line, holds by itself: it shows only against a ``head`` noted
-    elsewhere, before (``rewritten``, ``removed``). Likewise, a last line cut within looks like one that a kill left.
-
-    Raises:
-        RunError: there is no such file, or it cannot be read.
-    """
+    """As ``verify_lines``, of an exported trail; RunError where there is no such file, or it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        step = "give the folder of the study; a trail that was there and is gone is no accident of Percuss"
-        raise RunError("the audit trail cannot be read", value=path, next_step=step) from error
-    *lines, tail = content.split(b"\n")
-    records = [read_line(line) for line in lines]
+        raise RunError(
+            "the audit trail cannot be read", value=path, next_step="give a trail.jsonl from percuss study export"
+        ) from error
+    lines = content.split(b"\n")
+    return verify_lines(lines if lines[-1] else lines[:-1], head=head)
+
+
+def verify_lines(lines: Iterable[str | bytes], *, head: Head | None = None) -> Verdict:
+    """Go through a trail from its beginning to the first record that was changed, removed, inserted or reordered.
+
+    A trail written anew from some record on, or cut at its end, holds by itself: it shows only against a ``head`` that
+    was noted elsewhere, before (``rewritten``, ``removed``).
+
+    Args:
+        lines: its records, oldest first, without line feeds.
+        head: as noted elsewhere.
+    """
+    records = [read_line(line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line) for line in lines]
     reached = Head(number=0, hash=START)
     for at, record in enumerate(records):
         if record is None or record.number != reached.number + 1 or record.before != reached.hash:
-            return Verdict(reached, _fault(records, at, reached), b"")
+            return Verdict(reached, _fault(records, at, reached))
         reached = Head(number=record.number, hash=record.hash)
-    if tail and not could_be_torn(tail, reached):
-        return Verdict(reached, Fault("changed", reached.number + 1, len(lines) + 1), b"")
-    return Verdict(reached, _against(records, head), tail)
+    return Verdict(reached, _against(records, head))
 
 
 def _against(records: Sequence[Record | None], head: Head | None) -> Fault | None:

@@ -1,0 +1,162 @@
+"""The database of a study: SQLite in its folder or PostgreSQL by URL, one transaction at a time for writers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import Session
+
+from percuss.core.errors import RunError, UsageError
+from percuss.study.tables import StudyRow
+
+#: Where a password or a whole URL may stand, so that neither stands in a command or a file.
+PASSWORD = "PERCUSS_STUDY_DATABASE_PASSWORD"
+WHOLE_URL = "PERCUSS_STUDY_DATABASE"
+#: Seconds that a writer of another process is waited for.
+WAIT = 30
+_WRITES = "percuss_writes"
+_FORMS = "sqlite:///FILE, or postgresql+pg8000://USER@HOST/NAME"
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database; threads may share it.
+
+    Attributes:
+        engine: SQLAlchemy's.
+        url: as stored in ``study.json``: without its password.
+    """
+
+    engine: Engine
+    url: str
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction, committed at the end, undone by any error; writers take turns, over processes too.
+
+        RunError where the database is gone, full, or held by another writer for longer than ``WAIT`` seconds.
+        """
+        # SQLite lets waiting writers try again by chance; threads of one server wait in line instead.
+        with self._turn, self._told(), Session(self._writer(), expire_on_commit=False) as session, session.begin():
+            if self.engine.dialect.name != "sqlite":
+                session.execute(select(StudyRow.id).with_for_update())
+            yield session
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent view; nothing is committed. RunError where the database is gone."""
+        with self._told(), Session(self._reader(), expire_on_commit=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A bare connection in one writing transaction, for migrations."""
+        with self._turn, self._told(), self._writer().begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """End every connection."""
+        self.engine.dispose()
+
+    def _writer(self) -> Engine:
+        return self.engine.execution_options(**{_WRITES: True})
+
+    def _reader(self) -> Engine:
+        if self.engine.dialect.name == "sqlite":
+            return self.engine
+        return self.engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            raise _unreachable(self.url, error) from error
+
+
+def open_database(url: str) -> Database:
+    """Connect to a database; nothing is created in it but, with SQLite, the empty file.
+
+    A password that the URL lacks comes from the environment (``PERCUSS_STUDY_DATABASE_PASSWORD``).
+
+    Raises:
+        UsageError: no URL of a database that Percuss knows, or its driver is not installed.
+        RunError: it cannot be reached.
+    """
+    try:
+        whole = make_url(url)
+    except ArgumentError as error:
+        # The text itself may hold a password: it is not repeated.
+        raise UsageError("this is no URL of a database", allowed=_FORMS, next_step="write such a URL") from error
+    dialect = whole.get_backend_name()
+    if dialect not in ("sqlite", "postgresql"):
+        raise UsageError("no such kind of database", value=dialect, allowed=_FORMS, next_step="write such a URL")
+    if dialect == "postgresql":
+        whole = whole.set(drivername="postgresql+pg8000")
+        if whole.password is None and os.environ.get(PASSWORD):
+            whole = whole.set(password=os.environ[PASSWORD])
+    try:
+        engine = create_engine(whole, **_settings(dialect))
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        step = "pip install 'percuss[study,postgresql]'"
+        raise UsageError("the driver of the database is not installed", value=error, next_step=step) from error
+    database = Database(engine, without_password(url))
+    if dialect == "sqlite":
+        _prepare_sqlite(engine)
+    with database.read() as session:
+        session.connection()
+    return database
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be stored and shown."""
+    return make_url(url).set(password=None).render_as_string(hide_password=False)
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite:///{path.resolve()}"
+
+
+def _settings(dialect: str) -> dict[str, Any]:
+    # As many connections as a server has threads: none waits for one that waits for it.
+    pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 40, "pool_pre_ping": dialect == "postgresql"}
+    return {**pool, "connect_args": {"timeout": WAIT}}
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """What SQLite is told at each connection and each beginning of a transaction."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(raw: Any, _: Any) -> None:
+        raw.isolation_level = None  # transactions begin where we say so, not at the first INSERT
+        # FULL: a commit is on the disk before anybody is told "saved". recursive_triggers: REPLACE deletes by them too.
+        for name, value in (
+            ("journal_mode", "WAL"),
+            ("synchronous", "FULL"),
+            ("foreign_keys", "ON"),
+            ("recursive_triggers", "ON"),
+        ):
+            raw.execute(f"PRAGMA {name}={value}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _unreachable(url: str, error: DBAPIError) -> RunError:
+    return RunError(
+        f"the database {url} cannot be used",
+        value=error.orig,
+        next_step=f"check that it is there, not full and not held by another program; a password stands in {PASSWORD}",
+    )

@@ -1,0 +1,52 @@
+"""Tables that only grow: the database itself refuses to change or remove what is in them."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+#: Tables with the columns that tell one row from another.
+GROWING = {
+    "trail": ("number",),
+    "slots": ("slot", "number"),
+    "answers": ("id",),
+    "places": ("reader", "number"),
+    "overrides": ("reader", "session"),
+}
+
+
+def upgrade() -> None:
+    """Put the triggers on."""
+    if op.get_bind().dialect.name == "sqlite":
+        for table, columns in GROWING.items():
+            _sqlite(table, columns)
+    else:
+        _postgresql()
+
+
+def _sqlite(table: str, columns: tuple[str, ...]) -> None:
+    refuse = f"BEGIN SELECT RAISE(ABORT, 'the table {table} only grows'); END"
+    for act in ("UPDATE", "DELETE"):
+        op.execute(f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} {refuse}")
+    # INSERT OR REPLACE removes the row that is there, and fires no DELETE trigger unless a program asks for it.
+    same = " AND ".join(f"{column} = NEW.{column}" for column in columns)
+    when = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})"
+    op.execute(f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} {when} {refuse}")
+
+
+def _postgresql() -> None:
+    op.execute(
+        "CREATE FUNCTION percuss_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the table % only grows', TG_TABLE_NAME; END $$"
+    )
+    for table in GROWING:
+        op.execute(
+            f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION percuss_only_grows()"
+        )
+        op.execute(
+            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION percuss_only_grows()"
+        )

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from tests.study.small_study import make
+
+from percuss.study.protocol import save
 
 
 @pytest.fixture
@@ -107,3 +110,20 @@ def test_what_cannot_be_planned_is_refused(percuss, options, named):
     done = percuss("study", "plan", *options)
     assert done.exit_code == 2 and done.stdout == ""
     assert named in " ".join(done.stderr.split()) and "fault of Percuss" not in done.stderr
+
+
+def test_a_created_study_says_what_it_can_show(percuss, plan, tmp_path):
+    study, key = make(tmp_path / "study")
+    save(tmp_path / "frozen.json", key.frozen)
+    for options in ((tmp_path / "study",), ("--protocol", tmp_path / "frozen.json")):
+        record = plan(*options)["study"]
+        assert (record["cases"], record["trials"], record["protocol"]) == (4, 12, study.info.protocol_hash)
+        assert "A small study: 4 cases" in percuss("study", "plan", *options).stdout
+    # How many of the four are positive is sealed.
+    assert plan(tmp_path / "study")["study"]["endpoints"][0]["cases"] == 4
+    assert plan("--protocol", tmp_path / "frozen.json")["study"]["endpoints"][0]["cases"] == 2
+    for options in ((tmp_path / "study", "--cases", 5), (tmp_path / "study", "--protocol", tmp_path / "frozen.json")):
+        done = percuss("study", "plan", *options)
+        assert done.exit_code == 2 and "alone" in done.stderr
+    done = percuss("study", "plan", tmp_path)
+    assert done.exit_code == 2 and "made by percuss study create" in " ".join(done.stderr.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +21,9 @@ _PAIRED = ("no_loss", "difference")
 
 
 def plan(  # noqa: PLR0913
+    study: Annotated[Path | None, typer.Argument(help="A created study: say what it can show.")] = None,
     *,
+    protocol: Annotated[Path | None, Option(help="A frozen protocol, of an export: say what it can show.")] = None,
     margin: Annotated[Share, Option(help="Show that readers lose less than this on copies (5 points: 0.05).")] = None,
     effect: Annotated[Share, Option(help="Find that readers lose this on perturbed copies.")] = None,
     undetectable: Annotated[
@@ -54,12 +57,18 @@ def plan(  # noqa: PLR0913
 ) -> None:
     """Plan a reader study: the cases, trials and minutes that a question needs, or what a given size can show.
 
-    Give one of --margin, --effect, --undetectable and --detectable, or --cases; or both: the power of that size.
+    Give one of --margin, --effect, --undetectable and --detectable, or --cases; or both: the power of that size. Or
+    give a created study: what each of its endpoints can show.
     """
     asked = {"no_loss": margin, "difference": effect, "undetectable": undetectable, "detectable": detectable}
     size = {"readers": readers, "copies": copies, "case_share": case_share, "reader_share": reader_share}
     size |= {"seconds": seconds}
     goal = {"alpha": alpha, "power": power, "discordance": discordance}
+    if study is not None or protocol is not None:
+        if cases is not None or any(value is not None for value in asked.values()) or None not in (study, protocol):
+            raise UsageError("a study has its size and its questions", next_step="give one study or protocol alone")
+        _tell_study(study, protocol, {**size, **goal}, as_json=as_json)
+        return
     question = _question(asked, as_d_prime=d_prime, alone=cases is None)
     planned = None
     if question is not None:
@@ -72,6 +81,30 @@ def plan(  # noqa: PLR0913
         print(json.dumps(_record(planned, reached), allow_nan=False))
     else:
         print("\n\n".join(_parts(planned, reached)))
+
+
+def _tell_study(study: Path | None, protocol: Path | None, settings: dict[str, Any], *, as_json: bool) -> None:
+    from percuss.study.folder import StudyFolder
+    from percuss.study.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
+    from percuss.study.protocol import load
+    from percuss.study.public import public_of
+
+    if protocol is not None:
+        frozen = load(protocol)
+        public, positives = public_of(frozen), positives_in(frozen)
+    else:
+        assert study is not None, "one of the two is given"
+        public, positives = StudyFolder(study).public(), None
+    names = ("power", "case_share", "reader_share", "seconds")
+    supposed = {name: settings[name] for name in names}
+    if settings["discordance"] is not None:
+        supposed["discordance"] = settings["discordance"]
+    assumed = Assumed(**supposed)
+    found = endpoints_reach(public, assumed, positives=positives)
+    if as_json:
+        print(json.dumps({"study": study_record(public, found, assumed)}, allow_nan=False))
+    else:
+        print(study_text(public, found, assumed))
 
 
 def _question(asked: dict[str, Share], *, as_d_prime: bool, alone: bool) -> tuple[str, float] | None:

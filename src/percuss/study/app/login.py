@@ -1,0 +1,96 @@
+"""Logging in and out, and who a request comes from.
+
+The cookie holds 256 bits of chance and nothing else; the server keeps their SHA-256 with who it is, since when, and
+whether it ended. There is nothing in it that could be read or forged, so it needs no signature.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.security import APIKeyCookie, APIKeyHeader
+
+from percuss.study import access
+from percuss.study.app.current import Study, secure
+from percuss.study.app.limits import Attempts
+from percuss.study.app.problems import Refusal, problems
+from percuss.study.app.records import LoggedIn, Login
+
+#: Name of the cookie, and of the header that shows that a POST comes from our own page.
+COOKIE, CSRF = "percuss_session", "X-CSRF-Token"
+router = APIRouter(tags=["login"])
+_cookie = APIKeyCookie(name=COOKIE, scheme_name="session", auto_error=False)
+_csrf = APIKeyHeader(name=CSRF, scheme_name="csrf", auto_error=False)
+
+
+def logged_in(study: Study, token: Annotated[str | None, Depends(_cookie)]) -> access.Login:
+    """Who a request comes from; 401 where nobody is logged in."""
+    login = access.login_of(study, token) if token else None
+    if login is None:
+        step = "open your link, or enter your code on the first page; answers that were not sent yet are kept"
+        raise Refusal(401, "not-logged-in", "nobody is logged in here", next_step=step)
+    return login
+
+
+def reader(login: Annotated[access.Login, Depends(logged_in)]) -> access.Login:
+    """A reader's request; 403 for an administrator's."""
+    return _in_role(login, "reader")
+
+
+def administrator(login: Annotated[access.Login, Depends(logged_in)]) -> access.Login:
+    """An administrator's request; 403 for a reader's."""
+    return _in_role(login, "administrator")
+
+
+def guarded(login: Annotated[access.Login, Depends(logged_in)], csrf: Annotated[str | None, Depends(_csrf)]) -> None:
+    """403 unless the header shows what only our own page can know."""
+    if not csrf or not hmac.compare_digest(csrf.encode(), login.csrf.encode()):
+        step = f"take csrf from GET /api/v1/standing into the header {CSRF}, and send it again"
+        raise Refusal(403, "csrf", "the request does not show that it comes from the study's own page", next_step=step)
+
+
+#: What an endpoint asks for.
+Reading = Annotated[access.Login, Depends(reader)]
+Administering = Annotated[access.Login, Depends(administrator)]
+Anybody = Annotated[access.Login, Depends(logged_in)]
+
+
+@router.post("/login", responses=problems(400, 401, 403, 413, 415, 422, 429))
+def login(sent: Login, study: Study, *, request: Request, response: Response) -> LoggedIn:
+    """Log in by code or link; a browser that was logged in is logged out first.
+
+    Every wrong secret gets the same answer. After ten an address waits half a minute for each further one (429 with
+    ``Retry-After``); who is logged in already is not concerned.
+    """
+    attempts: Attempts = request.app.state.attempts
+    address = request.client.host if request.client else None
+    wait = attempts.ask(address)
+    if wait:
+        step = f"wait {wait} seconds and try again; whoever lost their code asks the administrator for a new one"
+        raise Refusal(429, "too-often", "too many wrong codes", next_step=step, headers={"Retry-After": str(wait)})
+    found = access.log_in(study, sent.secret)
+    if found is None:
+        step = "type it as it was given, or ask the administrator for a new one"
+        raise Refusal(401, "wrong-secret", "this code or link is not valid", next_step=step)
+    attempts.right(address)
+    before = request.cookies.get(COOKIE)
+    if before:
+        access.log_out(study, before)
+    response.set_cookie(COOKIE, found.token, httponly=True, samesite="strict", secure=secure(request), path="/")
+    return LoggedIn(csrf=found.csrf, name=found.reader.name, role=found.reader.role)  # type: ignore[arg-type]
+
+
+@router.post("/logout", status_code=204, dependencies=[Depends(guarded)], responses=problems(401, 403))
+def logout(who: Anybody, study: Study, *, request: Request, response: Response) -> None:
+    """End the login of this browser."""
+    access.log_out(study, who.token)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure(request), path="/")
+
+
+def _in_role(login: access.Login, role: str) -> access.Login:
+    if login.reader.role != role:
+        step = f"log in with a code of that role: {role}"
+        raise Refusal(403, "other-role", f"only for this role: {role}", next_step=step)
+    return login

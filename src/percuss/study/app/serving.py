@@ -1,0 +1,179 @@
+"""Serving a study: on this machine alone unless told otherwise, by one process, until it is asked to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from percuss.core.errors import UsageError
+from percuss.study.extra import require_extra
+from percuss.study.opening import OpenStudy
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+_LOG = logging.getLogger("percuss.study")
+#: Seconds that requests under way get when the server is asked to stop.
+GRACE = 10
+
+
+def serve(
+    study: OpenStudy,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    proxy: bool = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are finished first.
+
+    One process serves: it counts wrong codes in its memory, and fifty readers keep it far from busy. The address is
+    printed once it can be reached; requests are logged to stderr by route, without tokens, names or answers.
+
+    Args:
+        study: as ``open_study`` gives it.
+        host: address to listen at; the default can be reached from this machine alone.
+        port: 0 takes a free one.
+        certificate: file with the TLS certificate and its chain (PEM); needs ``key``.
+        key: file with its private key (PEM).
+        proxy: a reverse proxy on this machine ends TLS: cookies travel by TLS only, and its word on where a request
+            comes from is believed.
+
+    Raises:
+        UsageError: the extra ``study`` is not installed, a certificate without a key or one that cannot be read, or
+            an address that cannot be had.
+        RunError: image files that differ in length.
+    """
+    require_extra()
+    from percuss.study.app.server import create_app
+
+    encrypted = _check_tls(certificate, key)
+    app = create_app(study, secure=encrypted or proxy)
+    with contextlib.closing(_listen(host, port)) as listening:
+        warning = exposure(host, encrypted=encrypted, proxy=proxy)
+        if warning:
+            print(warning, file=sys.stderr, flush=True)
+        server = _server(app, certificate, key, proxy=proxy)
+        with _logging_to_stderr(), _stopping(server):
+            address = _address(host, listening.getsockname()[1], encrypted=encrypted)
+            print(f'Percuss study "{study.info.title}" at {address} (Ctrl-C stops)', flush=True)
+            server.run(sockets=[listening])
+
+
+def exposure(host: str, *, encrypted: bool, proxy: bool) -> str:
+    """What to warn of before listening at ``host``; empty where other machines cannot listen in."""
+    if encrypted or proxy or is_loopback(host):
+        return ""
+    return (
+        f"Warning: {host} can be reached from other machines, and without TLS whoever is on the way reads codes and "
+        "answers. Give --certificate and --key, or put a reverse proxy with TLS in front (--proxy)."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_tls(certificate: Path | None, key: Path | None) -> bool:
+    if certificate is None and key is None:
+        return False
+    if certificate is None or key is None:
+        raise UsageError("TLS needs a certificate and its key", next_step="give both --certificate and --key")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UsageError(
+            "the certificate or its key cannot be used",
+            value=f"{certificate}, {key}",
+            allowed="two PEM files that belong together, the key without a password",
+            next_step="check both files",
+        ) from error
+    return True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket at this address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except (OSError, OverflowError) as error:
+        step = "give another --port (0 takes a free one) or --host, or stop what listens there"
+        raise UsageError("the server cannot listen there", value=f"{host}:{port}", next_step=step) from error
+    return listening
+
+
+def _server(app: object, certificate: Path | None, key: Path | None, *, proxy: bool) -> Server:
+    from uvicorn import Config, Server
+
+    return Server(
+        Config(
+            app,  # type: ignore[arg-type]
+            ssl_certfile=certificate,
+            ssl_keyfile=str(key) if key else None,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            access_log=False,  # it would hold paths, and paths hold tokens
+            log_config=None,
+            server_header=False,
+            proxy_headers=proxy,
+            forwarded_allow_ips="127.0.0.1,::1",
+            timeout_graceful_shutdown=GRACE,
+        )
+    )
+
+
+def _address(host: str, port: int, *, encrypted: bool) -> str:
+    named = f"[{host}]" if ":" in host else host
+    return f"{'https' if encrypted else 'http'}://{named}:{port}/"
+
+
+@contextlib.contextmanager
+def _logging_to_stderr() -> Iterator[None]:
+    """The app's own log, and what uvicorn warns of."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    kept = {name: logging.getLogger(name).level for name in ("percuss.study", "uvicorn.error")}
+    try:
+        for name, level in (("percuss.study", logging.INFO), ("uvicorn.error", logging.WARNING)):
+            logging.getLogger(name).setLevel(level)
+            logging.getLogger(name).addHandler(handler)
+        yield
+    finally:
+        for name, level in kept.items():
+            logging.getLogger(name).removeHandler(handler)
+            logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
+def _stopping(server: Server) -> Iterator[None]:
+    """Uvicorn stops at SIGTERM and SIGINT, and raises the signal again when it has: here that ends in peace."""
+
+    def asked(*_: object) -> None:
+        server.should_exit = True
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before: dict[signal.Signals, Callable[..., object] | int | None] = {}
+    try:
+        for each in signals:
+            with contextlib.suppress(ValueError):  # only the main thread may listen to signals
+                before[each] = signal.signal(each, asked)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

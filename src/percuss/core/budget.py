@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from percuss.core.errors import BudgetError, nearest
-from percuss.core.images import PixelRange
+from percuss.core.pixel_range import PixelRange
 
 
 class Norm(StrEnum):

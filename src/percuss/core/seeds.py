@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def seed_of(*keys: object) -> int:
@@ -23,15 +24,22 @@ class ImageRandom:
     """
 
     def __init__(self, seed: int, ids: Sequence[str], purpose: str) -> None:
+        # Seeds alone, as a study needs them, do without torch: its server starts in a third of the time.
+        import torch
+
         self.ids = tuple(ids)
         self._generators = [torch.Generator().manual_seed(seed_of(seed, name, purpose)) for name in ids]
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform draws, ``[len(ids), *shape]``, float32 on the CPU."""
+        import torch
+
         return torch.stack([torch.rand(tuple(shape), generator=g) for g in self._generators]) * (high - low) + low
 
     def normal(self, shape: Sequence[int]) -> Tensor:
         """Standard normal draws, ``[len(ids), *shape]``, float32 on the CPU."""
+        import torch
+
         return torch.stack([torch.randn(tuple(shape), generator=g) for g in self._generators])
 
     def subset(self, index: Sequence[int]) -> ImageRandom:

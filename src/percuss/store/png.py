@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from percuss.core.errors import RunError
-from percuss.core.images import PixelRange
+from percuss.core.pixel_range import PixelRange
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _KIND = {1: 0, 3: 2}
 

@@ -85,7 +85,7 @@ def two_alternatives(right: int, trials: int) -> tuple[Interval, Interval]:
     return share, Interval(value=value, low=low, high=high, n=trials, method=method)
 
 
-def same_different(hits: int, different: int, *, alarms: int, same: int) -> Interval:
+def same_different(hits: float, different: float, *, alarms: float, same: float) -> Interval:
     """d' of pairs judged "same" or "different" by readers who compare the two images of a pair (differencing).
 
     A pair is called different where the two impressions lie further apart than a criterion (Macmillan and Creelman,
@@ -95,11 +95,12 @@ def same_different(hits: int, different: int, *, alarms: int, same: int) -> Inte
 
     Args:
         hits, alarms: answers "different" to different and to same pairs; from 0 to their trials, else UsageError.
-        different, same: pairs of each kind. No value where one has none.
+        different, same: pairs of each kind. No value where one has none. None of the four need be whole: pairs that
+            were shown several times count for less.
     """
     _check(hits, different)
     _check(alarms, same)
-    n = different + same
+    n = round(different + same)
     if min(different, same) == 0:
         return Interval(value=None, low=None, high=None, n=n, method="undefined: needs same and different pairs")
 
@@ -139,7 +140,7 @@ def _apart(dprime: float, criterion: float) -> float:
     return min(1.0, math.exp(float(log_ndtr(up))) + math.exp(float(log_ndtr(down))))
 
 
-def _surprise(count: int, trials: int, share: float) -> float:
+def _surprise(count: float, trials: float, share: float) -> float:
     """Minus the binomial log likelihood, without its constant; infinite where the count cannot be."""
     return -float(xlogy(count, share) + xlog1py(trials - count, -share))
 
@@ -164,6 +165,6 @@ def _correct(right: int, trials: int) -> Interval:
     return wilson(right, trials)
 
 
-def _check(count: int, trials: int) -> None:
+def _check(count: float, trials: float) -> None:
     if not 0 <= count <= trials:
         raise UsageError("more answers than trials, or fewer than none", value=count, allowed=f"0 to {trials}")

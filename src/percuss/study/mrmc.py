@@ -70,7 +70,7 @@ def one_arm(readings: Readings, arm: str, *, measure: Measure) -> Estimate:
         DataError: unknown arm; for AUC no truth or fewer than two cases of a class; for shares an outcome that is
             neither 0 nor 1, or one case only.
     """
-    return _estimate(kernel(readings, arm, measure=measure), paired=False)
+    return estimate(kernel(readings, arm, measure=measure), paired=False)
 
 
 def difference(readings: Readings, first: str, second: str, *, measure: Measure) -> Estimate:
@@ -79,7 +79,7 @@ def difference(readings: Readings, first: str, second: str, *, measure: Measure)
     With one reader it is the plain paired comparison over cases. Errors as for ``one_arm``.
     """
     change = kernel(readings, first, measure=measure) - kernel(readings, second, measure=measure)
-    return _estimate(change, paired=True)
+    return estimate(change, paired=True)
 
 
 def kernel(readings: Readings, arm: str, *, measure: Measure) -> Floats:
@@ -152,7 +152,12 @@ def hillis_df(mean_square: float, covariance: float, readers: int) -> float:
     return (readers - 1) * (1 + readers * max(covariance, 0.0) / mean_square) ** 2
 
 
-def _estimate(values: Floats, *, paired: bool) -> Estimate:
+def estimate(values: Floats, *, paired: bool) -> Estimate:
+    """Mean over readers of a kernel, or of the difference of two (``paired``), which must lie in [0, 1] or [-1, 1].
+
+    For kernels that ``kernel`` does not make: a mean over copies, say. Where values lie elsewhere, ``error`` and ``df``
+    hold all the same, the interval's clipped bounds do not.
+    """
     means, matrices = reader_means(values), pair_moments(values)
     readers, value = len(means), float(means.mean())
     moments = tuple(float(np.trace(item)) / readers for item in matrices)

@@ -79,14 +79,24 @@ def tango(table: PairedTable, *, confidence: float = 0.95) -> Interval:
         table: the cases.
         confidence: two-sided, in (0, 1); else UsageError. No value and no bounds where there is no case.
     """
-    z = _quantile(confidence)
+    _quantile(confidence)
     if table.n == 0:
         return _undefined()
-    ahead, behind = table.first_only, table.second_only
-    low = _tango_low(ahead, behind, table.n, z)
-    # The problem is symmetric: the upper limit is the lower one with the conditions exchanged.
-    high = -_tango_low(behind, ahead, table.n, z)
+    low, high = score_bounds(table.first_only, table.second_only, table.n, confidence=confidence)
     return _interval(table, low, high, f"Tango score, paired{_level(confidence)}")
+
+
+def score_bounds(ahead: float, behind: float, n: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Tango's limits where counts need not be whole, as of cases that were read several times and count once.
+
+    Args:
+        ahead, behind: cases with the flag under the first condition alone, and under the second alone; 0 and above.
+        n: all cases, above 0 and not below their sum.
+        confidence: as for ``tango``.
+    """
+    z = _quantile(confidence)
+    # The problem is symmetric: the upper limit is the lower one with the conditions exchanged.
+    return max(-1.0, _tango_low(ahead, behind, n, z)), min(1.0, -_tango_low(behind, ahead, n, z))
 
 
 def newcombe(table: PairedTable, *, confidence: float = 0.95) -> Interval:
@@ -141,7 +151,7 @@ def non_inferiority(loss: Interval, margin: float) -> NonInferiority:
     return NonInferiority(margin, loss.high, verdict)
 
 
-def _tango_low(ahead: int, behind: int, n: int, z: float) -> float:
+def _tango_low(ahead: float, behind: float, n: float, z: float) -> float:
     """The difference below the estimate at which the score statistic equals ``z``."""
     estimate = (ahead - behind) / n
 
@@ -152,7 +162,7 @@ def _tango_low(ahead: int, behind: int, n: int, z: float) -> float:
         share = (root - linear) / (4 * n)
         return ahead - behind - n * delta - z * math.sqrt(max(0.0, n * (2 * share + delta * (1 - delta))))
 
-    if behind == n:
+    if behind >= n:
         return -1.0
     # At the estimate itself the variance may be 0, which would pass for a root.
     return float(brentq(excess, -1.0, estimate - 1e-12, xtol=1e-13))

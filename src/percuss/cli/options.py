@@ -41,6 +41,7 @@ Region = Annotated[
     str | None, Option(help="Where pixels may change: mask (of the set), tissue, or the file of a mask.")
 ]
 Restarts = Annotated[int | None, Option(help="Runs from fresh starts for images not yet flipped.")]
+Reason = Annotated[str, Option(help="Why; stands in the audit trail.")]
 ResultsJson = Annotated[bool, Option("--json", help="Print results.json on stdout.")]
 RunBatchSize = Annotated[int | None, Option(min=1, help="Images at once; results do not depend on it.")]
 RunData = Annotated[str | None, Option(help="The run's images, where they have moved.")]
@@ -55,12 +56,21 @@ Split = Annotated[str, Option(help="A split, all, or auto: test where there is o
 StartPretrained = Annotated[bool, Option("--pretrained", help="Start from the network's own pretrained weights.")]
 StartWeights = Annotated[str | None, Option(help="Weights to start from: a .safetensors or .pt file.")]
 Steps = Annotated[int | None, Option(help="Steps of the attacks that take steps.")]
+StudyAddress = Annotated[str, Option(help="Where readers reach the server; the link begins with it.")]
+StudyDatabase = Annotated[
+    str | None,
+    Option(help="URL of the study's database, where it has moved or its password is not in the environment."),
+]
+StudyJson = Annotated[bool, Option("--json", help="Print it as JSON on stdout.")]
+StudyPath = Annotated[Path, typer.Argument(help="Folder of a study.", metavar="STUDY")]
+StudyPerson = Annotated[str, Option("--name", help="Name as enrolled.")]
 Threads = Annotated[int | None, Option(help="Threads of the processor to use.")]
 TrainBatchSize = Annotated[int, Option(help="Images per step, over all devices together.")]
 TrainingJson = Annotated[bool, Option("--json", help="Print training.json on stdout.")]
 Verbose = Annotated[bool, Option("--verbose", help="Show the traceback of an error.")]
 WeightDecay = Annotated[float, Option(help="Decay of the weights.")]
 Weights = Annotated[str | None, Option(help="Weights: a .safetensors or .pt file.")]
+Who = Annotated[str, Option(help="Who decides it; stands in the audit trail.")]
 
 
 def one_start(weights: str | Sequence[str] | None, *, pretrained: bool) -> None:

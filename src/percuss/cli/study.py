@@ -5,7 +5,14 @@ from __future__ import annotations
 import typer
 
 from percuss.cli.exits import guarded
+from percuss.cli.study_close import close
+from percuss.cli.study_enrol import enrol
+from percuss.cli.study_override import override
 from percuss.cli.study_plan import plan
+from percuss.cli.study_renew import renew
+from percuss.cli.study_revoke import revoke
+from percuss.cli.study_serve import serve
+from percuss.cli.study_status import status
 
 study = typer.Typer(
     help="The reader study: do experts see the change, and are they misled by it?",
@@ -16,3 +23,10 @@ study = typer.Typer(
 )
 
 study.command("plan")(guarded(plan))
+study.command("enrol")(guarded(enrol))
+study.command("serve")(guarded(serve))
+study.command("status")(guarded(status))
+study.command("revoke")(guarded(revoke))
+study.command("renew")(guarded(renew))
+study.command("override")(guarded(override))
+study.command("close")(guarded(close))

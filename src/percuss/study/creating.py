@@ -163,7 +163,7 @@ def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | Non
             session.add(StudyRow(id=1, study=info.id, state="open", created=info.created, closed=None))
             session.add_all(rows)
             session.flush()
-            record(session, created_event(info, public_of(key.frozen), rows, folder.images, who=who))
+            record(session, created_event(info, public_of(key.frozen), rows=rows, images=folder.images, who=who))
     finally:
         opened.close()
 

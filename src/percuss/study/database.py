@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
 from percuss.core.errors import RunError, UsageError
@@ -22,6 +22,8 @@ PASSWORD = "PERCUSS_STUDY_DATABASE_PASSWORD"
 WHOLE_URL = "PERCUSS_STUDY_DATABASE"
 #: Seconds that a writer of another process is waited for.
 WAIT = 30
+#: No connection, wrong password, no such database, out of space or connections, shut down, broken.
+_GONE = {"08", "28", "3D", "53", "57", "58", "XX"}
 _WRITES = "percuss_writes"
 _FORMS = "sqlite:///FILE, or postgresql+pg8000://USER@HOST/NAME"
 
@@ -79,7 +81,9 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
+        except DBAPIError as error:
+            if not _is_gone(error):
+                raise
             raise _unreachable(self.url, error) from error
 
 
@@ -112,14 +116,27 @@ def open_database(url: str) -> Database:
     database = Database(engine, without_password(url))
     if dialect == "sqlite":
         _prepare_sqlite(engine)
-    with database.read() as session:
-        session.connection()
+    try:
+        with database.read() as session:
+            session.connection()
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
 def without_password(url: str) -> str:
     """A URL as it may be stored and shown."""
-    return make_url(url).set(password=None).render_as_string(hide_password=False)
+    whole = make_url(url)
+    query = {name: value for name, value in whole.query.items() if "pass" not in name.lower()}
+    return URL.create(
+        whole.drivername,
+        username=whole.username,
+        host=whole.host,
+        port=whole.port,
+        database=whole.database,
+        query=query,
+    ).render_as_string()
 
 
 def sqlite_url(path: Path) -> str:
@@ -154,9 +171,21 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _is_gone(error: DBAPIError) -> bool:
+    """Whether the database is at fault, not what it was asked."""
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return True
+    # SQLite: no database, or a damaged one. PostgreSQL: classes of SQLSTATE (appendix A of its manual).
+    told = next(iter(getattr(error.orig, "args", ())), None)
+    state = str(told.get("C", "")) if isinstance(told, dict) else ""
+    return type(error) is DatabaseError if not state else state[:2] in _GONE
+
+
 def _unreachable(url: str, error: DBAPIError) -> RunError:
+    first = next(iter(getattr(error.orig, "args", ())), None)
+    told = first.get("M", first) if isinstance(first, dict) else error.orig
     return RunError(
         f"the database {url} cannot be used",
-        value=error.orig,
+        value=told,
         next_step=f"check that it is there, not full and not held by another program; a password stands in {PASSWORD}",
     )

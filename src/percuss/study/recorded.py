@@ -23,7 +23,7 @@ AMENDED = "amend"
 CLOSED = "close study"
 
 
-def created_event(info: StudyInfo, public: PublicProtocol, rows: Iterable[SlotRow], images: Path, *, who: str) -> Event:
+def created_event(info: StudyInfo, public: PublicProtocol, *, rows: Iterable[SlotRow], images: Path, who: str) -> Event:
     """The first record: hashes of all that stands before the first answer."""
     return Event(
         who=who,

@@ -12,6 +12,7 @@ down_revision = None
 def upgrade() -> None:
     """Make the tables."""
     _readings()
+    _readers()
     op.create_table(
         "answers",
         sa.Column("id", sa.String(36), primary_key=True),
@@ -26,6 +27,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("reader", "number", "version"),
         sa.ForeignKeyConstraint(["reader", "number"], ["places.reader", "places.number"]),
     )
+    _acts()
+
+
+def _acts() -> None:
+    """What readers and administrators did beside answering."""
     op.create_table(
         "logins",
         sa.Column("token_hash", sa.String(64), primary_key=True),
@@ -47,7 +53,7 @@ def upgrade() -> None:
 
 
 def _readings() -> None:
-    """The study, its trail, its orders, and who reads by them."""
+    """The study, its trail and its orders."""
     op.create_table(
         "study",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -68,6 +74,10 @@ def _readings() -> None:
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         *_trial(),
     )
+
+
+def _readers() -> None:
+    """Who takes part, and the orders of each."""
     op.create_table(
         "readers",
         sa.Column("id", sa.Integer, primary_key=True),

@@ -1,0 +1,207 @@
+"""The database of a study, SQLite and a real PostgreSQL: turns, refusals, and what never is written down."""
+
+import gc
+import multiprocessing
+import threading
+import warnings
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from tests.study.small_study import make
+
+from percuss.core.errors import RunError, UsageError
+from percuss.study.database import open_database, sqlite_url, without_password
+from percuss.study.opening import open_study
+from percuss.study.tables import AnswerRow, OverrideRow, PlaceRow, ReaderRow, SlotRow, StudyRow, TrailRow
+from percuss.study.trail import Event, record
+from percuss.study.verify import verify_lines
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    return None if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def study(url, tmp_path):
+    made, _ = make(tmp_path / "study", cases=2, slots=2, database=url)
+    yield made
+    made.database.close()
+
+
+def fill(study):
+    """A reader with a place, an answer and an override, as rows alone."""
+    with study.database.write() as session:
+        slot = session.get(SlotRow, (0, 1))
+        session.add(
+            ReaderRow(id=1, name="A", role="reader", slot=0, code_hash="c", link_hash="l", enrolled="t", revoked=None)
+        )
+        session.flush()
+        session.add(
+            PlaceRow(
+                reader=1,
+                number=1,
+                token="t",
+                session=1,
+                trial=slot.trial,
+                task=slot.task,
+                left_token="l",
+                left_file=slot.left_file,
+                right_token=None,
+                right_file="",
+            )
+        )
+        session.flush()
+        session.add(
+            AnswerRow(id="i", reader=1, number=1, version=1, answer={"a": 1}, shown={}, reason="", saved="t", record=1)
+        )
+        session.add(OverrideRow(reader=1, session=2, who="B", reason="r", time="t", record=1))
+
+
+@pytest.mark.parametrize("table", ["trail", "slots", "answers", "places", "overrides"])
+def test_what_is_written_stays(study, table):
+    fill(study)
+    column = {"trail": "line", "slots": "trial", "answers": "reason", "places": "trial", "overrides": "reason"}[table]
+    acts = [f"UPDATE {table} SET {column} = 'x'", f"DELETE FROM {table}"]
+    if study.database.engine.dialect.name == "sqlite":
+        acts.append(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table} LIMIT 1")
+    else:
+        acts.append(f"TRUNCATE {table} CASCADE")
+    for act in acts:
+        with pytest.raises(DBAPIError, match="only grows"), study.database.write() as session:
+            session.execute(text(act))
+    with study.database.read() as session:
+        assert session.scalar(text(f"SELECT count(*) FROM {table}")) > 0
+        assert session.scalar(text(f"SELECT count(*) FROM {table} WHERE {column} = 'x'")) == 0
+
+
+def test_a_row_written_twice_is_refused(study):
+    fill(study)
+    with study.database.read() as session:
+        answer = session.get(AnswerRow, "i")
+    values = {name: getattr(answer, name) for name in ("reader", "number", "answer", "shown", "reason", "saved")}
+    for own in ({"id": "i", "version": 2, "record": 1}, {"id": "j", "version": 1, "record": 1}):
+        with pytest.raises((IntegrityError, DBAPIError)), study.database.write() as session:
+            session.add(AnswerRow(**values, **own))
+
+
+def test_an_error_undoes_all_of_its_transaction(study):
+    with pytest.raises(ZeroDivisionError), study.database.write() as session:
+        session.get(StudyRow, 1).state = "closed"
+        record(session, Event(who="A", what="b"))
+        raise ZeroDivisionError
+    with study.database.read() as session:
+        assert session.get(StudyRow, 1).state == "open"
+        assert session.scalar(select(func.count()).select_from(TrailRow)) == 1
+
+
+def write_many(database, who, count):
+    for number in range(count):
+        with database.write() as session:
+            record(session, Event(who=who, what=f"answer {number}"))
+
+
+def write_from_another_process(path, url, who, count):
+    study = open_study(path, database=url)
+    write_many(study.database, who, count)
+
+
+def test_threads_and_processes_keep_one_chain(study, url):
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=write_from_another_process, args=(study.folder.path, url, f"process {n}", 15))
+        for n in range(2)
+    ]
+    threads = [threading.Thread(target=write_many, args=(study.database, f"thread {n}", 15)) for n in range(4)]
+    for writer in [*others, *threads]:
+        writer.start()
+    for writer in [*others, *threads]:
+        writer.join()
+    assert [process.exitcode for process in others] == [0, 0]
+    with study.database.read() as session:
+        lines = list(session.scalars(select(TrailRow.line).order_by(TrailRow.number)))
+    verdict = verify_lines(lines)
+    assert verdict.sound and verdict.head.number == 1 + 6 * 15
+
+
+def test_each_database_holds_one_study(study, tmp_path, url):
+    whole = url or sqlite_url(study.folder.database_path)
+    with pytest.raises(RunError, match=r"holds a study already.*database of its own"):
+        make(tmp_path / "second", cases=2, slots=1, database=whole)
+    with pytest.raises(RunError, match="cannot be read"):
+        open_study(tmp_path / "second")
+    third, _ = make(tmp_path / "third", cases=2, slots=1)
+    third.database.close()
+    with pytest.raises(RunError, match="holds another study"):
+        open_study(tmp_path / "third", database=whole)
+    with pytest.raises(RunError, match="holds no study"):
+        open_study(tmp_path / "third", database=sqlite_url(tmp_path / "empty.db"))
+
+
+def test_a_password_is_nowhere_in_the_study(postgresql_url, tmp_path, monkeypatch):
+    monkeypatch.delenv("PERCUSS_STUDY_DATABASE_PASSWORD")
+    study, _ = make(tmp_path / "study", cases=2, slots=1, database=postgresql_url)
+    secret = postgresql_url.split("://")[1].split("@")[0].split(":")[1]
+    assert study.info.database == without_password(f"{postgresql_url}?password={secret}")
+    assert secret not in study.info.database and study.info.database.startswith("postgresql+pg8000://percuss@127.0.0.1:")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5 and not any(secret.encode() in path.read_bytes() for path in files)
+    assert secret not in repr(study)
+    study.database.close()
+    monkeypatch.setenv("PERCUSS_STUDY_DATABASE_PASSWORD", "wrong")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the driver leaves the socket of a refused login open
+        with pytest.raises(RunError, match=r"cannot be used.*PERCUSS_STUDY_DATABASE_PASSWORD") as caught:
+            open_study(tmp_path / "study")
+        assert secret not in str(caught.value)
+        del caught
+        gc.collect()
+    monkeypatch.setenv("PERCUSS_STUDY_DATABASE_PASSWORD", secret)
+    open_study(tmp_path / "study").database.close()
+    monkeypatch.delenv("PERCUSS_STUDY_DATABASE_PASSWORD")
+    monkeypatch.setenv("PERCUSS_STUDY_DATABASE", postgresql_url)
+    open_study(tmp_path / "study").database.close()
+
+
+def test_a_database_that_cannot_be_used_says_so(tmp_path):
+    with pytest.raises(RunError, match="cannot be used"):
+        open_database("postgresql+pg8000://nobody:pass@127.0.0.1:1/none")
+    with pytest.raises(RunError, match="cannot be used"):
+        open_database(f"sqlite:///{tmp_path}/no/such/folder/x.db")
+    for wrong, says in (("just text", "no URL"), ("mysql://a@b/c", "no such kind")):
+        with pytest.raises(UsageError, match=says):
+            open_database(wrong)
+    (tmp_path / "text.db").write_text("this is no database, and long enough to be sure of it" * 100)
+    with pytest.raises(RunError, match="cannot be used"):
+        open_database(sqlite_url(tmp_path / "text.db"))
+
+
+def test_a_missing_file_is_not_replaced_by_an_empty_one(tmp_path):
+    study, _ = make(tmp_path / "study", cases=2, slots=1)
+    study.database.close()
+    for file in tmp_path.glob("study/study.db*"):
+        file.unlink()
+    with pytest.raises(RunError, match=r"database of the study is missing.*restore"):
+        open_study(tmp_path / "study")
+    assert not study.folder.database_path.exists()
+
+
+def test_commits_of_sqlite_are_on_the_disk(tmp_path):
+    study, _ = make(tmp_path / "study", cases=2, slots=1)
+    for session_of in (study.database.read, study.database.write):
+        with session_of() as session:
+            told = [session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")]
+            assert told == ["wal", 2, 1]
+    study.database.close()
+
+
+def test_creating_is_refused_where_something_is(tmp_path):
+    study, _ = make(tmp_path / "study", cases=2, slots=1)
+    study.database.close()
+    with pytest.raises(UsageError, match="a place of its own"):
+        make(tmp_path / "study", cases=2, slots=1)
+    (tmp_path / "other.key").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"a place of its own.*other\.key"):
+        make(tmp_path / "other", cases=2, slots=1)
+    assert not (tmp_path / "other").exists()

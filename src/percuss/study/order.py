@@ -192,7 +192,7 @@ def check_rules(trials: Sequence[Trial], rules: OrderRules) -> None:
             next_step=f"plan {len(parts)} sessions, or let fewer tasks begin one",
         )
     needed = sum(-(-part // rules.together) for part in parts)
-    fits = max(-(-part // count) for part, count in zip(parts, _shares(parts, rules.sessions), strict=True))
+    fits = _fullest(parts, rules.sessions)
     if rules.sessions > 1 and fits > rules.together:
         raise UsageError(
             "the copies of a case do not fit into different sessions",
@@ -200,6 +200,18 @@ def check_rules(trials: Sequence[Trial], rules: OrderRules) -> None:
             allowed=f"{needed} sessions or more, or together={fits} or more, or one session",
             next_step=f"plan {needed} sessions, drop arms or copies, or let {fits} trials of a case share a session",
         )
+
+
+def least_together(trials: Sequence[Trial], rules: OrderRules) -> int:
+    """The smallest ``together`` that the other rules can keep; UsageError where they can keep none."""
+    parts = _parts(_readings(trials), rules.begin)
+    check_rules(trials, rules.model_copy(update={"together": sum(parts)}))
+    return _fullest(parts, rules.sessions)
+
+
+def _fullest(parts: Sequence[int], sessions: int) -> int:
+    """The most rounds that a session has."""
+    return max(-(-part // count) for part, count in zip(parts, _shares(parts, sessions), strict=True))
 
 
 def _round(cases: list[str], last: list[str] | None, slack: int, generator: np.random.Generator) -> list[str]:

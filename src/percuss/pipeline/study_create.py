@@ -1,0 +1,218 @@
+"""Creating a reader study from a finished audit: cases drawn, files made and judged, everything frozen and sealed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from percuss.core.checked import checked
+from percuss.core.errors import RunError
+from percuss.core.images import ImageSet
+from percuss.core.model import Model
+from percuss.pipeline.finished import Finished, open_finished
+from percuss.pipeline.progress import Progress
+from percuss.pipeline.study_attempt import attempt
+from percuss.pipeline.study_cases import Pool, check_enough, flip_sizes, make_pools
+from percuss.pipeline.study_design import Design, make_design, make_endpoints, make_rules, minutes, words
+from percuss.pipeline.study_files import Files, Making, make_files, model_says, unfit
+from percuss.pipeline.study_model import Source, reopen
+from percuss.pipeline.study_options import read_options
+from percuss.pipeline.survive import REPLACES
+from percuss.store.safe import sha256_of
+from percuss.study.extra import require_extra
+from percuss.study.folder import Pixels
+from percuss.study.key import CaseKey, ModelSays
+from percuss.study.pictures import Picture, sha_of
+from percuss.study.protocol import Protocol
+from percuss.study.trials import Case, build_trials
+
+if TYPE_CHECKING:
+    from percuss.study.credentials import Credentials
+
+#: Name under which the administrator of a new study is enrolled.
+ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True)
+class Created:
+    """A study that was created.
+
+    Attributes:
+        path: its folder.
+        secret_path: the file that opens the sealed key: to be kept apart from the folder.
+        administrator: the code and link of whoever watches the study; shown this once.
+        trials, minutes: of one reader.
+        words: what a terminal says of it.
+    """
+
+    path: Path
+    secret_path: Path
+    administrator: Credentials
+    trials: int
+    minutes: float
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Cases with their truths, files, and what the model says of them."""
+
+    truths: dict[str, str]
+    files: dict[str, Files]
+    says: dict[str, dict[str, ModelSays]]
+
+
+def create_study(
+    run: Path | str,
+    *,
+    out: Path | str,
+    preset: str = "default",
+    data: ImageSet | str | None = None,
+    model: Model | nn.Module | str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Created:
+    """Create a reader study of a finished audit, its protocol frozen, its key sealed; docs/study-create.md.
+
+    Args:
+        run: folder of ``percuss audit``.
+        out: folder to make; the secret of its key becomes ``OUT.key`` beside it.
+        preset: ``default``, or ``foote``: 20 true positives and their attacked copies, each read twice.
+        data, model: instead of the run's, where they were given in Python or have moved; they must be the same.
+        progress: told what happens.
+        options: fields of ``study_options.StudyOptions``, with ``protocol`` a TOML file of them, whose values those
+            given by name replace; and ``weights``, ``allow_code``, ``device``, ``batch_size``, ``threads``.
+
+    The model judges the very bytes of each file that readers see; what it says stands in the key. A killed call leaves
+    nothing that is a study, and the same call then starts anew; a study that is there is never touched.
+
+    Raises:
+        UsageError: an option that cannot be honoured, a folder that is taken, packages of the extra ``study`` missing.
+        RunError: no finished audit, too few cases, images or model needed and gone, or others than the run's.
+    """
+    require_extra()
+    from percuss.study.database import WHOLE_URL
+
+    say, path = progress or Progress(), Path(out)
+    source = Source(data, model, {name: options.pop(name) for name in REPLACES if name in options})
+    protocol = options.pop("protocol", None)
+    wanted = read_options(preset, None if protocol is None else Path(protocol), options)
+    if wanted.database is None:
+        wanted = wanted.model_copy(update={"database": os.environ.get(WHOLE_URL)})
+    with attempt(path):
+        found = open_finished(Path(run), Path(run).name)
+        design = make_design(found, wanted, preset)
+        pools = make_pools(found, design, preset)
+        making, notes = _opened(found, design, source)
+        chosen = _choose(making, pools, say)
+        return _written(path, making, chosen, notes)
+
+
+def _opened(found: Finished, design: Design, source: Source) -> tuple[Making, list[str]]:
+    """What files are made from. Flips that the audit kept need no model: where it is gone, a note says so."""
+    try:
+        return Making(found, design, reopen(found, source)), []
+    except RunError as error:
+        named = source.data is not None or source.model is not None
+        if named or not design.as_kept or "not that of the run" in error.thing or "not those of" in error.thing:
+            raise
+        return Making(found, design, None), [f"the key says what the audit noted, since {error.thing}"]
+
+
+def _choose(making: Making, pools: Sequence[Pool], say: Progress) -> _Chosen:
+    """Draw the cases; those whose files make no case are left out, and the next ones take their places."""
+    refused: dict[str, str] = {}
+    files: dict[str, Files] = {}
+    says: dict[str, dict[str, ModelSays]] = {}
+    while True:
+        for pool in pools:
+            check_enough(pool, making.design, refused)
+        taken = {
+            name: pool.truth
+            for pool in pools
+            for name in [name for name in pool.ids if name not in refused][: pool.wanted]
+        }
+        new = [name for name in taken if name not in files]
+        if not new:
+            return _Chosen(taken, {name: files[name] for name in taken}, {name: says[name] for name in taken})
+        say.line(f"{len(new)} cases, {len(making.design.arms)} arms")
+        made = make_files(making, new)
+        told = model_says(making, made)
+        refused |= unfit(making, made, told)
+        files, says = files | made, says | told
+
+
+def _written(path: Path, making: Making, chosen: _Chosen, notes: list[str]) -> Created:
+    from percuss.study.access import enrol
+    from percuss.study.creating import Draft, create_folder
+
+    protocol, pictures = _protocol(making, chosen)
+    trials = protocol.trials()
+    sizes, largest = flip_sizes(making.found)
+    draft = Draft(
+        protocol=protocol,
+        pictures=pictures,
+        cases=tuple(CaseKey(id=name, model=chosen.says[name], flip_eps=sizes[name]) for name in chosen.truths),
+        pixels=_pixels(making),
+        largest_tried=largest,
+        model=making.found.results.model.sha256,
+        run=making.found.results.run_id,
+    )
+    study, _ = create_folder(path, draft, database=making.design.options.database)
+    administrator = enrol(study, ADMINISTRATOR, role="administrator", who="server")
+    secret = study.folder.secret_path
+    study.database.close()
+    told = [*words(making.design, trials, protocol.rules), *notes]
+    return Created(path, secret, administrator, len(trials), minutes(trials), told)
+
+
+def _protocol(making: Making, chosen: _Chosen) -> tuple[Protocol, dict[str, Picture]]:
+    """The whole protocol, checked, and the pictures by their hashes."""
+    found, design = making.found, making.design
+    options = design.options
+    groups = dict(zip(found.clean["id"].astype(str), found.clean["group"].astype(str), strict=True))
+    pictures: dict[str, Picture] = {}
+    cases = []
+    for name, truth in chosen.truths.items():
+        images = {}
+        for arm, shown in chosen.files[name].items():
+            picture: Picture = shown.png
+            images[arm] = sha_of(picture)
+            pictures[images[arm]] = picture
+        cases.append(Case(id=name, truth=truth, patient=groups[name], images=images))
+    trials = build_trials(cases, design.arms, options.tasks, copies=options.copies)
+    values = {
+        "title": options.title,
+        "run": sha256_of(found.path / "results.json"),
+        "seed": design.seed,
+        "readers": options.readers,
+        "cases": cases,
+        "arms": design.arms,
+        "tasks": options.tasks,
+        "copies": options.copies,
+        "rules": make_rules(design, trials),
+        "endpoints": make_endpoints(design),
+        "labels": design.labels,
+        "positive": design.positive,
+        "washout_days": options.washout_days,
+        "ask_seen": options.ask_seen,
+        "target": options.target,
+    }
+    return checked(Protocol, values, word="field of the protocol"), pictures
+
+
+def _pixels(making: Making) -> Pixels:
+    data, pixels = making.found.results.data, making.design.pixels
+    return Pixels(
+        levels=pixels.levels,
+        low=pixels.low,
+        high=pixels.high,
+        unit=pixels.unit,
+        bits=16 if pixels.levels > 255 else 8,
+        channels=3 if data.shape[0] == 3 else 1,
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from tests.study.live import LiveServer
 from tests.study.postgresql import Cluster, binaries, start_cluster
+
+from percuss.study.opening import OpenStudy
 
 
 def absent(what: str, variable: str, packages: str) -> None:
@@ -32,3 +35,18 @@ def postgresql_url(postgresql_cluster: Cluster, monkeypatch: pytest.MonkeyPatch)
     """The URL, password included, of a fresh database; the password is in the environment too, as users set it."""
     monkeypatch.setenv("PERCUSS_STUDY_DATABASE_PASSWORD", postgresql_cluster.password)
     return postgresql_cluster.database()
+
+
+@pytest.fixture
+def live_server() -> Iterator[Callable[[OpenStudy], LiveServer]]:
+    """Starts the app of a study in a process of its own; it ends with the test."""
+    servers: list[LiveServer] = []
+
+    def start(study: OpenStudy) -> LiveServer:
+        servers.append(LiveServer(study))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()

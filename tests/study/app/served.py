@@ -12,7 +12,7 @@ import httpx
 
 from percuss.study.access import enrol
 from percuss.study.app.server import create_app
-from percuss.study.app.serving import _server
+from percuss.study.app.serving import _listen, _server
 
 ANSWERS = {
     "diagnosis": {"label": "tumour", "confidence": 4},
@@ -26,7 +26,7 @@ ANSWERS = {
 def serving(study, *, secure=False, proxy=False, app=None):
     """The address of the study while it is served by a thread of this process."""
     app = app or create_app(study, secure=secure)
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+    with contextlib.closing(_listen("127.0.0.1", 0)) as listening:
         server = _server(app, None, None, proxy=proxy)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

@@ -22,7 +22,6 @@ from percuss.study.overriding import override_washout
 from percuss.study.standing import image_of, place, standing
 from percuss.study.tables import AnswerRow
 
-
 NAMES = ("Ada", "Grace")
 LAST, ALL = 6, 12  # last place of the first session, and of the second
 readers = st.sampled_from((0, 1))

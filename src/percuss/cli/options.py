@@ -64,6 +64,7 @@ StudyDatabase = Annotated[
 StudyJson = Annotated[bool, Option("--json", help="Print it as JSON on stdout.")]
 StudyPath = Annotated[Path, typer.Argument(help="Folder of a study.", metavar="STUDY")]
 StudyPerson = Annotated[str, Option("--name", help="Name as enrolled.")]
+StudySecret = Annotated[Path | None, Option(help="File with the secret of the key. Default STUDY.key beside it.")]
 Threads = Annotated[int | None, Option(help="Threads of the processor to use.")]
 TrainBatchSize = Annotated[int, Option(help="Images per step, over all devices together.")]
 TrainingJson = Annotated[bool, Option("--json", help="Print training.json on stdout.")]

@@ -6,7 +6,9 @@ import typer
 
 from percuss.cli.exits import guarded
 from percuss.cli.study_close import close
+from percuss.cli.study_create import create
 from percuss.cli.study_enrol import enrol
+from percuss.cli.study_export import export
 from percuss.cli.study_override import override
 from percuss.cli.study_plan import plan
 from percuss.cli.study_renew import renew
@@ -23,10 +25,12 @@ study = typer.Typer(
 )
 
 study.command("plan")(guarded(plan))
+study.command("create")(guarded(create))
 study.command("enrol")(guarded(enrol))
 study.command("serve")(guarded(serve))
 study.command("status")(guarded(status))
+study.command("close")(guarded(close))
+study.command("export")(guarded(export))
 study.command("revoke")(guarded(revoke))
 study.command("renew")(guarded(renew))
 study.command("override")(guarded(override))
-study.command("close")(guarded(close))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from percuss.study.access import Credentials
+    from percuss.study.credentials import Credentials
     from percuss.study.opening import OpenStudy
 
 

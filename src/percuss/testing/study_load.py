@@ -104,7 +104,7 @@ class Crowd:
         self._readers = [self._pool.submit(self._read, *each) for each in enumerate(self._secrets)]
 
     def wait_for(self, answers: int) -> bool:
-        """Wait until so many answers are acknowledged; False where all have finished before. Raises a reader's error."""
+        """Wait until so many answers are acknowledged; False where all finish before. Raises a reader's error."""
         while len(self.journal.acknowledged) < answers:
             if all(reader.done() for reader in self._readers):
                 break

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from percuss.study.app import pages
 
 esprima = pytest.importorskip("esprima")
@@ -57,17 +58,22 @@ def test_there_are_files():
 def test_a_script_is_es2017_and_short(path):
     source = path.read_text(encoding="utf-8")
     assert after_2017(source) == ""
-    assert len(source.splitlines()) <= 300 or path.name in LONG
+    assert len(source.splitlines()) <= 300
     assert max(map(len, source.splitlines())) <= 140
-
-
-#: One idea that is longer, with its reason: the flow of the reading page is one state machine.
-LONG = {"read.js"}
 
 
 @pytest.mark.parametrize(
     "source",
-    ["a?.b", "a ?? b", "x = {...a}", "const {b, ...c} = a", "try {} catch {}", "class A { x = 1 }", "x = 1n", "a ||= b"],
+    [
+        "a?.b",
+        "a ?? b",
+        "x = {...a}",
+        "const {b, ...c} = a",
+        "try {} catch {}",
+        "class A { x = 1 }",
+        "x = 1n",
+        "a ||= b",
+    ],
 )
 def test_what_is_younger_is_refused(source):
     assert after_2017(source)
@@ -97,7 +103,9 @@ def test_what_is_inline_is_found(planted):
 
 @pytest.mark.parametrize("path", OWN, **NAMED)
 def test_a_script_builds_no_markup_from_text(path):
-    assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", path.read_text())
+    assert not re.findall(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", path.read_text()
+    )
 
 
 def test_every_script_of_a_page_is_there():

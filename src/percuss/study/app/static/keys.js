@@ -1,0 +1,79 @@
+/* The panel of keys, and which element a key is meant for. */
+(function (app) {
+  "use strict";
+
+  const by = (id) => document.getElementById(id);
+
+  /* True where the key belongs to a field that takes text or has keys of its own. */
+  function taken(event) {
+    const at = event.target;
+    const name = at.tagName;
+    if (event.key === "Escape") {
+      return false;
+    }
+    if (name === "TEXTAREA" || name === "SELECT" || (name === "INPUT" && at.type !== "radio" && at.type !== "checkbox")) {
+      return true;
+    }
+    const own = (name === "BUTTON" || name === "SUMMARY" || name === "A") && (event.key === "Enter" || event.key === " ");
+    return own || (name === "INPUT" && (event.key === " " || /^Arrow(Up|Down)$/.test(event.key)));
+  }
+
+  function fill(rows) {
+    const list = by("keys-list");
+    list.textContent = "";
+    rows.forEach(function (row) {
+      const term = document.createElement("dt");
+      const key = document.createElement("kbd");
+      key.textContent = row[0];
+      term.appendChild(key);
+      const text = document.createElement("dd");
+      text.textContent = row[1];
+      list.appendChild(term);
+      list.appendChild(text);
+    });
+  }
+
+  /* Keeps Tab inside a panel that lies over the page. */
+  function hold(panel) {
+    panel.addEventListener("keydown", function (event) {
+      if (event.key !== "Tab") {
+        return;
+      }
+      const stops = Array.from(panel.querySelectorAll("button, input, textarea, a[href]")).filter((one) => one.offsetParent);
+      const last = stops[stops.length - 1];
+      if (event.shiftKey && document.activeElement === stops[0]) {
+        event.preventDefault();
+        last.focus();
+      } else if (!event.shiftKey && document.activeElement === last) {
+        event.preventDefault();
+        stops[0].focus();
+      }
+    });
+  }
+
+  /* rows(): what the panel lists. */
+  function open(rows) {
+    let before = null;
+
+    function close() {
+      by("keys").hidden = true;
+      if (before && before.focus) {
+        before.focus();
+      }
+    }
+
+    function show() {
+      before = document.activeElement;
+      fill(rows());
+      by("keys").hidden = false;
+      by("keys-close").focus();
+    }
+
+    by("help").addEventListener("click", show);
+    by("keys-close").addEventListener("click", close);
+    hold(by("keys"));
+    return { show: show, close: close, shown: () => !by("keys").hidden };
+  }
+
+  app.keys = { open: open, taken: taken, hold: hold };
+})((window.readerStudy = window.readerStudy || {}));

@@ -1,0 +1,84 @@
+/* One picture on one canvas, each of its pixels on a whole number of the screen's, without any smoothing. */
+(function (app) {
+  "use strict";
+
+  /* Device pixels per image pixel. Below 1 only every 2nd, 3rd, ... pixel is shown. */
+  const STEPS = [1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 48];
+
+  /* Index of the largest step at which the picture lies within a box of device pixels. */
+  function fitting(picture, box) {
+    const room = Math.min(box.width / picture.width, box.height / picture.height);
+    let best = 0;
+    STEPS.forEach(function (step, at) {
+      if (step <= room + 1e-9) {
+        best = at;
+      }
+    });
+    return best;
+  }
+
+  function deviceSize(element) {
+    const ratio = window.devicePixelRatio || 1;
+    const box = element.getBoundingClientRect();
+    return { width: Math.max(1, Math.round(box.width * ratio)), height: Math.max(1, Math.round(box.height * ratio)) };
+  }
+
+  function open(holder, label) {
+    const element = document.createElement("div");
+    element.className = "pane";
+    const canvas = document.createElement("canvas");
+    canvas.className = "picture";
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", label || "The image");
+    element.appendChild(canvas);
+    if (label) {
+      const caption = document.createElement("p");
+      caption.className = "side";
+      caption.textContent = label;
+      element.appendChild(caption);
+    }
+    holder.appendChild(element);
+    const source = document.createElement("canvas");
+    let picture = null;
+
+    /* middle: the image point (in image pixels) at the middle of the pane. */
+    function draw(zoom, middle) {
+      const size = deviceSize(canvas);
+      if (canvas.width !== size.width || canvas.height !== size.height) {
+        canvas.width = size.width;
+        canvas.height = size.height;
+      }
+      const context = canvas.getContext("2d");
+      context.clearRect(0, 0, size.width, size.height);
+      context.imageSmoothingEnabled = false;
+      const left = Math.round(size.width / 2 - middle.x * zoom);
+      const top = Math.round(size.height / 2 - middle.y * zoom);
+      const first = { x: Math.max(0, Math.floor(-left / zoom)), y: Math.max(0, Math.floor(-top / zoom)) };
+      if (zoom < 1) { // the same pixels are left out wherever the picture is moved to
+        first.x -= first.x % Math.round(1 / zoom);
+        first.y -= first.y % Math.round(1 / zoom);
+      }
+      const wide = Math.min(picture.width - first.x, Math.ceil(size.width / zoom) + 2);
+      const high = Math.min(picture.height - first.y, Math.ceil(size.height / zoom) + 2);
+      if (wide > 0 && high > 0) {
+        context.drawImage(
+          source, first.x, first.y, wide, high, left + first.x * zoom, top + first.y * zoom, wide * zoom, high * zoom
+        );
+      }
+    }
+
+    return {
+      element: element,
+      canvas: canvas,
+      draw: draw,
+      size: () => deviceSize(canvas),
+      show: function (next, greys) {
+        picture = next;
+        app.grey.paint(source, picture, greys);
+      },
+      close: () => element.remove(),
+    };
+  }
+
+  app.pane = { open: open, fitting: fitting, STEPS: STEPS };
+})((window.readerStudy = window.readerStudy || {}));

@@ -1,0 +1,104 @@
+/* Keeps small records in the browser: IndexedDB, else localStorage, else (said so) memory only. */
+(function (app) {
+  "use strict";
+
+  const NAME = "reader-study";
+  const SHELF = "kept";
+  const PATIENCE = 3000; // some browsers never answer when storage is blocked
+
+  function asked(request) {
+    return new Promise(function (resolve, reject) {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  }
+
+  function opened() {
+    return new Promise(function (resolve, reject) {
+      setTimeout(() => reject(new Error("no answer from IndexedDB")), PATIENCE);
+      const request = indexedDB.open(NAME, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(SHELF);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+      request.onblocked = () => reject(new Error("IndexedDB is blocked"));
+    });
+  }
+
+  function inDatabase(db) {
+    /* Resolves when the transaction is complete, that is when the record is on its way to the disk. */
+    function write(change) {
+      return new Promise(function (resolve, reject) {
+        const transaction = db.transaction(SHELF, "readwrite", { durability: "strict" });
+        transaction.oncomplete = () => resolve();
+        transaction.onabort = () => reject(transaction.error);
+        transaction.onerror = () => reject(transaction.error);
+        change(transaction.objectStore(SHELF));
+      });
+    }
+    const shelf = () => db.transaction(SHELF, "readonly").objectStore(SHELF);
+    return {
+      lasting: true,
+      get: (key) => asked(shelf().get(key)),
+      set: (key, value) => write((to) => to.put(value, key)),
+      remove: (key) => write((to) => to.delete(key)),
+      keys: (prefix) => asked(shelf().getAllKeys()).then((all) => all.filter((key) => key.startsWith(prefix)).sort()),
+    };
+  }
+
+  function inStrings(box, lasting) {
+    const own = NAME + ":";
+    return {
+      lasting: lasting,
+      get: async function (key) {
+        const text = box.getItem(own + key);
+        return text === null ? undefined : JSON.parse(text);
+      },
+      set: async (key, value) => box.setItem(own + key, JSON.stringify(value)),
+      remove: async (key) => box.removeItem(own + key),
+      keys: async function (prefix) {
+        const found = [];
+        for (let at = 0; at < box.length; at += 1) {
+          if (box.key(at).startsWith(own + prefix)) {
+            found.push(box.key(at).slice(own.length));
+          }
+        }
+        return found.sort();
+      },
+    };
+  }
+
+  function memory() {
+    const kept = new Map();
+    return {
+      get length() { return kept.size; },
+      key: (at) => Array.from(kept.keys())[at],
+      getItem: (key) => (kept.has(key) ? kept.get(key) : null),
+      setItem: (key, text) => kept.set(key, text),
+      removeItem: (key) => kept.delete(key),
+    };
+  }
+
+  function localBox() {
+    try {
+      localStorage.setItem(NAME + ":try", "1");
+      localStorage.removeItem(NAME + ":try");
+      return localStorage;
+    } catch (error) {
+      return null;
+    }
+  }
+
+  async function open() {
+    try {
+      const kept = inDatabase(await opened());
+      await kept.set("try", 1);
+      await kept.remove("try");
+      return kept;
+    } catch (error) {
+      const box = localBox();
+      return inStrings(box || memory(), box !== null);
+    }
+  }
+
+  app.store = { open: open, localBox: localBox };
+})((window.readerStudy = window.readerStudy || {}));

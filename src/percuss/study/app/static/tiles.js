@@ -1,0 +1,260 @@
+/* A large picture, in tiles, by OpenSeadragon; the tiles are read by our own decoder, so levels stay native. */
+(function (app) {
+  "use strict";
+
+  const SIDES = ["Left image", "Right image"];
+
+  function library() {
+    if (window.OpenSeadragon) {
+      return Promise.resolve(window.OpenSeadragon);
+    }
+    return new Promise(function (resolve, reject) {
+      const script = document.createElement("script");
+      script.src = "/static/openseadragon.min.js";
+      script.onload = () => resolve(window.OpenSeadragon);
+      script.onerror = () => reject(new Error("the viewer of large images could not be loaded"));
+      document.head.appendChild(script);
+    });
+  }
+
+  /* The part of a padded tile that shows something. */
+  function cropped(picture, width, height) {
+    if (picture.width === width && picture.height === height) {
+      return picture;
+    }
+    const row = width * picture.channels;
+    const data = new picture.data.constructor(row * height);
+    for (let y = 0; y < height; y += 1) {
+      const from = y * picture.width * picture.channels;
+      data.set(picture.data.subarray(from, from + row), y * row);
+    }
+    return Object.assign({}, picture, { width: width, height: height, data: data });
+  }
+
+  function sourceOf(image, greys) {
+    const top = image.tiles.levels - 1;
+    const sizeAt = (level) => ({
+      width: Math.ceil(image.width / Math.pow(2, top - level)), height: Math.ceil(image.height / Math.pow(2, top - level)),
+    });
+    return {
+      width: image.width, height: image.height, tileSize: image.tiles.size, tileOverlap: 0, minLevel: 0, maxLevel: top,
+      getTileUrl: (level, x, y) => image.url + "/tiles/" + level + "/" + x + "/" + y,
+      downloadTileStart: function (job) {
+        const parts = job.src.split("/").slice(-3).map(Number);
+        const size = sizeAt(parts[0]);
+        const width = Math.min(image.tiles.size, size.width - parts[1] * image.tiles.size);
+        const height = Math.min(image.tiles.size, size.height - parts[2] * image.tiles.size);
+        app.http.bytes(job.src).then(
+          (bytes) => job.finish(cropped(app.png.decode(bytes), width, height), null, "native"),
+          (error) => job.finish(null, null, error.message)
+        );
+      },
+      downloadTileAbort: function () { /* the answer is thrown away */ },
+      createTileCache: function (cache, data) { cache._data = { picture: data, canvas: null, greys: null }; },
+      destroyTileCache: function (cache) { cache._data = null; },
+      getTileCacheData: (cache) => cache._data,
+      getTileCacheDataAsImage: function () { return null; },
+      getTileCacheDataAsContext2D: function (cache) {
+        const kept = cache._data;
+        const map = greys();
+        if (kept.greys !== map) {
+          kept.canvas = kept.canvas || document.createElement("canvas");
+          app.grey.paint(kept.canvas, kept.picture, map);
+          kept.greys = map;
+        }
+        return kept.canvas.getContext("2d");
+      },
+    };
+  }
+
+  function holder(stage, label) {
+    const element = document.createElement("div");
+    element.className = "pane";
+    const box = document.createElement("div");
+    box.className = "picture";
+    box.setAttribute("role", "img");
+    box.setAttribute("aria-label", label || "The image");
+    element.appendChild(box);
+    if (label) {
+      const caption = document.createElement("p");
+      caption.className = "side";
+      caption.textContent = label;
+      element.appendChild(caption);
+    }
+    stage.appendChild(element);
+    return { element: element, box: box };
+  }
+
+  /* Zoom: the nearest whole number of device pixels to an image pixel, or one over a whole number. */
+  function wholeStep(zoom, by) {
+    const steps = app.pane.STEPS;
+    let best = 0;
+    steps.forEach(function (step, at) {
+      if (Math.abs(Math.log(step / zoom)) < Math.abs(Math.log(steps[best] / zoom))) {
+        best = at;
+      }
+    });
+    return steps[Math.min(steps.length - 1, Math.max(0, best + by))];
+  }
+
+  /* Same calls as viewer.js. */
+  function open(stage, changed) {
+    let panes = [];
+    let images = [];
+    let view = null;
+    let start = null;
+    let map = null;
+    let linking = false;
+
+    const ratio = () => window.devicePixelRatio || 1;
+    const main = () => panes[0].seadragon;
+    const zoomNow = () => main().viewport.viewportToImageZoom(main().viewport.getZoom(true)) * ratio();
+
+    function follow(from) {
+      if (linking || panes.length < 2) {
+        return;
+      }
+      linking = true;
+      panes.forEach(function (pane) {
+        if (pane.seadragon !== from) {
+          pane.seadragon.viewport.zoomTo(from.viewport.getZoom(), null, true);
+          pane.seadragon.viewport.panTo(from.viewport.getCenter(), true);
+        }
+      });
+      linking = false;
+    }
+
+    function openPane(Seadragon, image, at) {
+      const made = holder(stage, images.length === 2 ? SIDES[at] : "");
+      return new Promise(function (resolve, reject) {
+        const seadragon = new Seadragon.Viewer({
+          element: made.box, tileSources: sourceOf(image, () => map), showNavigationControl: false,
+          imageSmoothingEnabled: false, animationTime: 0, springStiffness: 20, blendTime: 0, alwaysBlend: false,
+          maxZoomPixelRatio: 32, minZoomImageRatio: 0.8, visibilityRatio: 0.1, immediateRender: false,
+          gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, scrollToZoom: false },
+          gestureSettingsTouch: { flickEnabled: false }, keyboardShortcut: false, crossOriginPolicy: false,
+        });
+        made.seadragon = seadragon;
+        seadragon.innerTracker.keyHandler = null;
+        seadragon.innerTracker.keyDownHandler = null;
+        seadragon.addHandler("open", () => resolve(made));
+        seadragon.addHandler("open-failed", (event) => reject(new Error(event.message)));
+        seadragon.addHandler("viewport-change", function () {
+          follow(seadragon);
+          if (view) {
+            view.most = Math.max(view.most, zoomNow());
+            changed();
+          }
+        });
+        seadragon.addHandler("canvas-scroll", function (event) {
+          event.preventDefault = true;
+          const box = made.box.getBoundingClientRect();
+          zoom(event.scroll > 0 ? 1 : -1, event.position.x - box.width / 2, event.position.y - box.height / 2);
+        });
+      });
+    }
+
+    function settled(seadragon) {
+      return new Promise(function (resolve, reject) {
+        const item = seadragon.world.getItemAt(0);
+        seadragon.addHandler("tile-load-failed", () => reject(new Error("a part of the image could not be loaded")));
+        if (item.getFullyLoaded()) {
+          resolve();
+        } else {
+          item.addHandler("fully-loaded-change", () => resolve());
+        }
+      });
+    }
+
+    function recolour() {
+      map = app.grey.table(view.levels, view.level, view.width, view.inverted);
+      panes.forEach((pane) => pane.seadragon.forceRedraw());
+      changed();
+    }
+
+    function fit() {
+      panes.forEach((pane) => pane.seadragon.viewport.goHome(true));
+      zoomTo(wholeStep(zoomNow() * 0.999, zoomNow() < wholeStep(zoomNow(), 0) ? -1 : 0));
+    }
+
+    function zoomTo(step, point) {
+      const viewport = main().viewport;
+      viewport.zoomTo(viewport.imageToViewportZoom(step / ratio()), point || null, true);
+      viewport.applyConstraints(true);
+      follow(main());
+    }
+
+    function zoom(by, x, y) {
+      const viewport = main().viewport;
+      const Point = window.OpenSeadragon.Point;
+      const size = viewport.getContainerSize();
+      zoomTo(wholeStep(zoomNow(), by), viewport.pointFromPixel(
+        new Point(size.x / 2 + (x || 0), size.y / 2 + (y || 0)), true
+      ));
+    }
+
+    function setWindow(level, width) {
+      view.width = Math.min(2 * view.levels, Math.max(1, width));
+      view.level = Math.min(view.levels, Math.max(0, level));
+      recolour();
+    }
+
+    function clear() {
+      panes.forEach(function (pane) {
+        pane.seadragon.destroy();
+        pane.element.remove();
+      });
+      panes = [];
+      view = null;
+    }
+
+    /* shown: the images as the server describes them. Resolves when all tiles of the first view are there. */
+    async function show(shown) {
+      const Seadragon = await library();
+      clear();
+      images = shown;
+      const first = shown[0];
+      const whole = app.grey.whole(first.levels);
+      start = { level: first.level === undefined ? whole.level : first.level, width: first.window || whole.width };
+      map = app.grey.table(first.levels, start.level, start.width, false);
+      stage.classList.toggle("two", shown.length === 2);
+      panes = await Promise.all(shown.map((image, at) => openPane(Seadragon, image, at)));
+      fit();
+      await Promise.all(panes.map((pane) => settled(pane.seadragon)));
+      view = { levels: first.levels, level: start.level, width: start.width, inverted: false, first: zoomNow(), most: 0 };
+      view.most = view.first;
+      changed();
+    }
+
+    const deep = () => view !== null && view.levels > 255;
+
+    return {
+      show: show, clear: clear, zoom: zoom, fit: fit, setWindow: setWindow, deep: deep,
+      move: function (dx, dy) {
+        const viewport = main().viewport;
+        viewport.panBy(viewport.deltaPointsFromPixels(new window.OpenSeadragon.Point(-dx, -dy), true), true);
+        viewport.applyConstraints(true);
+      },
+      whole: () => setWindow(view.levels / 2, view.levels),
+      spread: () => setWindow(view.levels / 2, view.levels), // the levels of all tiles are not known
+      single: () => zoomTo(1),
+      invert: function () {
+        view.inverted = !view.inverted;
+        recolour();
+      },
+      reset: function () {
+        fit();
+        view.inverted = false;
+        setWindow(start.level, start.width);
+      },
+      state: () => ({
+        zoom_first: view.first, zoom_last: zoomNow(), zoom_most: view.most,
+        level: deep() ? view.level : null, width: deep() ? view.width : null,
+        inverted: view.inverted, levels: view.levels,
+      }),
+      get on() { return view !== null; },
+    };
+  }
+
+  app.tiles = { open: open };
+})((window.readerStudy = window.readerStudy || {}));

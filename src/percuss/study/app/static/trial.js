@@ -1,0 +1,195 @@
+/* One trial: its pictures, its form, the clock, and the answer when it is given. */
+(function (app) {
+  "use strict";
+
+  const by = (id) => document.getElementById(id);
+  const MISSING = { label: "Please choose a diagnosis.", seen: "Please say whether you remember the case." };
+
+  /* store: for drafts. */
+  function open(store) {
+    const flat = app.viewer.open(by("stage"), refresh);
+    const tiled = app.tiles.open(by("stage"), refresh);
+    let viewer = flat;
+    let now = null; // {trial, standing, pictures, clock, resolve, correcting}
+    const tools = app.tools.open(() => viewer);
+
+    function refresh() {
+      tools.refresh();
+    }
+
+    /* The chosen option of each field looks chosen, also in browsers without a selector for it. */
+    function mark() {
+      Array.from(by("form").querySelectorAll(".option")).forEach(function (option) {
+        option.classList.toggle("chosen", option.querySelector("input").checked);
+      });
+    }
+
+    const draftKey = (trial) => "draft:" + trial.trial;
+
+    function keepDraft() {
+      if (now && !now.correcting) {
+        store.set(draftKey(now.trial), app.questions.draft(by("form"), now.trial.task, now.standing)).catch(() => null);
+      }
+    }
+
+    function prepare(trial, standing, correcting) {
+      const form = by("form");
+      app.questions.build(by("fields"), trial.task, standing);
+      mark();
+      form.elements.comment.value = "";
+      form.elements.reason.value = "";
+      by("remark").open = false;
+      by("why").hidden = !correcting;
+      by("cancel").hidden = !correcting;
+      by("problem").textContent = "";
+      by("question").textContent = correcting ? "Your last answer, to be corrected" : "Image " + trial.number + " of " + standing.total;
+      by("page").hidden = true;
+      by("trial").hidden = false;
+      by("trial").className = "task-" + trial.task;
+      by("save").firstChild.textContent = correcting ? "Save the correction " : "Save and go on ";
+    }
+
+    async function paint(pictures) {
+      const next = pictures[0].tiles ? tiled : flat;
+      if (next !== viewer) {
+        viewer.clear();
+        viewer = next;
+      }
+      await viewer.show(pictures);
+      tools.of(pictures[0]);
+      await app.timing.painted();
+    }
+
+    /* Shows a trial whose pictures are loaded; resolves with the answer, or null where a correction is left. */
+    async function ask(trial, pictures, standing, before) {
+      const correcting = Boolean(before);
+      const draft = correcting ? before : await store.get(draftKey(trial)).catch(() => undefined);
+      prepare(trial, standing, correcting);
+      if (draft) {
+        app.questions.fill(by("form"), trial.task, standing, draft);
+        by("remark").open = Boolean(draft.comment);
+        mark();
+      }
+      await paint(pictures);
+      return new Promise(function (resolve) {
+        now = {
+          trial: trial, standing: standing, pictures: pictures, clock: app.timing.begin(), resolve: resolve,
+          correcting: correcting,
+        };
+        by("question").focus();
+        by("trial").setAttribute("data-ready", String(trial.number));
+      });
+    }
+
+    function shown() {
+      const view = viewer.state();
+      return Object.assign(now.clock.read(), {
+        screen: [screen.width, screen.height],
+        view: [window.innerWidth, window.innerHeight],
+        pixel_ratio: window.devicePixelRatio || 1,
+        zoom_first: view.zoom_first, zoom_last: view.zoom_last, zoom_most: view.zoom_most,
+        level: view.level, width: view.width,
+        client_time: new Date().toISOString(),
+        sha256: now.pictures.map((picture) => picture.sha256).filter(Boolean),
+      });
+    }
+
+    function end(result) {
+      const done = now;
+      now = null;
+      done.clock.stop();
+      by("trial").removeAttribute("data-ready");
+      done.resolve(result);
+    }
+
+    function submit() {
+      if (!now) {
+        return;
+      }
+      const read = app.questions.read(by("form"), now.trial.task, now.standing);
+      const reason = by("form").elements.reason.value.trim();
+      if (read.missing) {
+        by("problem").textContent = MISSING[read.missing.name] || "Please choose: " + read.missing.legend;
+        by("form").querySelector('input[name="' + read.missing.name + '"]').focus();
+        return;
+      }
+      if (now.correcting && !reason) {
+        by("problem").textContent = "Please say why the answer is corrected.";
+        by("reason").focus();
+        return;
+      }
+      end({ id: app.queue.newId(), trial: now.trial.trial, answer: read.answer, shown: shown(), reason: now.correcting ? reason : "" });
+    }
+
+    function keyed(event) {
+      if (!now || event.ctrlKey || event.altKey || event.metaKey) {
+        return false;
+      }
+      const found = app.questions.keyed(event, now.trial.task, now.standing);
+      if (found) {
+        app.questions.choose(by("form"), found.name, found.value);
+        by("problem").textContent = "";
+        mark();
+        keepDraft();
+      } else if (event.key === "Enter") {
+        if (!event.repeat) {
+          submit();
+        }
+      } else if (event.key.toLowerCase() === "c" && !event.shiftKey) {
+        by("remark").open = true;
+        by("comment").focus();
+      } else if (event.key === "Escape") {
+        if (document.activeElement && document.activeElement.blur) {
+          document.activeElement.blur();
+        }
+      } else {
+        return tools.keyed(event);
+      }
+      return true;
+    }
+
+    by("form").addEventListener("submit", function (event) {
+      event.preventDefault();
+      submit();
+    });
+    by("form").addEventListener("change", function () {
+      mark();
+      by("problem").textContent = "";
+      keepDraft();
+    });
+    by("form").addEventListener("input", keepDraft);
+    by("cancel").addEventListener("click", () => now && now.correcting && end(null));
+
+    return {
+      ask: ask,
+      keyed: keyed,
+      /* The trial on view is set aside: its clock runs on, as time away. Gives what brings it back. */
+      aside: function () {
+        const kept = now;
+        if (kept) {
+          kept.clock.leave();
+          now = null;
+        }
+        return kept;
+      },
+      resume: async function (kept) {
+        prepare(kept.trial, kept.standing, false);
+        const draft = await store.get(draftKey(kept.trial)).catch(() => undefined);
+        if (draft) {
+          app.questions.fill(by("form"), kept.trial.task, kept.standing, draft);
+        }
+        await paint(kept.pictures);
+        now = kept;
+        kept.clock.back();
+        by("question").focus();
+        by("trial").setAttribute("data-ready", String(kept.trial.number));
+      },
+      forget: (trial) => store.remove(draftKey({ trial: trial })).catch(() => null),
+      get on() { return now !== null; },
+      get task() { return now && now.trial.task; },
+      get deep() { return viewer.deep(); },
+    };
+  }
+
+  app.trial = { open: open };
+})((window.readerStudy = window.readerStudy || {}));

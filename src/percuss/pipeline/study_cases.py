@@ -20,7 +20,8 @@ from percuss.pipeline.study_options import StudyOptions
 
 @dataclass(frozen=True)
 class Pool:
-    """Images that can be cases of one class, in the order in which they are taken, and how many are wanted."""
+    """Images that can be cases of one class (of all where it is empty), in the order in which they are taken, and how
+    many are wanted."""
 
     truth: str
     ids: tuple[str, ...]
@@ -40,8 +41,8 @@ def make_pools(found: Finished, design: Design, preset: str) -> list[Pool]:
     able = _able(found, design)
     pools = []
     for truth, wanted in counts.items():
-        ids = able["id"][able["truth"] == truth] if truth else able["id"]
-        pool = Pool(truth, _drawn(able[able["id"].isin(ids)], design.seed), wanted)
+        own = able[able["truth"] == truth] if truth else able
+        pool = Pool(truth, _drawn(own, design.seed), wanted)
         check_enough(pool, design, {})
         pools.append(pool)
     return pools
@@ -75,8 +76,11 @@ def flip_sizes(found: Finished) -> tuple[dict[str, dict[str, float | None]], dic
     size that the audit tried, by norm. Sizes are in the norm's own measure; ``none`` has no size and is left out."""
     rows = found.rows[_attack(found.rows) & (found.rows["norm"] != "none")]
     largest = {str(norm): float(eps) for norm, eps in rows.groupby("norm")["eps"].max().items()}
-    flips = rows[rows["success_stored"].astype(bool)].groupby(["id", "norm"])["eps"].min()
-    known = {(str(name), str(norm)): float(eps) for (name, norm), eps in flips.items()}  # type: ignore[misc]
+    flips = rows[rows["success_stored"].astype(bool)].groupby(["id", "norm"], as_index=False)["eps"].min()
+    known = {
+        (str(name), str(norm)): float(eps)
+        for name, norm, eps in zip(flips["id"], flips["norm"], flips["eps"], strict=True)
+    }
     return {name: {norm: known.get((name, norm)) for norm in largest} for name in map(str, found.clean["id"])}, largest
 
 
@@ -86,13 +90,20 @@ def _attack(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _able(found: Finished, design: Design) -> pd.DataFrame:
-    """Id, group and truth (name of the class; empty where the diagnosis is not asked) of images that can be cases."""
+    """Id, group and truth of the images that can be cases."""
     clean, data = found.clean, found.results.data
     able = clean if data.task in DENSE else clean[clean["correct"].astype(bool)]
     if design.options.only_flipped:
         able = able[able["id"].isin(set(flips_within(found, design.sizes[-1], design)["id"]))]
-    truth = [truth_of(str(label), data) for label in able["label"]]
-    return pd.DataFrame({"id": able["id"].astype(str), "group": able["group"].astype(str), "truth": truth})
+    truths = truths_of(found)
+    ids = able["id"].astype(str)
+    return pd.DataFrame({"id": ids, "group": able["group"].astype(str), "truth": [truths[name] for name in ids]})
+
+
+def truths_of(found: Finished) -> dict[str, str]:
+    """The truth of every image of the run, by id."""
+    data, clean = found.results.data, found.clean
+    return {str(name): truth_of(str(label), data) for name, label in zip(clean["id"], clean["label"], strict=True)}
 
 
 def truth_of(label: str, data: DataRecord) -> str:

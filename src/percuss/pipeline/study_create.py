@@ -17,7 +17,7 @@ from percuss.core.model import Model
 from percuss.pipeline.finished import Finished, open_finished
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.study_attempt import attempt
-from percuss.pipeline.study_cases import Pool, check_enough, flip_sizes, make_pools
+from percuss.pipeline.study_cases import Pool, check_enough, flip_sizes, make_pools, truths_of
 from percuss.pipeline.study_design import Design, make_design, make_endpoints, make_rules, minutes, words
 from percuss.pipeline.study_files import Files, Making, make_files, model_says, unfit
 from percuss.pipeline.study_model import Source, reopen
@@ -132,14 +132,15 @@ def _choose(making: Making, pools: Sequence[Pool], say: Progress) -> _Chosen:
     while True:
         for pool in pools:
             check_enough(pool, making.design, refused)
-        taken = {
-            name: pool.truth
-            for pool in pools
-            for name in [name for name in pool.ids if name not in refused][: pool.wanted]
-        }
+        taken = [name for pool in pools for name in [name for name in pool.ids if name not in refused][: pool.wanted]]
         new = [name for name in taken if name not in files]
         if not new:
-            return _Chosen(taken, {name: files[name] for name in taken}, {name: says[name] for name in taken})
+            truths = truths_of(making.found)
+            return _Chosen(
+                {name: truths[name] for name in taken},
+                {name: files[name] for name in taken},
+                {name: says[name] for name in taken},
+            )
         say.line(f"{len(new)} cases, {len(making.design.arms)} arms")
         made = make_files(making, new)
         told = model_says(making, made)

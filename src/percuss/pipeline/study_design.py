@@ -18,12 +18,11 @@ from percuss.pipeline.study_options import StudyOptions
 from percuss.study.order import OrderRules, least_together
 from percuss.study.power import score_upper
 from percuss.study.protocol import Endpoint
+from percuss.study.seconds import SECONDS
 from percuss.study.trials import Arm, Task, Trial
 
 #: Sizes of the attack that are taken from the run where none is asked for.
 SIZES = 3
-#: Seconds that a trial is reckoned with: a choice takes about 6 (Radiology 303 (2022) 524), a diagnosis more.
-SECONDS: dict[Task, float] = {"diagnosis": 10, "manipulation": 6, "choice": 6, "same": 6}
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,11 @@ def _told_by(design: Design, task: Task, arm: Arm) -> list[Endpoint]:
         found.append(Endpoint(name=f"detection, {task}, {arm.name}", measure="detection", against=against, **values))
     elif arm.kind != "original":
         against = "original" if _shown(design, task, "original") else ""
-        measure = "rating" if task == "manipulation" else "true-positives"
-        name = f"{measure.replace('-', ' ')}, {arm.name}"
-        if arm != design.largest or task == "manipulation":
-            found.append(Endpoint(name=name, measure=measure, against=against, **values))
+        if task == "manipulation":
+            found.append(Endpoint(name=f"rating, {arm.name}", measure="rating", against=against, **values))
+        elif arm != design.largest:
+            name = f"true positives, {arm.name}"
+            found.append(Endpoint(name=name, measure="true-positives", against=against, **values))
     if design.options.copies > 1 and task == "diagnosis":
         found.append(Endpoint(name=f"agreement, {arm.name}", measure="agreement", **values))
     return found

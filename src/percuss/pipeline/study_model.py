@@ -104,8 +104,7 @@ def _attacked(work: Work, batch: Tensors, size: Budget) -> dict[str, tuple[Tenso
     found: dict[str, tuple[Tensor, str]] = {}
     left = list(range(len(batch.ids)))
     for name in attacks_of(work):
-        # Without a limit on the size there is none to use up.
-        settings = work.settings(name) | ({} if size.norm is Norm.NONE else {"early_stop": False})
+        settings = work.settings(name) | _to_the_end(work, size)
         swept = run_attack(
             catalogue.function("attacks", name, allow_code=work.plan.allow_code),
             work.model,
@@ -124,6 +123,14 @@ def _attacked(work: Work, batch: Tensors, size: Budget) -> dict[str, tuple[Tenso
         if not left:
             break
     return found
+
+
+def _to_the_end(work: Work, size: Budget) -> dict[str, Any]:
+    """Settings with which an attack uses its size; without a limit on the size there is none to use up."""
+    if size.norm is Norm.NONE:
+        return {}
+    # Of masks the best iterate may be the clean image, where no mask became worse.
+    return {"early_stop": False} | ({"keep": "last"} if work.model.task == "segment" else {})
 
 
 def some(batch: Tensors, rows: Sequence[int]) -> Tensors:

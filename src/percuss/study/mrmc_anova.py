@@ -61,8 +61,15 @@ def obuchowski_rockette(
     Raises:
         DataError: fewer than two readers, or what ``mrmc.one_arm`` refuses.
     """
-    kernels = [kernel(readings, arm, measure=measure) for arm in (first, second)]
-    readers = len(readings.readers)
+    one, two = (kernel(readings, arm, measure=measure) for arm in (first, second))
+    return obuchowski_rockette_of((one, two), cases=len(readings.cases), covariance=covariance)
+
+
+def obuchowski_rockette_of(
+    kernels: tuple[Floats, Floats], *, cases: int, covariance: Covariance = "jackknife"
+) -> FTest:
+    """The same from the kernels of both arms (``mrmc.kernel``), such as means over copies, of so many cases."""
+    readers = len(kernels[0])
     if readers < 2:
         raise DataError("the F-test needs two readers", value="1 reader", next_step="use mrmc.difference")
     stacked = np.concatenate(kernels)
@@ -84,7 +91,7 @@ def obuchowski_rockette(
         half = math.sqrt(2 / readers * denominator) * float(student.ppf(0.975, df))
         low, high = max(-1.0, gap - half), min(1.0, gap + half)
         method = f"Obuchowski-Rockette, {covariance} covariances, {readers} readers and cases random, Hillis df"
-    interval = Interval(value=gap, low=low, high=high, n=len(readings.cases), method=method)
+    interval = Interval(value=gap, low=low, high=high, n=cases, method=method)
     return FTest(interval, arm_square, interaction, cov[0], cov[1:], statistic, df, p_value)
 
 

@@ -30,7 +30,7 @@ Status = Literal["found", "above", "below", "undetermined"]
 #: Exponents of eps that are tried: flatter than any reader known, and nearly a step.
 SLOPES = (0.3, 20.0)
 #: How far beyond the tested sizes the grid of thresholds reaches; what lies there counts as not seen.
-_BEYOND = 4.0
+BEYOND = 4.0
 _DROP = float(chi2.ppf(0.95, 1)) / 2
 
 
@@ -96,7 +96,7 @@ class Curve:
         """Share right by the fitted curve at these sizes, ``[len(eps)]``."""
         sizes = np.asarray(eps, dtype=np.float64)
         curve = np.array([self.fitted])
-        return np.asarray(_share(sizes, curve, self.target, self.guess, self.shape)[0])
+        return np.asarray(shares(sizes, curve, self.target, guess=self.guess, shape=self.shape)[0])
 
 
 def psychometric(
@@ -118,14 +118,14 @@ def psychometric(
         allowed = f"above {answers.guess:g} and below {1 - most_lapses:g}"
         raise UsageError("the target is no share right that every curve meets", value=target, allowed=allowed)
     tested = [eps for eps in answers.eps if eps > 0]
-    places = np.geomspace(min(tested) / _BEYOND, max(tested) * _BEYOND, 241)
-    grid = _grid(places, most_lapses)
-    heights = _likelihood(answers, grid, target, shape)
-    best = _polished(answers, grid[int(heights.argmax())], (target, most_lapses), shape)
+    places = places_of(tested)
+    curves = grid(places, most_lapses)
+    heights = _likelihood(answers, curves, target, shape)
+    best = _polished(answers, curves[int(heights.argmax())], (target, most_lapses), shape)
     top = max(float(_likelihood(answers, best[None], target, shape)[0]), float(heights.max()))
     profile = heights.reshape(len(places), -1).max(axis=1)
     low, high = _bounds(places, profile, top - _DROP)
-    status = _status(float(best[0]), low, high, (min(tested), max(tested)))
+    status = status_of(float(best[0]), low, high, tested=(min(tested), max(tested)))
     value = float(best[0]) if status == "found" else None
     n = sum(answers.trials)
     threshold = Interval(value=value, low=low, high=high, n=n, method=f"profile likelihood, {shape}")
@@ -134,14 +134,19 @@ def psychometric(
     return Curve(threshold, status, target, (place, slope, lapse), at_end, shape, answers.guess)
 
 
-def _grid(places: Floats, most_lapses: float) -> Floats:
+def places_of(tested: Sequence[float]) -> Floats:
+    """The thresholds on the grid, ``[241]``, rising, for sizes above 0."""
+    return np.geomspace(min(tested) / BEYOND, max(tested) * BEYOND, 241)
+
+
+def grid(places: Floats, most_lapses: float) -> Floats:
     """Threshold, slope and lapse rate in all combinations, ``[N, 3]``, thresholds slowest."""
     lapses = np.linspace(0, most_lapses, 7) if most_lapses > 0 else np.zeros(1)
     axes = np.meshgrid(places, np.geomspace(*SLOPES, 41), lapses, indexing="ij")
     return np.stack([axis.ravel() for axis in axes], axis=1)
 
 
-def _share(eps: Floats, curves: Floats, target: float, guess: float, shape: Shape) -> Floats:
+def shares(eps: Floats, curves: Floats, target: float, *, guess: float, shape: Shape) -> Floats:
     """Share right, ``[curves, eps]``, of curves given by threshold, slope and lapse rate, ``[curves, 3]``."""
     place, slope, lapse = (curves[:, column, None] for column in range(3))
     # What F must be at the threshold for the whole curve to meet the target there.
@@ -159,7 +164,7 @@ def _share(eps: Floats, curves: Floats, target: float, guess: float, shape: Shap
 def _likelihood(answers: Answers, curves: Floats, target: float, shape: Shape) -> Floats:
     """Log likelihood of each curve, ``[curves]``, without the binomial's constant."""
     right, trials = np.asarray(answers.right), np.asarray(answers.trials)
-    share = _share(np.asarray(answers.eps, dtype=np.float64), curves, target, answers.guess, shape)
+    share = shares(np.asarray(answers.eps, dtype=np.float64), curves, target, guess=answers.guess, shape=shape)
     share = np.clip(share, 0.0, 1.0)
     return np.asarray((xlogy(right, share) + xlog1py(trials - right, -share)).sum(axis=1))
 
@@ -200,7 +205,8 @@ def _between(places: Floats, profile: Floats, floor: float, ends: tuple[int, int
     return float(places[outside] * (places[inside] / places[outside]) ** part)
 
 
-def _status(place: float, low: float | None, high: float | None, tested: tuple[float, float]) -> Status:
+def status_of(place: float, low: float | None, high: float | None, *, tested: tuple[float, float]) -> Status:
+    """What an interval of a threshold says of sizes between the smallest and the largest that were ``tested``."""
     least, most = tested
     if low is not None and low >= most:
         return "above"

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from percuss.core.results import Interval
 from percuss.core.study_results import EndpointRecord, Verdict
-from percuss.study.agreement import agreement
 from percuss.study.paired_share import non_inferiority
 from percuss.study.protocol import Endpoint, Protocol
+from percuss.study.results.agreement import within
 from percuss.study.results.arms import rating, ratings, right
 from percuss.study.results.decide import Decision, Sample, Scale, decide
 from percuss.study.results.detection import called, choice_dprime, pairs_dprime
@@ -127,7 +127,7 @@ def _detection(asked: _Asked) -> _Found:
         return _choice(asked)
     if asked.endpoint.task == "same":
         return _same(asked)
-    # Told by its label or rating: how far the ratings of the arm lie above those of the other.
+    # By ratings: how far the ratings of the arm lie above those of the other.
     return _rated_auc(asked)
 
 
@@ -178,18 +178,10 @@ def _agreement(asked: _Asked) -> _Found:
     expected = len(asked.protocol.cases) * (asked.protocol.copies - 1)
     arm, numbers = agreeing(asked.arm), dict[str, Interval]()
     names = categories(asked.endpoint.task, asked.protocol)
-    for who in readers_of(asked.arm):
-        first, second = (
-            {
-                read.trial.case: read.category
-                for read in asked.arm
-                if (read.reader, read.trial.copy_number) == (who, copy)
-            }
-            for copy in (1, 2)
-        )
-        cases = [case for case in first if case in second]
-        both = agreement([first[case] for case in cases], [second[case] for case in cases], names)
-        numbers |= {f"raw, {who}": both.raw, f"kappa, {who}": both.kappa, f"AC1, {who}": both.ac1}
+    for item in within(asked.arm, (1, 2), (asked.endpoint.task, asked.endpoint.arm), names=names):
+        who = item.readers[0]
+        numbers[f"raw, {who}"] = item.raw
+        numbers |= {f"{name}, {who}": both for name, both in (("kappa", item.kappa), ("AC1", item.ac1)) if both}
     if asked.endpoint.against:
         return _Found(joined(arm, agreeing(asked.against)), expected, numbers=numbers)
     return _Found(arm, expected, numbers=numbers)

@@ -74,7 +74,7 @@ def _said(told: Told) -> str:
         "no difference shown": "no difference is shown, yet one as large as these bounds stays possible",
         "above chance": "readers tell the images apart",
         "below chance": "worse than guessing: readers are misled, or mixed up the answers",
-        "not told from chance": f"not told from guessing ({_chance(told)}), yet anything up to the upper bound stays possible",
+        "not told from chance": f"not told from guessing ({_chance(told)}); all up to the upper bound stays possible",
         "described": "no comparison was planned",
     }
     return words.get(told.verdict, told.verdict)

@@ -1,0 +1,161 @@
+"""The size that readers detect, its status, and the size that flips the model beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.study.results.study_answers import choice, number_of, protocol_of, read_all, same
+
+from percuss.core.images import PixelRange
+from percuss.study.key import CaseKey, Key, ModelSays
+from percuss.study.protocol import Endpoint, freeze
+from percuss.study.results.model import model_arms
+from percuss.study.results.sizes import sizes_of
+from percuss.study.results.thresholds import thresholds
+from percuss.study.trials import Arm
+
+LEVELS = (1, 2, 4, 8, 16)
+ARMS = (
+    Arm(kind="original"),
+    *(Arm(kind="adversarial", size=f"linf={level}/255") for level in LEVELS),
+    Arm(kind="noise", size="linf=4/255"),
+    Arm(kind="noise", size="linf=16/255"),
+    Arm(kind="identical"),
+)
+SEEN = Endpoint(name="seen", role="primary", measure="detection", task="choice", arm="adversarial linf=4/255")
+
+
+def study(cases=40, tasks=("choice",), arms=ARMS, copies=1):
+    endpoint = SEEN.model_copy(update={"task": tasks[0], "arm": arms[1].name})
+    return protocol_of(cases=cases, tasks=tasks, arms=arms, endpoints=(endpoint,), copies=copies)
+
+
+def key_of(protocol, flips):
+    """A key whose model flips case after case at these sizes (in 1/255)."""
+    says = ModelSays(label="", confidence=0.9, flips=True)
+    cases = tuple(
+        CaseKey(id=case.id, model={"original": says}, flip_eps={"linf": None if flip is None else flip / 255})
+        for case, flip in zip(protocol.cases, flips, strict=True)
+    )
+    return Key(frozen=freeze(protocol), trials={}, files={}, cases=cases, largest_tried={"linf": 16 / 255})
+
+
+def level_of(trial) -> int:
+    return int(trial.arm.rpartition("=")[2].removesuffix("/255")) if "=" in trial.arm else 0
+
+
+def run(protocol, answer, flips=None, readers=("R1",)):
+    key = key_of(protocol, flips or [1.0] * len(protocol.cases))
+    return thresholds(read_all(protocol, answer, readers), protocol, sizes=sizes_of(protocol), key=key)
+
+
+def seen_share(level: int) -> float:
+    """Half at 0, 75 % at 4/255, nearly all at 16/255."""
+    return 0.5 + 0.5 * (1 - 0.5 ** ((level / 4) ** 2))
+
+
+def steady(reader, trial, truth):
+    """Right in as many of the cases as the curve says."""
+    return choice(number_of(trial) < round(40 * seen_share(level_of(trial))))
+
+
+def test_a_choice_crosses_75_percent_where_the_curve_does() -> None:
+    found, noise = run(study(), steady)
+    assert (found.kind, found.scope, found.status, noise.kind) == ("adversarial", "all", "found", "noise")
+    assert [(point.right, point.n) for point in found.points] == [
+        (round(40 * seen_share(level)), 40) for level in LEVELS
+    ]
+    assert found.threshold.value == pytest.approx(4 / 255, rel=0.05)
+    assert found.threshold.low < 4 / 255 < found.threshold.high
+    assert "bootstrap over 40 cases" in found.threshold.method
+    assert (found.guess, found.target, len(found.curve)) == (0.5, 0.75, 41)
+
+
+def test_the_models_sizes_stand_beside_it_with_those_that_never_flipped() -> None:
+    flips = [0.5] * 10 + [1.0] * 15 + [2.0] * 4 + [None] * 11
+    found, noise = run(study(), steady, flips)
+    model = found.model
+    assert (model.cases, model.flipped, model.censored) == (40, 29, 11)
+    assert model.quartiles == (pytest.approx(0.5 / 255), pytest.approx(1 / 255), None)
+    assert (model.largest_tried, model.sizes[0], model.sizes[-1]) == (pytest.approx(16 / 255), 0.5 / 255, None)
+    assert noise.model is None
+
+
+def test_readers_who_see_nothing_have_a_threshold_above() -> None:
+    found = run(study(), lambda reader, trial, truth: choice(number_of(trial) % 2 == 0))[0]
+    assert (found.threshold.value, found.threshold.high) == (None, None)
+    assert found.status in ("above", "undetermined")
+
+
+def test_identical_pairs_enter_at_size_0() -> None:
+    def answer(reader, trial, truth):
+        share = {0: 0.2, 1: 0.25, 2: 0.4, 4: 0.7, 8: 0.95, 16: 1.0}[level_of(trial)]
+        return same(number_of(trial) >= round(40 * share))
+
+    found = run(study(tasks=("same",)), answer)[0]
+    assert (found.points[0].eps, found.points[0].right, found.guess) == (0.0, 8, pytest.approx(0.2))
+    assert found.status == "found"
+    assert 3 / 255 < found.threshold.value < 6 / 255
+
+
+def test_why_there_is_no_curve() -> None:
+    few = study(cases=4, arms=(Arm(kind="original"), Arm(kind="adversarial", size="linf=2/255")))
+    (found,) = run(few, steady)
+    assert (found.status, found.why) == ("none", "one size above 0 was shown, and a curve needs two")
+    without = study(cases=4, tasks=("same",), arms=ARMS[:3])
+    (found,) = run(without, lambda *_: same(True))
+    assert found.why.startswith("no identical pairs")
+    (found, _) = run(study(cases=4, tasks=("same",)), lambda *_: same(False))
+    assert found.why.startswith("identical pairs were called different in 100 %")
+    protocol = study(cases=4)
+    empty = thresholds([], protocol, sizes=sizes_of(protocol), key=key_of(protocol, [1.0] * 4))
+    assert [item.why for item in empty] == ["no answers", "no answers"]
+
+
+def test_by_reader_and_by_case_where_there_are_enough_answers() -> None:
+    protocol = study(cases=6, copies=2)
+    rng = np.random.default_rng(3)
+    readers = ("R1", "R2")
+    found = run(
+        protocol, lambda reader, trial, truth: choice(rng.random() < seen_share(level_of(trial))), None, readers
+    )
+    own = [item for item in found if item.kind == "adversarial"]
+    # 2 readers, 2 copies, 5 sizes: 20 answers to each case.
+    assert [item.scope for item in own] == ["all", "reader", "reader", *["case"] * 6]
+    assert own[3].threshold.method == "profile likelihood, weibull"
+    assert own[3].model.cases == 1
+
+
+def test_sizes_in_their_own_measure() -> None:
+    arms = (
+        Arm(kind="original"),
+        Arm(kind="adversarial", size="l2=rms:0.01"),
+        Arm(kind="adversarial", size="linf=2grey"),
+    )
+    protocol = study(cases=2, arms=arms)
+    assert sizes_of(protocol) == {}
+    grey = PixelRange()
+    full = sizes_of(protocol, shape=(3, 10, 10), pixels=grey)
+    assert full == {
+        arms[1].name: ("l2", pytest.approx(0.01 * 300**0.5)),
+        arms[2].name: ("linf", pytest.approx(2 / 255)),
+    }
+
+
+def test_the_model_on_the_same_files() -> None:
+    protocol = protocol_of(cases=4, copies=1, negatives=1)
+    labels = {"original": ["tumour", "tumour", "normal", "normal"], "adversarial linf=2/255": ["normal"] * 4}
+    cases = tuple(
+        CaseKey(
+            id=case.id,
+            model={
+                arm: ModelSays(label=said[place], confidence=0.8, flips=arm != "original" and place < 2, attack="pgd")
+                for arm, said in labels.items()
+            },
+            flip_eps={},
+        )
+        for place, case in enumerate(protocol.cases)
+    )
+    original, attacked = model_arms(protocol, Key(frozen=freeze(protocol), trials={}, files={}, cases=cases))
+    assert (original.true_positives, original.positives, original.right.value) == (2, 3, 0.75)
+    assert (attacked.true_positives, attacked.flipped, attacked.attacks) == (0, 2, {"pgd": 4})

@@ -56,7 +56,7 @@ def test_footes_twenty_pairs_leave_12_to_16_points():
     public = public_of(freeze(protocol()))
     lost, seen, alike, rated = endpoints_reach(public)
     text = study_text(public, (lost, seen, alike, rated), Assumed())
-    assert "200 trials per reader in 1 sessions, about 20 minutes at 6 seconds each" in text
+    assert "200 trials per reader in 1 session, about 25 minutes at 10 seconds (diagnosis), 6 (manipulation), 6 (choice)" in text
     assert "lost (primary; true-positives" in text and "11.9 to 16.1 points" in text
     assert lost.power is not None and lost.power < 0.5
     assert alike.agreement == pytest.approx(0.025 ** (1 / 20)) and "83.2 %" in text

@@ -48,7 +48,9 @@ def plan(  # noqa: PLR0913
     ] = 0.0,
     alpha: Annotated[float, Option(help="One-sided; 0.025 answers to a two-sided 95 % interval.")] = 0.025,
     power: Annotated[float, Option(help="Chance that the study shows it where it is so.")] = 0.8,
-    seconds: Annotated[float, Option(help="Seconds of a trial; forced choices took about 6 elsewhere.")] = 6.0,
+    seconds: Annotated[
+        float | None, Option(help="Seconds of a trial. Default 10 for a diagnosis, 6 for a forced choice.")
+    ] = None,
     test: Annotated[str, Option(help="score (Tango, Nam) or wald (Liu; too bold in small studies).")] = "score",
     draws: Annotated[int, Option(help="Simulated studies; 0 leaves the simulation out.")] = 4000,
     seed: Seed = 0,
@@ -60,22 +62,24 @@ def plan(  # noqa: PLR0913
     Give one of --margin, --effect, --undetectable and --detectable, or --cases; or both: the power of that size. Or
     give a created study: what each of its endpoints can show.
     """
+    from percuss.study.seconds import SECONDS
+
     asked = {"no_loss": margin, "difference": effect, "undetectable": undetectable, "detectable": detectable}
     size = {"readers": readers, "copies": copies, "case_share": case_share, "reader_share": reader_share}
-    size |= {"seconds": seconds}
     goal = {"alpha": alpha, "power": power, "discordance": discordance}
     if study is not None or protocol is not None:
         if cases is not None or any(value is not None for value in asked.values()) or None not in (study, protocol):
             raise UsageError("a study has its size and its questions", next_step="give one study or protocol alone")
-        _tell_study(study, protocol, {**size, **goal}, as_json=as_json)
+        _tell_study(study, protocol, {**size, **goal, "seconds": seconds}, as_json=as_json)
         return
     question = _question(asked, as_d_prime=d_prime, alone=cases is None)
+    pairs = question is None or question[0] in _PAIRED
+    size["seconds"] = SECONDS["diagnosis" if pairs else "choice"] if seconds is None else seconds
     planned = None
     if question is not None:
         settings = {"loss": loss, "test": test, **size, **goal}
         planned = _planned(question, settings, cases, draws=draws, seed=seed)
     flips = None if harmful is None and helpful is None else (harmful or 0, helpful or 0)
-    pairs = question is None or question[0] in _PAIRED
     reached = _reached(cases, size, goal, flips=flips) if pairs else None
     if as_json:
         print(json.dumps(_record(planned, reached), allow_nan=False))

@@ -12,17 +12,21 @@ from percuss.study.planning import Wanted, expected_power
 from percuss.study.power import d_prime
 from percuss.study.protocol import Endpoint, Frozen, in_force
 from percuss.study.public import PublicProtocol
+from percuss.study.seconds import SECONDS, minutes_of
 
 
 @dataclass(frozen=True)
 class Assumed:
-    """What cannot be known before the first answer, and is supposed: as in ``planning.Wanted``."""
+    """What cannot be known before the first answer, and is supposed: as in ``planning.Wanted``.
+
+    ``seconds`` of a trial; None takes ``seconds.SECONDS`` for each task.
+    """
 
     discordance: float = 0.1
     power: float = 0.8
     case_share: float = 0.0
     reader_share: float = 0.0
-    seconds: float = 6.0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positiv
     if endpoint.measure == "true-positives" and positives:
         cases = positives
     shares = (assumed.case_share, assumed.reader_share) if public.readers > 1 else (0.0, 0.0)
-    size = Size(cases, public.readers, public.copies, *shares, seconds=assumed.seconds)
+    seconds = SECONDS[endpoint.task] if assumed.seconds is None else assumed.seconds
+    size = Size(cases, public.readers, public.copies, *shares, seconds=seconds)
     found = None
     if endpoint.measure in ("true-positives", "detection"):
         found = reach(size, alpha=endpoint.alpha, discordance=assumed.discordance, power=assumed.power)
@@ -96,11 +101,12 @@ def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positiv
 
 def study_text(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed: Assumed) -> str:
     """The study's burden, and each endpoint's reach, as paragraphs."""
-    minutes = public.trials * assumed.seconds / 60
+    minutes, each = minutes_of(public, seconds=assumed.seconds), assumed.seconds
+    reckoned = f"{each:g} seconds each" if each is not None else _reckoned(public)
+    sessions = "1 session" if public.rules.sessions == 1 else f"{public.rules.sessions} sessions"
     burden = (
         f"{public.title}: {public.cases} cases, {len(public.arms)} arms, {public.trials} trials per reader in "
-        f"{public.rules.sessions} sessions, about {minutes:.0f} minutes at {assumed.seconds:g} seconds each; "
-        f"{public.readers} readers planned."
+        f"{sessions}, about {minutes:.0f} minutes at {reckoned}; readers planned: {public.readers}."
     )
     return "\n\n".join([burden, *(_endpoint_text(item, assumed) for item in found)])
 
@@ -120,9 +126,14 @@ def study_record(public: PublicProtocol, found: tuple[EndpointReach, ...], assum
         }
         for item in found
     ]
-    minutes = public.trials * assumed.seconds / 60
+    minutes = minutes_of(public, seconds=assumed.seconds)
     counts = {"cases": public.cases, "trials": public.trials, "minutes": minutes, "readers": public.readers}
     return {"title": public.title, "protocol": public.hash, **counts, "endpoints": endpoints}
+
+
+def _reckoned(public: PublicProtocol) -> str:
+    first, *rest = public.tasks
+    return ", ".join([f"{SECONDS[first]:g} seconds ({first})", *(f"{SECONDS[task]:g} ({task})" for task in rest)])
 
 
 def _endpoint_text(item: EndpointReach, assumed: Assumed) -> str:

@@ -22,6 +22,7 @@ from percuss.pipeline.study_design import Design, make_design, make_endpoints, m
 from percuss.pipeline.study_files import Files, Making, make_files, model_says, unfit
 from percuss.pipeline.study_model import Source, reopen
 from percuss.pipeline.study_options import read_options
+from percuss.pipeline.study_tiles import pictures_of
 from percuss.pipeline.survive import REPLACES
 from percuss.store.safe import sha256_of
 from percuss.study.extra import require_extra
@@ -179,12 +180,10 @@ def _protocol(making: Making, chosen: _Chosen) -> tuple[Protocol, dict[str, Pict
     groups = dict(zip(found.clean["id"].astype(str), found.clean["group"].astype(str), strict=True))
     pictures: dict[str, Picture] = {}
     cases = []
+    sent = pictures_of(chosen.files, design.pixels)
     for name, truth in chosen.truths.items():
-        images = {}
-        for arm, shown in chosen.files[name].items():
-            picture: Picture = shown.png
-            images[arm] = sha_of(picture)
-            pictures[images[arm]] = picture
+        images = {arm: sha_of(picture) for arm, picture in sent[name].items()}
+        pictures |= {images[arm]: picture for arm, picture in sent[name].items()}
         cases.append(Case(id=name, truth=truth, patient=groups[name], images=images))
     trials = build_trials(cases, design.arms, options.tasks, copies=options.copies)
     values = {

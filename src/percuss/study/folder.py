@@ -102,6 +102,11 @@ class StudyFolder:
         return self.path / "closed.json"
 
     @property
+    def amending(self) -> Path:
+        """``amending/``: what an amendment changes, until it is in force; there only for a moment."""
+        return self.path / "amending"
+
+    @property
     def secret_path(self) -> Path:
         """The file with the secret of the sealed key: beside the folder, so that a copy of the folder tells nothing."""
         whole = self.path.resolve()

@@ -46,19 +46,21 @@ def open_study(path: Path, *, database: str | None = None) -> OpenStudy:
         UsageError: a URL that is none, or packages of the extra ``study`` missing.
     """
     require_extra()
+    from percuss.study.amending import settle
     from percuss.study.database import open_database
     from percuss.study.migrating import migrate
 
     folder = StudyFolder(path)
-    info = folder.info()
-    opened = open_database(database_url(folder, info, database))
+    stored = folder.info()
+    opened = open_database(database_url(folder, stored, database))
     try:
-        _check_there(opened, info)
+        _check_there(opened, stored)
         migrate(opened)
+        settle(folder, opened)
     except BaseException:
         opened.close()
         raise
-    return OpenStudy(folder, info, folder.public(), opened)
+    return OpenStudy(folder, folder.info(), folder.public(), opened)
 
 
 def database_url(folder: StudyFolder, info: StudyInfo, given: str | None) -> str:

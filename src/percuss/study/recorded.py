@@ -40,6 +40,31 @@ def created_event(info: StudyInfo, public: PublicProtocol, *, rows: Iterable[Slo
     )
 
 
+def amended_event(info: StudyInfo, public: PublicProtocol, *, before: str) -> Event:
+    """The record of the last amendment in ``public``: what changed, and the hashes that hold from now on.
+
+    Args:
+        info: ``study.json`` with the key sealed anew.
+        public: with the amendment.
+        before: hash that stood for the protocol until now.
+    """
+    last = public.amendments[-1]
+    return Event(
+        who=last.who,
+        what=AMENDED,
+        old={"protocol": before},
+        new={
+            "number": last.number,
+            "changes": dict(last.changes),
+            "protocol": last.hash,
+            "title": info.title,
+            "sealed": info.sealed_sha256,
+            "public": public_digest(public),
+        },
+        reason=last.reason,
+    )
+
+
 def answer_event(name: str, row: AnswerRow, before: AnswerRow | None) -> Event:
     """The record of an answer that is saved.
 

@@ -53,9 +53,19 @@ def load_key(folder: StudyFolder, secret_file: Path | None = None) -> Key:
     Raises:
         RunError: no such file, or it does not open the key.
     """
+    secret = load_secret(folder, secret_file)
+    try:
+        blob = folder.sealed.read_bytes()
+    except OSError as error:
+        raise RunError("the sealed key is missing", value=folder.sealed, next_step="restore the study") from error
+    return unseal(blob, secret)
+
+
+def load_secret(folder: StudyFolder, secret_file: Path | None = None) -> bytes:
+    """The secret of a study from its file (default: beside the folder); RunError where there is none."""
     path = secret_file or folder.secret_path
     try:
-        secret = path.read_bytes().strip()
+        return path.read_bytes().strip()
     except OSError as error:
         raise RunError(
             "the secret of the sealed key cannot be read",
@@ -63,11 +73,6 @@ def load_key(folder: StudyFolder, secret_file: Path | None = None) -> Key:
             allowed="the file that percuss study create wrote beside the study's folder",
             next_step="bring the file back from where it is kept, or name it with --secret",
         ) from error
-    try:
-        blob = folder.sealed.read_bytes()
-    except OSError as error:
-        raise RunError("the sealed key is missing", value=folder.sealed, next_step="restore the study") from error
-    return unseal(blob, secret)
 
 
 def write_secret(path: Path, secret: bytes) -> None:

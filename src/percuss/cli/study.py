@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from percuss.cli.exits import guarded
+from percuss.cli.study_amend import amend
 from percuss.cli.study_close import close
 from percuss.cli.study_create import create
 from percuss.cli.study_enrol import enrol
@@ -15,6 +16,7 @@ from percuss.cli.study_renew import renew
 from percuss.cli.study_revoke import revoke
 from percuss.cli.study_serve import serve
 from percuss.cli.study_status import status
+from percuss.cli.study_verify import verify
 
 study = typer.Typer(
     help="The reader study: do experts see the change, and are they misled by it?",
@@ -30,7 +32,9 @@ study.command("enrol")(guarded(enrol))
 study.command("serve")(guarded(serve))
 study.command("status")(guarded(status))
 study.command("close")(guarded(close))
+study.command("verify")(guarded(verify))
 study.command("export")(guarded(export))
 study.command("revoke")(guarded(revoke))
 study.command("renew")(guarded(renew))
 study.command("override")(guarded(override))
+study.command("amend")(guarded(amend))

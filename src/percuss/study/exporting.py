@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from percuss import __version__
 from percuss.core.errors import UsageError
 from percuss.store.safe import write_bytes
 from percuss.study.canonical import canonical
@@ -53,7 +53,12 @@ def export_study(study: OpenStudy, key: Key, *, out: Path) -> dict[str, str]:
         if path.exists():
             files[name] = path.read_bytes()
     written = {name: write_bytes(out / name, content) for name, content in sorted(files.items())}
-    manifest = {"study": study.info.id, "title": study.info.title, "percuss_version": __version__, "files": written}
+    manifest = {
+        "study": study.info.id,
+        "title": study.info.title,
+        "percuss_version": version("percuss"),
+        "files": written,
+    }
     write_bytes(out / "manifest.json", _json(manifest))
     return written
 

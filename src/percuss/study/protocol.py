@@ -192,7 +192,7 @@ def amend(
             raise UsageError(
                 "the protocol has no such field", value=name, allowed=nearest(name, fields), next_step=step
             )
-    if all(canonical(current[name]) == canonical(value) for name, value in changes.items()):
+    if all(current[name] == value for name, value in changes.items()):
         raise UsageError("an amendment that changes nothing", next_step="give the fields with their new values")
     body: dict[str, Any] = {
         "number": len(frozen.amendments) + 1,

@@ -1,0 +1,59 @@
+"""percuss study amend: a change of the protocol, added in the open."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, StudySecret, Verbose, Who
+from percuss.core.errors import UsageError
+
+
+def amend(  # noqa: PLR0913
+    study: StudyPath,
+    *,
+    changes: Annotated[
+        list[str], typer.Option("--set", help="FIELD=VALUE, the value as JSON or else as text; repeatable.")
+    ],
+    reason: Reason,
+    who: Who = "administrator",
+    secret: StudySecret = None,
+    database: StudyDatabase = None,
+    as_json: StudyJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Amend the protocol of an open study. What stood before stays, and the results list every amendment.
+
+    What orders were drawn from cannot change: arms, tasks, copies, rules, seed and cases. A server that runs takes the
+    amendment up when it is started again.
+    """
+    from percuss.cli.study_open import opened
+
+    values = dict(map(_change, changes))
+    with opened(study, database) as target:
+        from percuss.study.amending import amend_study
+
+        frozen = amend_study(target, values, who=who, reason=reason, secret_file=secret)
+    last = frozen.amendments[-1]
+    if as_json:
+        print(json.dumps(last.model_dump(mode="json", exclude={"changes"}) | {"fields": sorted(last.changes)}))
+    else:
+        print(f"amendment {last.number} ({', '.join(sorted(last.changes))}) is in force; protocol {last.hash}")
+        print("Start percuss study serve again where it runs.")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(
+            "this is no change of a field",
+            value=text,
+            allowed="FIELD=VALUE",
+            next_step="give for instance --set washout_days=14 or --set 'title=\"A title\"'",
+        )
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value

@@ -1,0 +1,116 @@
+"""percuss study verify, amend and export: what vouches for a study, on a small one."""
+
+import json
+import sqlite3
+
+import pytest
+from tests.study.reading import enrolled, read, two_sessions
+
+from percuss.study.closing import close
+from percuss.study.trail import Head
+
+
+@pytest.fixture
+def study(tmp_path):
+    opened = two_sessions(tmp_path)
+    read(opened, enrolled(opened), 1, 3)
+    yield opened
+    opened.database.close()
+
+
+def touch(study, statement):
+    """Write past the app and its triggers, as somebody who has the file can."""
+    with sqlite3.connect(study.folder.database_path) as raw:
+        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+        for name in names:
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.execute(statement)
+    raw.close()
+
+
+def test_a_sound_study_ends_with_nought(percuss, study):
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("sound: ") and "3 answers" in done.stdout
+    found = json.loads(percuss("study", "verify", study.folder.path, "--json").stdout)
+    assert found["sound"] and found["first"] is None and found["with_key"]
+    head = f"{found['head']['number']}:{found['head']['hash']}"
+    assert percuss("study", "verify", study.folder.path, "--head", head).exit_code == 0
+
+
+def test_the_first_touched_record_is_named(percuss, study):
+    touch(study, "UPDATE trail SET line = replace(line, 'Ada', 'Eve') WHERE number = 3")
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 1 and "NOT sound" in done.stdout and "record 3 was changed" in done.stdout
+    done = percuss("study", "verify", study.folder.path, "--json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1 and (found["first"]["number"], found["head"]["number"]) == (3, 2)
+
+
+def test_an_answer_changed_behind_the_trail_shows(percuss, study):
+    touch(study, "UPDATE answers SET answer = replace(answer, 'tumour', 'normal') WHERE number = 2")
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 1 and "answer" in done.stdout
+
+
+def test_a_trail_written_anew_shows_against_a_head_noted_elsewhere(percuss, study):
+    done = percuss("study", "verify", study.folder.path, "--head", "3:" + "0" * 64)
+    assert done.exit_code == 1 and "record 3 was rewritten" in done.stdout
+    for wrong in ("3", "3:abc", "x:" + "0" * 64):
+        done = percuss("study", "verify", study.folder.path, "--head", wrong)
+        assert done.exit_code == 2 and "N:HASH" in done.stderr
+
+
+def test_without_the_secret_less_is_looked_at_and_said(percuss, study, tmp_path):
+    moved = study.folder.secret_path.rename(tmp_path / "elsewhere.key")
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 0 and "the key was not at hand" in done.stdout
+    done = percuss("study", "verify", study.folder.path, "--secret", moved)
+    assert done.exit_code == 0 and "not at hand" not in done.stdout
+
+
+def test_export_after_closing_and_its_trail_by_itself(percuss, study, tmp_path):
+    out = tmp_path / "out"
+    done = percuss("study", "export", study.folder.path, "--out", out)
+    assert done.exit_code == 2 and "percuss study close" in " ".join(done.stderr.split())
+    head = close(study, who="administrator", reason="done")
+    done = percuss("study", "export", study.folder.path, "--out", out)
+    assert done.exit_code == 0 and "answers.csv" in done.stdout and "manifest.json" in done.stdout, done.stderr
+    noted = f"{head.number}:{head.hash}"
+    assert percuss("study", "verify", out / "trail.jsonl", "--head", noted).exit_code == 0
+    lines = (out / "trail.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "trail.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert percuss("study", "verify", out / "trail.jsonl").exit_code == 0
+    done = percuss("study", "verify", out / "trail.jsonl", "--head", noted)
+    assert done.exit_code == 1 and f"record {head.number} was removed" in done.stdout
+    told = json.loads(percuss("study", "export", study.folder.path, "--out", tmp_path / "again", "--json").stdout)
+    assert len(told["files"]["answers.csv"]) == 64
+
+
+def test_amendments_are_added_and_tell_what_changed(percuss, study):
+    folder = study.folder.path
+    wash = ("study", "amend", folder, "--set", "washout_days=21", "--reason", "the ward asked", "--who", "Dr B")
+    done = percuss(*wash)
+    assert done.exit_code == 0 and "amendment 1 (washout_days) is in force" in done.stdout, done.stderr
+    public = study.folder.public()
+    assert public.washout_days == 21 and public.amendments[0].who == "Dr B"
+    told = json.loads(percuss("study", "amend", folder, "--set", "title=Readings", "--reason", "r", "--json").stdout)
+    assert (told["number"], told["fields"]) == (2, ["title"]) and study.folder.public().title == "Readings"
+    assert percuss("study", "verify", folder).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("washout_days", "FIELD=VALUE"),
+        ("=3", "FIELD=VALUE"),
+        ("wash_out=3", "washout_days"),
+        ("copies=3", "copies"),
+        ("washout_days=14", "changes nothing"),
+    ],
+)
+def test_what_cannot_be_amended_is_refused(percuss, study, change, named):
+    done = percuss("study", "amend", study.folder.path, "--set", change, "--reason", "why not")
+    assert done.exit_code == 2 and named in done.stderr and "fault of Percuss" not in done.stderr
+    assert Head.model_validate(json.loads(percuss("study", "status", study.folder.path, "--json").stdout)["head"])
+    assert study.folder.public().amendments == ()

@@ -74,7 +74,7 @@
     const found = warnings();
     found.forEach((text) => holder.appendChild(element("p", "notice", text)));
     if (!found.length) {
-      holder.appendChild(element("p", "notice good", "One image pixel can be shown on whole screen pixels here."));
+      holder.appendChild(element("p", "notice good", "This screen shows the pixels of images as they are, without blurring."));
     }
   }
 

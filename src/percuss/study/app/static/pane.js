@@ -43,11 +43,15 @@
 
     /* middle: the image point (in image pixels) at the middle of the pane. */
     function draw(zoom, middle) {
-      const size = deviceSize(canvas);
+      const size = deviceSize(element);
+      const ratio = window.devicePixelRatio || 1;
       if (canvas.width !== size.width || canvas.height !== size.height) {
         canvas.width = size.width;
         canvas.height = size.height;
       }
+      // Never stretched: the browser shows one pixel of the canvas on one of the screen.
+      canvas.style.width = size.width / ratio + "px";
+      canvas.style.height = size.height / ratio + "px";
       const context = canvas.getContext("2d");
       context.clearRect(0, 0, size.width, size.height);
       context.imageSmoothingEnabled = false;
@@ -71,7 +75,7 @@
       element: element,
       canvas: canvas,
       draw: draw,
-      size: () => deviceSize(canvas),
+      size: () => deviceSize(element),
       show: function (next, greys) {
         picture = next;
         app.grey.paint(source, picture, greys);

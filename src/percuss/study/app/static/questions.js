@@ -39,7 +39,7 @@
       ],
       keys: [["\u2190 or \u2192", "choose the left or the right image"]],
       parts: () => [{
-        name: "side", legend: "Which image was changed?", values: ["left", "right"], texts: ["Left image", "Right image"],
+        name: "side", legend: "Which image was changed?", values: ["left", "right"], texts: ["Left", "Right"],
         keys: "arrow",
       }],
     },

@@ -39,9 +39,8 @@
         ? "Smaller than true pixels: some pixels of the image are left out"
         : "Screen pixels for one image pixel";
       by("invert").setAttribute("aria-pressed", String(state.inverted));
-      by("window").hidden = !viewer().deep();
       if (viewer().deep()) {
-        const unit = picture.unit ? " " + picture.unit : "";
+        const unit = picture.unit && picture.unit.length < 9 ? " " + picture.unit : "";
         by("level").max = state.levels;
         by("width").max = 2 * state.levels;
         by("level").value = state.level;
@@ -93,6 +92,7 @@
       keyed: keyed,
       of: function (shown) {
         picture = shown;
+        by("window").hidden = shown.levels <= 255; // before the image is drawn: it changes the room for it
         by("spread").hidden = Boolean(shown.tiles);
         refresh();
       },

@@ -51,12 +51,10 @@
 
     async function paint(pictures) {
       const next = pictures[0].tiles ? tiled : flat;
-      if (next !== viewer) {
-        viewer.clear();
-        viewer = next;
-      }
-      await viewer.show(pictures);
+      viewer.clear();
+      viewer = next;
       tools.of(pictures[0]);
+      await viewer.show(pictures);
       await app.timing.painted();
     }
 

@@ -104,7 +104,7 @@
 
     const deep = () => view !== null && view.levels > 255;
 
-    window.addEventListener("resize", function () {
+    function resized() {
       if (view) {
         if (!view.moved) {
           fit();
@@ -112,7 +112,12 @@
         draw();
         changed();
       }
-    });
+    }
+
+    window.addEventListener("resize", resized);
+    if (window.ResizeObserver) {
+      new ResizeObserver(resized).observe(stage);
+    }
 
     return {
       show: show,

@@ -24,6 +24,7 @@ _HOMES = {
     "audit": "percuss.pipeline.interface",
     "backward_approximation": "percuss.attacks.bpda",
     "compare": "percuss.pipeline.compare",
+    "create_study": "percuss.pipeline.study_create",
     "curve": "percuss.pipeline.curves",
     "fragility": "percuss.pipeline.fragility",
     "harden": "percuss.pipeline.training_interface",

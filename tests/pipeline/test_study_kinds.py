@@ -239,3 +239,28 @@ def test_a_file_that_does_not_flip_is_no_case_of_foote(scans, tmp_path, monkeypa
     given = {"preset": "foote", "budgets": "linf=30HU", "seed": 1, "data": Scans(), "model": Mean()}
     with pytest.raises(RunError, match=r"too few cases .* left out: the file of adversarial linf=30HU does not flip"):
         create_study(scans.path, out=tmp_path / "study", cases=10, **given)
+
+
+@pytest.mark.real
+def test_the_papers_study_of_real_patches(real_data, tmp_path):
+    import percuss
+    from conftest import fitted
+    from percuss.core.model import Model, ModelInfo
+
+    data = percuss.load_data(f"folder:{real_data / 'pcam_patches'}")
+    net = fitted(*data.subset(split="val").tensors())
+    model = Model(net, ModelInfo("colour", "classify", data.classes, 3, weights="given"))
+    given = {"budgets": "linf=2/255,4/255,8/255", "attacks": "pgd,noise", "limit": 120, "checks": "off"}
+    run = audit(data=data, model=model, out=tmp_path / "run", **given)
+    made = percuss.create_study(run.path, out=tmp_path / "study", preset="foote", data=data, model=model, seed=5)
+    key = key_of(made)
+    assert made.trials == 80 and len(list((made.path / "images").iterdir())) == 40
+    names = {sha: made.path / "images" / name for name, sha in key.files.items()}
+    for case, known in zip(key.frozen.protocol.cases, key.cases, strict=True):
+        arms = ("original", "adversarial linf=8/255")
+        clean, attacked = (as_seen(names[case.images[arm]].read_bytes(), "a", PixelRange()) for arm in arms)
+        assert torch.equal((clean * 255).round().byte(), torch.from_numpy(data.read(case.id).pixels))
+        with torch.no_grad():
+            said = [data.classes[int(i)] for i in model(torch.stack([clean, attacked])).argmax(1)]
+        assert said == ["tumor", "normal"] and known.model["adversarial linf=8/255"].flips
+        assert float((attacked - clean).abs().max()) <= 8.01 / 255

@@ -1,4 +1,4 @@
-"""Large cases in tiles, so that a browser loads what it shows: full resolution as it is, below it half and half again."""
+"""Large cases in tiles, so that a browser loads what it shows: full resolution, and below it half and half again."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 
 from tests.study.small_study import ARMS, make
 
+from percuss.core.errors import PercussError
 from percuss.study.access import enrol, log_in
 from percuss.study.answering import save_answer
 from percuss.study.answers import Sent
@@ -54,3 +56,22 @@ def sent(study, reader, number, *, label="tumour", confidence=4, id=None, **fiel
 def read(study, reader, first, last, *, now=START):
     """Answer the places from the first to the last; what was acknowledged."""
     return [save_answer(study, reader, sent(study, reader, number), now=now) for number in range(first, last + 1)]
+
+
+def at_once(calls):
+    """What calls give that begin at the same instant, each in its thread; Percuss's errors in place of results."""
+    results, gate = [None] * len(calls), threading.Barrier(len(calls))
+
+    def run(place):
+        gate.wait()
+        try:
+            results[place] = calls[place]()
+        except PercussError as error:
+            results[place] = error
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results

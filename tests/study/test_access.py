@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text
-from tests.study.reading import START, at, enrolled
+from tests.study.reading import START, at, at_once, enrolled
 from tests.study.small_study import make
 
 from percuss.core.errors import UsageError
@@ -16,9 +16,17 @@ from percuss.study.tables import LoginRow, PlaceRow, ReaderRow, SlotRow, Table, 
 WHY = {"who": "Grace", "reason": "as planned"}
 
 
+#: A test that also runs on PostgreSQL.
+both = pytest.mark.parametrize("study", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def study(tmp_path):
-    return make(tmp_path / "study", slots=3)[0]
+def study(request, tmp_path):
+    kind = getattr(request, "param", "sqlite")
+    database = request.getfixturevalue("postgresql_url") if kind == "postgresql" else None
+    made, _ = make(tmp_path / "study", slots=3, database=database)
+    yield made
+    made.database.close()
 
 
 def rows(study, table):
@@ -102,6 +110,7 @@ def test_code_and_link_log_in_and_nothing_else_does(study):
     assert events(study)[2:] == ["log in"] * 3
 
 
+@both
 def test_neither_database_nor_trail_nor_any_file_holds_a_secret(study):
     credentials = enrol(study, "Ada")
     login = log_in(study, credentials.code)
@@ -111,7 +120,8 @@ def test_neither_database_nor_trail_nor_any_file_holds_a_secret(study):
     with study.database.read() as session:
         held = str([session.execute(text(f"SELECT * FROM {name}")).all() for name in Table.metadata.tables])
     files = [path.read_bytes() for path in study.folder.path.rglob("*") if path.is_file()]
-    assert "Ada" in held and any(b"Ada" in content for content in files)
+    in_files = any(b"Ada" in content for content in files)
+    assert "Ada" in held and in_files == study.database.url.startswith("sqlite")
     for secret in secrets:
         assert secret not in held
         assert not any(secret.encode() in content for content in files)
@@ -146,6 +156,7 @@ def test_logging_out_ends_this_login_alone(study):
     assert events(study)[-1] == "log out" and events(study).count("log out") == 1
 
 
+@both
 def test_a_revoked_reader_is_out_at_once_and_cannot_come_back(study):
     credentials = enrol(study, "Ada")
     login = log_in(study, credentials.code)
@@ -159,6 +170,7 @@ def test_a_revoked_reader_is_out_at_once_and_cannot_come_back(study):
     assert events(study)[-1] == "revoke Ada"
 
 
+@both
 def test_a_renewed_reader_has_another_code_link_and_login_and_the_same_places(study):
     credentials = enrol(study, "Ada")
     login, places = log_in(study, credentials.code), [place.token for place in rows(study, PlaceRow)]
@@ -193,3 +205,11 @@ def test_a_time_needs_a_zone(study):
     with pytest.raises(UsageError, match="a time without a zone"):
         enrol(study, "Ada", now=START.replace(tzinfo=None))
     assert rows(study, ReaderRow) == [] and at(days=1) - START == timedelta(days=1)
+
+
+@both
+def test_readers_enrolled_at_the_same_instant_have_different_orders_and_names(study):
+    told = at_once([lambda n=name: enrol(study, n) for name in ("Ada", "Grace", "Ada", "Emmy")])
+    assert [type(result).__name__ for result in told].count("UsageError") == 1
+    assert sorted(reader.slot for reader in rows(study, ReaderRow)) == [0, 1, 2]
+    assert sorted(reader.name for reader in rows(study, ReaderRow)) == ["Ada", "Emmy", "Grace"]

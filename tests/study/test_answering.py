@@ -1,13 +1,12 @@
 """Answers: saved once, in their turn, with their record, or refused for a reason."""
 
 import json
-import threading
 import uuid
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
-from tests.study.reading import DAYS, START, at, enrolled, read, sent, two_sessions
+from tests.study.reading import DAYS, START, at, at_once, enrolled, read, sent, two_sessions
 from tests.study.small_study import make
 
 from percuss.study.access import enrol, log_in, revoke
@@ -237,25 +236,6 @@ def test_readers_at_once_disturb_each_other_in_nothing(study):
     assert [[saved.number for saved in theirs] for theirs in told] == [[1, 2, 3, 4, 5, 6]] * 3
     numbers = [record["number"] for record in trail(study)]
     assert numbers == list(range(1, len(numbers) + 1)) and len(answers(study)) == 18
-
-
-def at_once(calls):
-    """What calls give that begin at the same instant, each in its thread; a refusal in place of its result."""
-    results, gate = [None] * len(calls), threading.Barrier(len(calls))
-
-    def run(place):
-        gate.wait()
-        try:
-            results[place] = calls[place]()
-        except Refused as error:
-            results[place] = error
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 @both

@@ -21,6 +21,7 @@ from percuss.study.opening import open_study
 from percuss.study.overriding import override_washout
 from percuss.study.standing import image_of, place, standing
 from percuss.study.tables import AnswerRow
+from percuss.study.verifying import verify_study
 
 NAMES = ("Ada", "Grace")
 LAST, ALL = 6, 12  # last place of the first session, and of the second
@@ -230,6 +231,7 @@ def check_all(study, readings, acknowledged):
                 row = held.pop((reading.id, number, version))
                 assert (row.id, row.answer, row.reason) == (str(body.id), as_json(body.answer), body.reason)
     assert held == {}
+    assert verify_study(study).sound
 
 
 def test_what_was_acknowledged_is_there_once_after_any_requests(tmp_path):

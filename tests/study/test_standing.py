@@ -92,7 +92,7 @@ def test_without_a_washout_the_next_session_opens_at_once(tmp_path):
     study = two_sessions(tmp_path / "other", washout=0)
     ada = enrolled(study)
     read(study, ada, 1, 6)
-    assert standing(study, ada, now=START).next_number == 7
+    assert (standing(study, ada, now=START).next_number, visible(study, ada, now=START)) == (7, [7, 8, 9])
     read(study, ada, 7, 12)
     stands = standing(study, ada, now=START)
     assert (stands.phase, stands.done, stands.session, stands.session_done) == ("finished", 12, 2, 6)

@@ -15,6 +15,19 @@ from percuss.study.seal import load_key
 
 FOOTE = {"preset": "foote", "budgets": "linf=64/255", "seed": 3}
 SMALL = {"cases": 6, "budgets": ["linf=2/255,8/255"], "seed": 3}
+ARMS = [
+    {"kind": "original"},
+    {"kind": "adversarial", "size": "linf=8/255"},
+    {"kind": "noise", "size": "linf=4/255"},
+    {"kind": "identical"},
+]
+ENDPOINT = {
+    "name": "loss",
+    "role": "primary",
+    "measure": "true-positives",
+    "task": "diagnosis",
+    "arm": "adversarial linf=4/255",
+}
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +213,15 @@ def test_an_existing_study_is_never_touched(usual, run, source):
         ({"tasks": ["diagnoses"]}, UsageError, "the field of the study tasks.0 cannot be used: diagnoses"),
         ({"distance": 50}, UsageError, "the distance between copies of a case cannot be kept"),
         ({"preset": "foote"}, UsageError, "the preset foote has one size"),
+        ({"budgets": None, "arms": [{"kind": "original"}]}, UsageError, "a study without an attack"),
+        ({"arms": [{"kind": "original"}]}, UsageError, "budgets and arms are both given"),
+        ({"budgets": None, "arms": ARMS}, UsageError, "noise without an attack of its size: noise linf=4/255"),
+        ({"sessions": 2, "together": 2}, UsageError, "the copies of a case do not fit into different sessions"),
+        ({"endpoints": [ENDPOINT]}, UsageError, "endpoints on what is shown: loss needs adversarial linf=4/255"),
     ],
 )
-def test_wrong_options_are_named(run, source, tmp_path, options, kind, words):
+def test_wrong_options_are_named_before_anything_is_attacked(run, source, tmp_path, monkeypatch, options, kind, words):
+    monkeypatch.setattr("percuss.pipeline.study_create.make_files", lambda *_: pytest.fail("attacked"))
     with pytest.raises(kind, match=words):
         create_study(run.path, out=tmp_path / "study", **source, **SMALL | options)
     assert not list(tmp_path.iterdir())

@@ -10,27 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from percuss.core.checked import checked
 from percuss.core.errors import RunError
 from percuss.core.images import ImageSet
 from percuss.core.model import Model
+from percuss.pipeline import environment
 from percuss.pipeline.finished import Finished, open_finished
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.study_attempt import attempt
 from percuss.pipeline.study_cases import Pool, check_enough, flip_sizes, make_pools, truths_of
-from percuss.pipeline.study_design import Design, make_design, make_endpoints, make_rules, minutes, words
+from percuss.pipeline.study_design import Design, make_design, minutes, words
 from percuss.pipeline.study_files import Files, Making, make_files, model_says, unfit
 from percuss.pipeline.study_model import Source, reopen
 from percuss.pipeline.study_options import read_options
+from percuss.pipeline.study_protocol import check_protocol, protocol_of
 from percuss.pipeline.study_tiles import pictures_of
 from percuss.pipeline.survive import REPLACES
-from percuss.store.safe import sha256_of
 from percuss.study.extra import require_extra
 from percuss.study.folder import Pixels
 from percuss.study.key import CaseKey, ModelSays
-from percuss.study.pictures import Picture, sha_of
-from percuss.study.protocol import Protocol
-from percuss.study.trials import Case, build_trials
+from percuss.study.pictures import sha_of
 
 if TYPE_CHECKING:
     from percuss.study.credentials import Credentials
@@ -109,8 +107,10 @@ def create_study(
         found = open_finished(Path(run), Path(run).name)
         design = make_design(found, wanted, preset)
         pools = make_pools(found, design, preset)
+        check_protocol(found, design, pools)
         making, notes = _opened(found, design, source)
-        chosen = _choose(making, pools, say)
+        with environment.threads(making.work.plan.threads if making.work else None):
+            chosen = _choose(making, pools, say)
         return _written(path, making, chosen, notes)
 
 
@@ -153,12 +153,14 @@ def _written(path: Path, making: Making, chosen: _Chosen, notes: list[str]) -> C
     from percuss.study.access import enrol
     from percuss.study.creating import Draft, create_folder
 
-    protocol, pictures = _protocol(making, chosen)
+    sent = pictures_of(chosen.files, making.design.pixels)
+    hashes = {name: {arm: sha_of(picture) for arm, picture in arms.items()} for name, arms in sent.items()}
+    protocol = protocol_of(making.found, making.design, truths=chosen.truths, images=hashes)
     trials = protocol.trials()
     sizes, largest = flip_sizes(making.found)
     draft = Draft(
         protocol=protocol,
-        pictures=pictures,
+        pictures={hashes[name][arm]: picture for name, arms in sent.items() for arm, picture in arms.items()},
         cases=tuple(CaseKey(id=name, model=chosen.says[name], flip_eps=sizes[name]) for name in chosen.truths),
         pixels=_pixels(making),
         largest_tried=largest,
@@ -171,39 +173,6 @@ def _written(path: Path, making: Making, chosen: _Chosen, notes: list[str]) -> C
     study.database.close()
     told = [*words(making.design, trials, protocol.rules), *notes]
     return Created(path, secret, administrator, len(trials), minutes(trials), told)
-
-
-def _protocol(making: Making, chosen: _Chosen) -> tuple[Protocol, dict[str, Picture]]:
-    """The whole protocol, checked, and the pictures by their hashes."""
-    found, design = making.found, making.design
-    options = design.options
-    groups = dict(zip(found.clean["id"].astype(str), found.clean["group"].astype(str), strict=True))
-    pictures: dict[str, Picture] = {}
-    cases = []
-    sent = pictures_of(chosen.files, design.pixels)
-    for name, truth in chosen.truths.items():
-        images = {arm: sha_of(picture) for arm, picture in sent[name].items()}
-        pictures |= {images[arm]: picture for arm, picture in sent[name].items()}
-        cases.append(Case(id=name, truth=truth, patient=groups[name], images=images))
-    trials = build_trials(cases, design.arms, options.tasks, copies=options.copies)
-    values = {
-        "title": options.title,
-        "run": sha256_of(found.path / "results.json"),
-        "seed": design.seed,
-        "readers": options.readers,
-        "cases": cases,
-        "arms": design.arms,
-        "tasks": options.tasks,
-        "copies": options.copies,
-        "rules": make_rules(design, trials),
-        "endpoints": make_endpoints(design),
-        "labels": design.labels,
-        "positive": design.positive,
-        "washout_days": options.washout_days,
-        "ask_seen": options.ask_seen,
-        "target": options.target,
-    }
-    return checked(Protocol, values, word="field of the protocol"), pictures
 
 
 def _pixels(making: Making) -> Pixels:

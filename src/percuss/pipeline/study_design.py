@@ -172,11 +172,14 @@ def words(design: Design, trials: Sequence[Trial], rules: OrderRules) -> list[st
     parts = [f"{len(list(group))} {task}" for task, group in itertools.groupby(trials, key=lambda trial: trial.task)]
     sittings = "1 session" if rules.sessions == 1 else f"{rules.sessions} sessions"
     if rules.sessions > 1:
-        sittings += f", {design.options.washout_days:g} days or more between them"
+        days = design.options.washout_days
+        sittings += f", {days:g} days or more between them" if days else ", no wash-out between them (--washout-days)"
     found = [
         f"{len(trials)} trials for each reader ({', '.join(parts)}): about {minutes(trials):.0f} minutes, {sittings}",
         f"{cases} cases; between two showings of one at least {rules.distance - 1} trials of others",
     ]
+    if "diagnosis" in design.options.tasks[1:]:
+        found.append("diagnoses come after tasks that tell readers of changed images: name diagnosis first in --tasks")
     tested = [item for item in make_endpoints(design) if item.margin is not None]
     if tested:
         bound, margin = score_upper(0, 0, cases), 100 * (tested[0].margin or 0)

@@ -92,7 +92,7 @@ def test_what_the_terminal_says_of_a_new_study(percuss, run, tmp_path):
         (("--preset", "foot"), "foote"),
         (("--cases", "40"), "cases"),
         (("--task", "guess"), "diagnosis"),
-        (("--budget", "linf=32/255,l2=0.5"), "one norm"),
+        (("--budget", "linf=32/255", "--budget", "l2=0.5"), "one norm"),
         (("--address", "nowhere"), "no address"),
     ],
 )

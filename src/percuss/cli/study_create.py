@@ -41,7 +41,7 @@ def create(  # noqa: PLR0913
     title: Annotated[Text, Option(help="Name that readers see.")] = None,
     cases: Annotated[Text, Option(help="How many, or by class: tumour=12,normal=8.")] = None,
     budget: Annotated[
-        list[str] | None, Option(help="Sizes of the attack, of one norm, by commas or repeated; sizes of the run.")
+        list[str] | None, Option(help="Sizes of the attack, of one norm, such as linf=1/255,2/255; repeatable.")
     ] = None,
     task: Annotated[
         list[str] | None, Option(help="diagnosis, manipulation, choice or same, by commas or repeated.")

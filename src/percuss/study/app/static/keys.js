@@ -11,6 +11,9 @@
     if (event.key === "Escape") {
       return false;
     }
+    if (name === "INPUT" && at.type === "range") { // a slider moves by these; whoever used it answers by the others
+      return /^(?:Arrow\w+|Home|End|Page\w+)$/.test(event.key);
+    }
     if (name === "TEXTAREA" || name === "SELECT" || (name === "INPUT" && at.type !== "radio" && at.type !== "checkbox")) {
       return true;
     }

@@ -1,0 +1,106 @@
+"""Somebody who reads a study in a browser, by the keyboard alone, and complains about every fault the page shows."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+#: Keys that answer a task, before Enter.
+KEYS = {
+    "diagnosis": ("2", "Shift+Digit4"),
+    "manipulation": ("2",),
+    "choice": ("ArrowLeft",),
+    "same": ("d",),
+}
+#: What a browser says by itself while it has no connection; asked for only where a test cuts the connection.
+CUT = re.compile(
+    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED|SOCKET_NOT_CONNECTED|TIMED_OUT)"
+)
+#: What a browser says by itself of a refusal that the page asks for: no trial is left, the login has ended.
+REFUSED = re.compile(r"status of (401|409) ")
+
+
+class Person:
+    """A page and who sits in front of it.
+
+    Args:
+        page: the browser's.
+        url: of the server.
+        cut: the connection is cut on purpose.
+    """
+
+    def __init__(self, page: Page, url: str, *, cut: bool = False) -> None:
+        self.page, self.url, self._cut = page, url.rstrip("/"), cut
+        self.faults: list[str] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", self._asked)
+
+    def log_in(self, code: str) -> None:
+        """Type the code on the first page."""
+        self.page.goto(f"{self.url}/")
+        expect(self.page.locator("#code")).to_be_focused()
+        self.page.keyboard.type(code.lower())
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url(f"{self.url}/read")
+
+    def go_on(self, title: str) -> None:
+        """Leave a page between trials by its button, reached by Tab."""
+        expect(self.page.locator("#page h1")).to_have_text(title)
+        self.tab_to("#go")
+        self.page.keyboard.press("Enter")
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until an element has the focus."""
+        for _ in range(60):
+            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    def ready(self, number: int) -> str:
+        """Wait for a trial, its image painted; its task."""
+        self.page.locator(f'#trial[data-ready="{number}"]').wait_for()
+        return str(self.page.locator("#trial").get_attribute("class")).removeprefix("task-")
+
+    def answer(self, number: int, *keys: str, seen: str = "") -> None:
+        """Answer a trial with these keys, or those of its task."""
+        task = self.ready(number)
+        for key in (*(keys or KEYS[task]), *seen, "Enter"):
+            self.page.keyboard.press(key)
+
+    def begin(self, code: str) -> None:
+        """Log in, pass the display check and the first instructions, and see the first trial."""
+        self.log_in(code)
+        self.reach(1)
+
+    def reach(self, number: int) -> list[str]:
+        """Go on until a trial is ready; the headings of the pages before it."""
+        passed: list[str] = []
+        ready = self.page.locator(f'#trial[data-ready="{number}"]')
+        heading = self.page.locator("#page:not([hidden]) h1")
+        while True:
+            ready.or_(heading).wait_for()
+            if ready.is_visible():
+                return passed
+            passed.append(heading.inner_text())
+            self.go_on(passed[-1])
+            heading = self.page.locator("#page:not([hidden]) h1").filter(has_not_text=passed[-1])
+
+    def saved(self) -> None:
+        """Wait until the page says that all is saved."""
+        expect(self.page.locator("#status")).to_have_text("Saved")
+
+    def scrolls_sideways(self) -> bool:
+        """Whether the page is wider than the window."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+    def _heard(self, message) -> None:
+        forgiven = REFUSED.search(message.text) or (self._cut and CUT.search(message.text))
+        if message.type in ("error", "warning") and not forgiven:
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.faults.append(f"a request to elsewhere: {request.url}")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.study.small_study import make
 
 from percuss.core.errors import RunError, UsageError
-from percuss.study.database import open_database, sqlite_url, without_password
+from percuss.study.database import open_database, sqlite_url, stored_url
 from percuss.study.opening import open_study
 from percuss.study.tables import AnswerRow, OverrideRow, PlaceRow, ReaderRow, SlotRow, StudyRow, TrailRow
 from percuss.study.trail import Event, record
@@ -143,8 +143,10 @@ def test_a_password_is_nowhere_in_the_study(postgresql_url, tmp_path, monkeypatc
     monkeypatch.delenv("PERCUSS_STUDY_DATABASE_PASSWORD")
     study, _ = make(tmp_path / "study", cases=2, slots=1, database=postgresql_url)
     secret = postgresql_url.split("://")[1].split("@")[0].split(":")[1]
-    assert study.info.database == without_password(f"{postgresql_url}?password={secret}")
-    assert secret not in study.info.database and study.info.database.startswith("postgresql+pg8000://percuss@127.0.0.1:")
+    assert study.info.database == stored_url(f"{postgresql_url}?password={secret}")
+    assert secret not in study.info.database and study.info.database.startswith(
+        "postgresql+pg8000://percuss@127.0.0.1:"
+    )
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(secret.encode() in path.read_bytes() for path in files)
     assert secret not in repr(study)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percuss import __version__
 from percuss.core.errors import RunError, UsageError
 from percuss.store.safe import disk_errors, write_bytes
-from percuss.study.canonical import canonical
 from percuss.study.extra import require_extra
-from percuss.study.folder import Pixels, StudyFolder, StudyInfo
+from percuss.study.folder import Pixels, StudyFolder, StudyInfo, json_line
 from percuss.study.key import CaseKey, Key
 from percuss.study.opening import OpenStudy, open_study, study_in
 from percuss.study.pictures import Picture, file_name, sha_of, write_picture
@@ -61,7 +62,7 @@ def create_folder(
     Args:
         path: the new folder; nothing may be there, nor a secret beside it.
         draft: what is decided.
-        database: URL; None makes ``study.db`` in the folder.
+        database: URL; None takes the environment's ``PERCUSS_STUDY_DATABASE``, else ``study.db`` in the folder.
         who: who creates it, for the trail.
 
     Raises:
@@ -69,29 +70,46 @@ def create_folder(
         RunError: the disk or the database cannot be written, or the database holds a study already.
     """
     require_extra()
+    from percuss.study.database import WHOLE_URL
+
+    database = database or os.environ.get(WHOLE_URL) or None
     folder = StudyFolder(path)
     _check_free(folder)
     names = _names(draft)
     key = _key(draft, names)
+    with disk_errors(path):
+        path.mkdir(mode=0o700, parents=True)
+    try:
+        _write(folder, draft, key, database=database, who=who)
+    except BaseException:
+        # Everything in the folder was made here, and without study.json it is no study: try again in its place.
+        shutil.rmtree(path, ignore_errors=True)
+        folder.secret_path.unlink(missing_ok=True)
+        raise
+    return open_study(path, database=database), key
+
+
+def _write(folder: StudyFolder, draft: Draft, key: Key, *, database: str | None, who: str) -> None:
     secret = new_secret()
     sealed = seal(key, secret)
     info = _info(draft, key, sealed, database=database)
-    with disk_errors(path):
-        path.mkdir(mode=0o700, parents=True)
     write_secret(folder.secret_path, secret)
-    for sha, name in names.items():
+    for name, sha in key.files.items():
         write_picture(folder.images / name, draft.pictures[sha])
     write_bytes(folder.sealed, sealed)
-    write_bytes(folder.public_path, (canonical(public_of(key.frozen).model_dump(mode="json")) + "\n").encode())
+    write_bytes(folder.public_path, json_line(public_of(key.frozen)))
     _fill(folder, info, key, database=database, who=who)
-    write_bytes(folder.info_path, (canonical(info.model_dump(mode="json")) + "\n").encode())
-    return open_study(path, database=database), key
+    write_bytes(folder.info_path, json_line(info))
 
 
 def _check_free(folder: StudyFolder) -> None:
     for path in (folder.path, folder.secret_path):
         if path.exists():
-            raise UsageError("a study needs a place of its own", value=path, next_step="give another folder with --out")
+            raise UsageError(
+                "a study needs a place of its own",
+                value=path,
+                next_step="give another folder with --out; one without study.json is left from a kill, and may go",
+            )
 
 
 def _names(draft: Draft) -> dict[str, str]:
@@ -111,7 +129,7 @@ def _names(draft: Draft) -> dict[str, str]:
             allowed="one length",
             next_step="hand the pictures to percuss.study.pictures.even first",
         )
-    # Sorted by chance: neither names nor the order of the folder follow cases or arms.
+    # By hash: neither names nor the order in which they are written follow cases or arms.
     return {sha: file_name(secrets.token_hex(16), draft.pictures[sha]) for sha in sorted(wanted)}
 
 
@@ -129,16 +147,16 @@ def _key(draft: Draft, names: Mapping[str, str]) -> Key:
 
 
 def _info(draft: Draft, key: Key, sealed: bytes, *, database: str | None) -> StudyInfo:
-    from percuss.study.database import without_password
+    from percuss.study.database import stored_url
 
     readers = draft.protocol.readers
     return StudyInfo(
         id=secrets.token_hex(8),
         title=draft.protocol.title,
         created=datetime.now().astimezone().isoformat(timespec="microseconds"),
-        percuss_version=__version__,
+        percuss_version=version("percuss"),
         run_id=draft.run,
-        database=without_password(database) if database else "",
+        database=stored_url(database) if database else "",
         protocol_hash=key.frozen.hash,
         sealed_sha256=sha_of(sealed),
         slots=draft.slots or max(2 * readers, readers + SPARE),

@@ -96,11 +96,7 @@ def open_database(url: str) -> Database:
         UsageError: no URL of a database that Percuss knows, or its driver is not installed.
         RunError: it cannot be reached.
     """
-    try:
-        whole = make_url(url)
-    except ArgumentError as error:
-        # The text itself may hold a password: it is not repeated.
-        raise UsageError("this is no URL of a database", allowed=_FORMS, next_step="write such a URL") from error
+    whole = _parsed(url)
     dialect = whole.get_backend_name()
     if dialect not in ("sqlite", "postgresql"):
         raise UsageError("no such kind of database", value=dialect, allowed=_FORMS, next_step="write such a URL")
@@ -113,7 +109,7 @@ def open_database(url: str) -> Database:
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         step = "pip install 'percuss[study,postgresql]'"
         raise UsageError("the driver of the database is not installed", value=error, next_step=step) from error
-    database = Database(engine, without_password(url))
+    database = Database(engine, stored_url(url))
     if dialect == "sqlite":
         _prepare_sqlite(engine)
     try:
@@ -125,16 +121,22 @@ def open_database(url: str) -> Database:
     return database
 
 
-def without_password(url: str) -> str:
-    """A URL as it may be stored and shown."""
-    whole = make_url(url)
+def stored_url(url: str) -> str:
+    """A URL as it may be stored and shown: without password, and with the whole path of a file.
+
+    UsageError where the text is no URL.
+    """
+    whole = _parsed(url)
+    database = whole.database
+    if database and whole.get_backend_name() == "sqlite":
+        database = str(Path(database).resolve())
     query = {name: value for name, value in whole.query.items() if "pass" not in name.lower()}
     return URL.create(
         whole.drivername,
         username=whole.username,
         host=whole.host,
         port=whole.port,
-        database=whole.database,
+        database=database,
         query=query,
     ).render_as_string()
 
@@ -142,6 +144,14 @@ def without_password(url: str) -> str:
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite file."""
     return f"sqlite:///{path.resolve()}"
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        # The text itself may hold a password: it is not repeated.
+        raise UsageError("this is no URL of a database", allowed=_FORMS, next_step="write such a URL") from error
 
 
 def _settings(dialect: str) -> dict[str, Any]:

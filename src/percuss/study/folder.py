@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from percuss.core.errors import RunError
+from percuss.study.canonical import canonical
 from percuss.study.public import PublicProtocol
 
 M = TypeVar("M", bound=BaseModel)
@@ -119,6 +120,11 @@ class StudyFolder:
     def public(self) -> PublicProtocol:
         """What ``protocol.json`` says; RunError where there is none, or it cannot be read."""
         return read_record(self.public_path, PublicProtocol)
+
+
+def json_line(values: BaseModel) -> bytes:
+    """A record as its file holds it: canonical JSON and a line feed."""
+    return (canonical(values.model_dump(mode="json")) + "\n").encode()
 
 
 def read_record(path: Path, kind: type[M]) -> M:

@@ -46,9 +46,9 @@ def open_study(path: Path, *, database: str | None = None) -> OpenStudy:
         UsageError: a URL that is none, or packages of the extra ``study`` missing.
     """
     require_extra()
-    from percuss.study.amending import settle
     from percuss.study.database import open_database
     from percuss.study.migrating import migrate
+    from percuss.study.settling import settle
 
     folder = StudyFolder(path)
     stored = folder.info()

@@ -17,7 +17,9 @@ WHY = {"who": "Chief", "reason": "enough readers"}
 
 @pytest.fixture
 def study(tmp_path):
-    return two_sessions(tmp_path)
+    made = two_sessions(tmp_path)
+    yield made
+    made.database.close()
 
 
 def test_closing_notes_the_end_of_the_trail_and_refuses_answers(study):

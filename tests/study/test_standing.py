@@ -13,7 +13,9 @@ from percuss.study.standing import Shown, image_of, place, place_of_token, shown
 
 @pytest.fixture
 def study(tmp_path):
-    return two_sessions(tmp_path)
+    made = two_sessions(tmp_path)
+    yield made
+    made.database.close()
 
 
 @pytest.fixture

@@ -57,4 +57,5 @@ def _check_session(stands: Standing, name: str, session: int, *, known: bool) ->
         )
     open_now = session < stands.session or (session == stands.session and stands.phase != "washout")
     if known or open_now:
-        raise UsageError(f"session {session} of {name} is open already", next_step="nothing needs to be done")
+        step = "nothing needs to be done"
+        raise UsageError(f"session {session} of {name} has no wash-out left to wait for", next_step=step)

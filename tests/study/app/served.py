@@ -33,6 +33,7 @@ def serving(study, *, secure=False, proxy=False, app=None):
         while not server.started:
             time.sleep(0.005)
         found = Served(study, f"http://127.0.0.1:{listening.getsockname()[1]}", app)
+        found.server = server
         try:
             yield found
         finally:
@@ -50,6 +51,7 @@ class Served:
     def __init__(self, study, address, app):
         self.study, self.address, self.app = study, address, app
         self.port, self.browsers = int(address.rpartition(":")[2]), []
+        self.server = None
 
     def browser(self, **headers):
         """A browser that is not logged in."""
@@ -63,6 +65,10 @@ class Served:
         browser.log_in(credentials.code)
         browser.credentials = credentials
         return browser
+
+    def stop(self):
+        """Ask the server to stop, as SIGTERM does."""
+        self.server.should_exit = True
 
     def raw(self, content):
         """What comes back on a bare connection for these bytes, to its end."""

@@ -105,27 +105,33 @@ def _check_tls(certificate: Path | None, key: Path | None) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket at this address."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except (OSError, OverflowError) as error:
-        step = "give another --port (0 takes a free one) or --host, or stop what listens there"
-        raise UsageError("the server cannot listen there", value=f"{host}:{port}", next_step=step) from error
+    """A socket at this address; the system takes a port above 65535 for another one, so that is refused here."""
+    with contextlib.ExitStack() as undone:
+        try:
+            if not 0 <= port <= 65535:
+                raise OverflowError(port)
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listening = undone.enter_context(socket.socket(family, kind, protocol))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except (OSError, OverflowError) as error:
+            step = "give another --port (0 takes a free one) or --host, or stop what listens there"
+            raise UsageError("the server cannot listen there", value=f"{host}:{port}", next_step=step) from error
+        undone.pop_all()
     return listening
 
 
 def _server(app: object, certificate: Path | None, key: Path | None, *, proxy: bool) -> Server:
     from uvicorn import Config, Server
 
+    from percuss.study.app.protocol import StudyProtocol
+
     return Server(
         Config(
             app,  # type: ignore[arg-type]
             ssl_certfile=certificate,
             ssl_keyfile=str(key) if key else None,
-            http="h11",
+            http=StudyProtocol,
             ws="none",
             lifespan="off",
             access_log=False,  # it would hold paths, and paths hold tokens

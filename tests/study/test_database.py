@@ -1,9 +1,14 @@
 """The database of a study, SQLite and a real PostgreSQL: turns, refusals, and what never is written down."""
 
 import gc
-import multiprocessing
+import itertools
+import json
+import subprocess
+import sys
 import threading
+import time
 import warnings
+from collections import Counter
 
 import pytest
 from sqlalchemy import func, select, text
@@ -96,33 +101,43 @@ def test_an_error_undoes_all_of_its_transaction(study):
         assert session.scalar(select(func.count()).select_from(TrailRow)) == 1
 
 
-def write_many(database, who, count):
-    for number in range(count):
+def write_meanwhile(database, who, others):
+    """Records of one thread for as long as the other processes run."""
+    while any(process.poll() is None for process in others):
         with database.write() as session:
-            record(session, Event(who=who, what=f"answer {number}"))
+            record(session, Event(who=who, what="answer"))
+        time.sleep(0.01)
 
 
-def write_from_another_process(path, url, who, count):
-    study = open_study(path, database=url)
-    write_many(study.database, who, count)
+#: Another process: what a second server, or a command beside a running server, does.
+WRITER = """
+import sys
+from pathlib import Path
+from percuss.study.opening import open_study
+from percuss.study.trail import Event, record
+study = open_study(Path(sys.argv[1]), database=sys.argv[2] or None)
+for number in range(15):
+    with study.database.write() as session:
+        record(session, Event(who=sys.argv[3], what=f"answer {number}"))
+"""
 
 
 def test_threads_and_processes_keep_one_chain(study, url):
-    context = multiprocessing.get_context("spawn")
-    others = [
-        context.Process(target=write_from_another_process, args=(study.folder.path, url, f"process {n}", 15))
-        for n in range(2)
-    ]
-    threads = [threading.Thread(target=write_many, args=(study.database, f"thread {n}", 15)) for n in range(4)]
-    for writer in [*others, *threads]:
+    command = [sys.executable, "-c", WRITER, str(study.folder.path), url or ""]
+    others = [subprocess.Popen([*command, f"process {number}"]) for number in range(2)]
+    threads = [threading.Thread(target=write_meanwhile, args=(study.database, f"thread {n}", others)) for n in range(4)]
+    for writer in threads:
         writer.start()
-    for writer in [*others, *threads]:
+    for writer in threads:
         writer.join()
-    assert [process.exitcode for process in others] == [0, 0]
+    assert [process.wait() for process in others] == [0, 0]
     with study.database.read() as session:
         lines = list(session.scalars(select(TrailRow.line).order_by(TrailRow.number)))
-    verdict = verify_lines(lines)
-    assert verdict.sound and verdict.head.number == 1 + 6 * 15
+    assert verify_lines(lines).sound
+    counts = Counter(json.loads(line)["who"] for line in lines)
+    assert counts["process 0"] == counts["process 1"] == 15 and all(counts[f"thread {n}"] for n in range(4))
+    turns = [json.loads(line)["who"] for line in lines if json.loads(line)["who"] != "server"]
+    assert sum(one != two for one, two in itertools.pairwise(turns)) > 15  # they did write at once
 
 
 def test_each_database_holds_one_study(study, tmp_path, url):

@@ -46,6 +46,7 @@
       by("page").hidden = true;
       by("trial").hidden = false;
       by("trial").className = "task-" + trial.task;
+      window.scrollTo(0, 0); // on a phone the form is below the image, which is to be seen first
       by("save").firstChild.textContent = correcting ? "Save the correction " : "Save and go on ";
     }
 
@@ -74,7 +75,7 @@
           trial: trial, standing: standing, pictures: pictures, clock: app.timing.begin(), resolve: resolve,
           correcting: correcting,
         };
-        by("question").focus();
+        by("question").focus({ preventScroll: true });
         by("trial").setAttribute("data-ready", String(trial.number));
       });
     }
@@ -179,7 +180,7 @@
         await paint(kept.pictures);
         now = kept;
         kept.clock.back();
-        by("question").focus();
+        by("question").focus({ preventScroll: true });
         by("trial").setAttribute("data-ready", String(kept.trial.number));
       },
       forget: (trial) => store.remove(draftKey({ trial: trial })).catch(() => null),

@@ -69,6 +69,17 @@ def test_without_the_secret_less_is_looked_at_and_said(percuss, study, tmp_path)
     assert done.exit_code == 0 and "not at hand" not in done.stdout
 
 
+def test_a_touched_key_is_a_fault_and_another_secret_an_error(percuss, study):
+    whole, secret = study.folder.sealed.read_bytes(), study.folder.secret_path.read_bytes()
+    study.folder.sealed.write_bytes(whole[:-1] + b"x")
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 1 and "sealed.bin: not as it was written" in done.stdout
+    study.folder.sealed.write_bytes(whole)
+    study.folder.secret_path.write_bytes(secret[::-1])
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 2 and "secret" in done.stderr
+
+
 def test_export_after_closing_and_its_trail_by_itself(percuss, study, tmp_path):
     out = tmp_path / "out"
     done = percuss("study", "export", study.folder.path, "--out", out)

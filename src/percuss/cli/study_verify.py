@@ -11,7 +11,7 @@ import typer
 
 from percuss.cli.exits import FAILED
 from percuss.cli.options import StudyDatabase, StudyJson, StudySecret, Verbose
-from percuss.core.errors import UsageError
+from percuss.core.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from percuss.study.trail import Head
@@ -77,8 +77,16 @@ def _study(path: Path, head: Head | None, secret: Path | None, database: str | N
         from percuss.study.seal import load_key
         from percuss.study.verifying import verify_study
 
-        there = secret is not None or target.folder.secret_path.exists()
-        verdict = verify_study(target, head=head, key=load_key(target.folder, secret) if there else None)
+        key, closed = None, None
+        if secret is not None or target.folder.secret_path.exists():
+            try:
+                key = load_key(target.folder, secret)
+            except RunError as error:
+                closed = error
+        verdict = verify_study(target, head=head, key=key)
+        # A key that was touched is among the faults; one that is whole needs another secret.
+        if closed is not None and verdict.sound:
+            raise closed
     words = f"{verdict.records} records, {verdict.answers} answers, pictures and protocol"
     words += "" if verdict.with_key else "; the key was not at hand, so orders were not looked at"
     counts = {"records": verdict.records, "answers": verdict.answers, "with_key": verdict.with_key}

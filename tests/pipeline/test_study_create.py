@@ -14,7 +14,7 @@ from percuss.study.pictures import sha_at
 from percuss.study.seal import load_key
 
 FOOTE = {"preset": "foote", "budgets": "linf=64/255", "seed": 3}
-SMALL = {"cases": 6, "budgets": ["linf=2/255,8/255"], "seed": 3}
+SMALL = {"cases": 6, "budgets": ["linf=2/255,48/255"], "seed": 3}
 ARMS = [
     {"kind": "original"},
     {"kind": "adversarial", "size": "linf=8/255"},
@@ -115,16 +115,16 @@ def test_the_key_is_the_model_judged_anew_on_the_stored_files(usual, judged):
 def test_arms_have_their_sizes(usual):
     key = key_of(usual)
     names = [arm.name for arm in key.frozen.protocol.arms]
-    attack, noise = "adversarial linf=8/255", "noise linf=8/255"
+    attack, noise = "adversarial linf=48/255", "noise linf=48/255"
     assert names == ["original", "adversarial linf=2/255", attack, noise, "identical", "visible linf=64/255"]
     for case, known in zip(key.frozen.protocol.cases, key.cases, strict=True):
         clean = shown(usual, case.images["original"])
         # The attack goes on when an image flips, so that the change has its size, also where less would flip.
-        for size in (2, 8):
+        for size in (2, 48):
             assert known.model[f"adversarial linf={size}/255"].linf == pytest.approx(size / 255, abs=1e-6)
         one, two = (shown(usual, case.images[arm]) - clean for arm in (attack, noise))
         for norm in (1, 2, float("inf")):
-            assert float(two.flatten().norm(norm)) == pytest.approx(float(one.flatten().norm(norm)), rel=0.02)
+            assert float(two.flatten().norm(norm)) == pytest.approx(float(one.flatten().norm(norm)), rel=0.05)
         assert not torch.equal(one, two)
         mark = (shown(usual, case.images["visible linf=64/255"]) - clean).abs()
         assert float(mark.max()) == pytest.approx(64 / 255, abs=1e-6)
@@ -134,7 +134,7 @@ def test_arms_have_their_sizes(usual):
 def test_tasks_sessions_and_endpoints_of_the_usual_study(usual):
     protocol = key_of(usual).frozen.protocol
     shown_in = {task: {t.arm for t in protocol.trials() if t.task == task} for task in protocol.tasks}
-    assert shown_in["diagnosis"] == {"original", "adversarial linf=8/255", "noise linf=8/255"}
+    assert shown_in["diagnosis"] == {"original", "adversarial linf=48/255", "noise linf=48/255"}
     assert shown_in["same"] - shown_in["choice"] == {"identical"} and len(shown_in["choice"]) == 4
     assert protocol.rules.begin == ("choice",) and protocol.rules.sessions == 2
     assert protocol.washout_days == 14 and protocol.ask_seen
@@ -194,6 +194,11 @@ def test_an_existing_study_is_never_touched(usual, run, source):
     with pytest.raises(UsageError, match="a study needs a place of its own"):
         create_study(run.path, out=usual.path, **source, **SMALL)
     assert before == {path: path.read_bytes() for path in usual.path.rglob("*.bin")}
+    # Not even where a mark says that it was never finished: it may have been read since.
+    (usual.path.parent / ".percuss-study.making").touch()
+    with pytest.raises(UsageError, match="an existing study is never touched"):
+        create_study(run.path, out=usual.path, **source, **SMALL)
+    assert before == {path: path.read_bytes() for path in usual.path.rglob("*.bin")} and usual.secret_path.exists()
     assert not [path for path in usual.path.parent.iterdir() if path.name.startswith(".percuss")]
 
 

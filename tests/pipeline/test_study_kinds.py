@@ -71,6 +71,17 @@ def test_flips_that_were_kept_need_neither_data_nor_model(scans, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gone", "gone.key", "there", "there.key"]
 
 
+def test_only_images_that_flip_within_the_size_are_cases(scans, tmp_path):
+    given = {"preset": "foote", "data": Scans(), "model": Mean(), "budgets": "linf=10HU", "seed": 1}
+    # An image at distance d HU from the border flips at d HU and not before: those 2, 4, 6 and 8 HU away.
+    made = create_study(scans.path, out=tmp_path / "study", cases=4, **given)
+    assert {case.id for case in key_of(made).cases} <= {"s1", "s3", "s5", "s7", "s9"}
+    with pytest.raises(
+        RunError, match=r"[45] of class bright that an attack within linf=10HU flips as stored, 6 asked"
+    ):
+        create_study(scans.path, out=tmp_path / "more", cases=6, **given)
+
+
 @pytest.mark.parametrize("kind", ["masks", "heat"])
 def test_changes_of_maps_can_be_detected_but_not_diagnosed(kind, tmp_path):
     run = squares.run(tmp_path / "run") if kind == "masks" else heat_run(tmp_path / "run")

@@ -26,7 +26,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart; ``style`` is a class of the style sheet (worst, stored, noise, said, a0 to a5).
+    """One line of a chart; ``style`` is a class of the style sheet (worst, stored, noise, said, a0 to a5), perhaps with
+    ``smooth`` (a line without dots) or ``marks`` (dots without a line) behind it. A line without a name is not labelled.
 
     ``bars`` draws the interval of each point as a thin line, ``shift`` moves the points aside (in units of the picture,
     so that bars of several lines can be told apart), and the style ``said`` draws open squares without a line.
@@ -198,7 +199,7 @@ def _name_aside(line: Line, axis: Axis) -> str:
 
 def _names(lines: Sequence[Line], axis: Axis) -> str:
     """Names at the right ends, pushed apart where they would overlap, each with a leader to its line."""
-    ends = sorted((height(line.points[-1].value), number, line) for number, line in enumerate(lines) if line.points)
+    ends = sorted((height(line.points[-1].value), number, line) for number, line in enumerate(lines) if line.points and line.name)
     places: list[float] = []
     for y, _, _ in ends:
         places.append(max(y, places[-1] + 14) if places else y)

@@ -35,7 +35,7 @@ def write_results(results: Results, path: Path) -> Path:
 
     Raises RunError where a number is NaN or infinite, a value does not fit the schema, or the disk refuses.
     """
-    wrong = _not_finite(results.model_dump(exclude={"findings", "attacks", "requirements", "checks"}), "results")
+    wrong = not_finite(results.model_dump(exclude={"findings", "attacks", "requirements", "checks"}), "results")
     if wrong:
         raise RunError(
             f"{path} would hold NaN or infinity",
@@ -49,14 +49,14 @@ def write_results(results: Results, path: Path) -> Path:
     return path
 
 
-def _not_finite(value: Any, place: str) -> list[str]:
-    """Places of NaN and infinity in nested records."""
+def not_finite(value: Any, place: str) -> list[str]:
+    """Places of NaN and infinity in nested records, below the name ``place``."""
     if isinstance(value, float):
         return [] if math.isfinite(value) else [place]
     if isinstance(value, dict):
-        return [found for key, item in value.items() for found in _not_finite(item, f"{place}.{key}")]
+        return [found for key, item in value.items() for found in not_finite(item, f"{place}.{key}")]
     if isinstance(value, list | tuple):
-        return [found for number, item in enumerate(value) for found in _not_finite(item, f"{place}.{number}")]
+        return [found for number, item in enumerate(value) for found in not_finite(item, f"{place}.{number}")]
     return []
 
 

@@ -90,7 +90,7 @@ def _all_pairs(reads: Sequence[Read], answers: dict[str, dict[str, str]], copy: 
         return none()
     found = share(items, flags)
     count = clusters_of(units(items)).count
-    return found.model_copy(update={"n": count, "method": f"{found.method}; readers as they are"})
+    return found.model_copy(update={"n": count, "method": f"{found.method.partition(';')[0]}; readers as they are"})
 
 
 def _answers(reads: Sequence[Read], reader: str, copy: int) -> dict[str, str]:

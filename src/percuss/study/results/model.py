@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -50,4 +51,6 @@ def _record(arm: str, chosen: Sequence[tuple[Case, ModelSays]], positive: str) -
 
 
 def _worded(found: Interval) -> Interval:
+    if found.low is None or found.high is None or math.isclose(found.low, found.high):
+        return found.model_copy(update={"low": None, "high": None, "method": "undefined: all alike"})
     return found.model_copy(update={"method": found.method.replace("over images", "over cases")})

@@ -170,7 +170,7 @@ def _fit(
 
 def _drawn(curve: Curve, points: Sequence[CurvePoint]) -> list[tuple[float, float]]:
     tested = [point.eps for point in points if point.eps > 0]
-    sizes = np.geomspace(min(tested) / 1.5, max(tested) * 1.5, 41)
+    sizes = np.unique([*np.geomspace(min(tested) / 1.5, max(tested) * 1.5, 41), *tested])
     return [(float(eps), float(share)) for eps, share in zip(sizes, curve.share(sizes.tolist()), strict=True)]
 
 

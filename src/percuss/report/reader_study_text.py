@@ -1,0 +1,107 @@
+"""The results of a study for a terminal: the verdicts first, then true positives per copy as in Foote's Table 1b."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from percuss.core.study_results import ArmRecord, StudyResults, ThresholdRecord
+
+
+def results_text(results: StudyResults) -> str:
+    """A page of plain text."""
+    parts = [_head(results), _endpoints(results)]
+    parts += [text for text in (_table_1b(results.arms), _thresholds(results.thresholds)) if text]
+    parts.append(_doubts(results))
+    return "\n\n".join(parts)
+
+
+def _head(results: StudyResults) -> str:
+    done = sum(reader.answered == reader.total > 0 for reader in results.readers)
+    answers = sum(reader.answered for reader in results.readers)
+    return (
+        f"{results.study.title}\n{results.protocol.cases} cases; {done} of {results.protocol.readers_planned} planned "
+        f"readers answered everything; {answers} answers"
+    )
+
+
+def _endpoints(results: StudyResults) -> str:
+    lines = []
+    for item in results.endpoints:
+        lines.append(f"{item.role}: {item.name}: {item.verdict.upper()}\n    {item.sentence}")
+    return "\n".join(lines)
+
+
+def _table_1b(arms: Sequence[ArmRecord]) -> str:
+    """Rows copies, columns arms, a table for each reader; the scores are true positives."""
+    rows = [item for item in arms if item.task == "diagnosis" and item.copy_number and item.positives]
+    readers = [name for name in dict.fromkeys(item.reader for item in rows) if name is not None]
+    return "\n\n".join(_of_reader([item for item in rows if item.reader == name], name) for name in readers)
+
+
+def _of_reader(rows: Sequence[ArmRecord], reader: str) -> str:
+    names = list(dict.fromkeys(item.arm for item in rows))
+    scores = {(item.copy_number, item.arm): f"{item.true_positives} of {item.positives}" for item in rows}
+    copies = list(dict.fromkeys(item.copy_number for item in rows))
+    wide = [max(len(name), 8) for name in names]
+    lines = [f"True positives, {reader}"]
+    lines.append("         " + "  ".join(name.rjust(size) for name, size in zip(names, wide, strict=True)))
+    for copy in copies:
+        cells = (scores.get((copy, name), "-").rjust(size) for name, size in zip(names, wide, strict=True))
+        lines.append(f"copy {copy:<4}" + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def _thresholds(thresholds: Sequence[ThresholdRecord]) -> str:
+    return "\n".join(threshold_sentence(item) for item in thresholds if item.scope == "all" and item.status != "none")
+
+
+def size_like(eps: float | None, item: ThresholdRecord) -> str:
+    """A size as the protocol writes its arms': ``4.9/255`` where they are all in 255ths, else a plain number."""
+    if eps is None:
+        return "none"
+    texts = [point.size.partition("=")[2] for point in item.points if point.eps > 0]
+    ends = {text.partition("/")[2] for text in texts}
+    below = ends.pop() if len(ends) == 1 else ""
+    return f"{float(below) * eps:.3g}/{below}" if below.isdigit() else f"{eps:.3g}"
+
+
+def threshold_sentence(item: ThresholdRecord) -> str:
+    """The size that readers detect beside the one that flips the model, in words."""
+    largest = max(point.eps for point in item.points)
+    says = {
+        "found": f"at {size_like(item.threshold.value, item)} {_bounds(item)}",
+        "above": f"above every size shown, {size_like(largest, item)} being the largest",
+        "below": "below every size shown",
+        "undetermined": f"at a size that these answers leave open {_bounds(item)}",
+    }[item.status]
+    what = "right" if item.task == "choice" else "called different"
+    text = f"{item.kind}, {item.norm}, {item.task}: {100 * item.target:g} % {what} {says}."
+    if item.model is None:
+        return text
+    median = item.model.quartiles[1]
+    none = f"; {item.model.censored} of {item.model.cases} never flipped" if item.model.censored else ""
+    flips = (
+        f"half of the cases at {size_like(median, item)} or less"
+        if median is not None
+        else "fewer than half of the cases"
+    )
+    return f"{text} The model flips {flips}{none}."
+
+
+def _bounds(item: ThresholdRecord) -> str:
+    low, high = item.threshold.low, item.threshold.high
+    if low is None and high is None:
+        return "(no bound at all)"
+    if low is None or high is None:
+        return f"(above {size_like(low, item)})" if high is None else f"(below {size_like(high, item)})"
+    return f"[95 % interval {size_like(low, item)} to {size_like(high, item)}]"
+
+
+def _doubts(results: StudyResults) -> str:
+    lines = [f"{item.severity}: {item.message}" for item in results.findings]
+    worst = [item for item in results.deviations if item.severity != "info"]
+    lines += [f"deviation, {item.severity}: {item.message}" for item in worst]
+    rest = len(results.deviations) - len(worst)
+    if rest:
+        lines.append(f"{rest} further deviation{'s' if rest > 1 else ''} of severity info: see results.json")
+    return "\n".join(lines) or "no deviations"

@@ -1,0 +1,79 @@
+"""What limits the conclusions of a study, as findings beside its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from percuss.core.outcome import Finding
+from percuss.core.results import FindingRecord
+from percuss.core.study_results import DeviationRecord, EndpointRecord
+from percuss.study.paired_share import PairedTable, tango
+from percuss.study.protocol import Protocol
+
+
+def doubts(
+    protocol: Protocol, endpoints: Sequence[EndpointRecord], deviations: Sequence[DeviationRecord]
+) -> list[FindingRecord]:
+    """The findings of a study, worst first."""
+    found = [
+        *_severe(deviations),
+        *_too_small(endpoints),
+        *_one_reader(endpoints),
+        *_patients(protocol),
+        *_controls(protocol),
+    ]
+    return [
+        FindingRecord(id=item.id, severity=item.severity, message=item.message, evidence=item.evidence)
+        for item in found
+    ]
+
+
+def _severe(deviations: Sequence[DeviationRecord]) -> Iterator[Finding]:
+    severe = [item for item in deviations if item.severity == "severe"]
+    if severe:
+        kinds = sorted({item.kind for item in severe})
+        text = f"{len(severe)} severe deviations ({', '.join(kinds)}): the verdicts cannot be trusted as they stand."
+        yield Finding("study-severe-deviations", "severe", text, {"kinds": kinds, "count": len(severe)})
+
+
+def _too_small(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:
+    for item in endpoints:
+        n = item.value.n
+        if item.margin is None or item.unit != "share" or n == 0:
+            continue
+        least = tango(PairedTable(n, 0, 0, 0), confidence=item.confidence).high
+        if least is not None and least >= item.margin:
+            text = (
+                f"{item.name}: with {n} cases and no answer changed at all, the bound would still be "
+                f"{100 * least:.1f} points. A study of this size cannot exclude the margin of {100 * item.margin:g} "
+                "points; percuss study plan says how many cases it takes."
+            )
+            yield Finding("study-too-small", "warning", text, {"cases": n, "bound": least, "margin": item.margin})
+
+
+def _one_reader(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:
+    if endpoints and max(item.readers for item in endpoints) == 1:
+        text = "One reader: what is found holds for this reader, and says nothing of others."
+        yield Finding("study-one-reader", "info", text, {})
+
+
+def _patients(protocol: Protocol) -> Iterator[Finding]:
+    known = [case.patient for case in protocol.cases if case.patient]
+    if len(set(known)) < len(known):
+        text = (
+            f"{len(known)} cases are of {len(set(known))} patients: intervals of endpoints and shares take patients as "
+            "what varies; agreement and AUC of several readers take cases, and are a little narrow."
+        )
+        yield Finding("study-patients", "info", text, {"cases": len(known), "patients": len(set(known))})
+
+
+def _controls(protocol: Protocol) -> Iterator[Finding]:
+    kinds = {arm.kind for arm in protocol.arms}
+    if "noise" not in kinds:
+        text = (
+            "No noise of the attack's size was shown: an effect of any change at all cannot be told from the attack's."
+        )
+        yield Finding("study-no-noise", "info", text, {})
+    if "same" in protocol.tasks and "identical" not in kinds:
+        text = "No identical pairs were shown: how often a reader says different without a difference is unknown."
+        yield Finding("study-no-identical", "warning", text, {})

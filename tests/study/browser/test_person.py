@@ -1,0 +1,35 @@
+"""What a person in a test complains of: errors, breaches of the content security policy, requests to other servers."""
+
+from __future__ import annotations
+
+from tests.study.app.served import serving
+from tests.study.small_study import make
+
+from percuss.study.access import enrol
+
+PLANTED = {
+    "error: lost": "console.error('lost')",
+    "error: broken": "setTimeout(() => { throw new Error('broken'); }, 0)",
+    "script-src": "document.body.appendChild(document.createElement('script')).textContent = 'window.grown = 1'",
+    "style-src": "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">red</p>')",
+    "connect-src": "fetch('http://127.0.0.2:9/telling').catch(() => null)",
+}
+
+
+def test_every_kind_of_fault_is_noticed(tmp_path, person) -> None:
+    study, _ = make(tmp_path / "study", cases=2)
+    code = enrol(study, "A").code
+    with serving(study) as served:
+        who = person(served.address)
+        who.begin(code)
+        assert who.faults == []
+        for words, planted in PLANTED.items():
+            who.page.evaluate(f"() => {{ {planted}; }}")
+            who.page.wait_for_timeout(150)
+            assert any(words in fault for fault in who.faults), (words, who.faults)
+            who.faults.clear()
+        assert who.page.evaluate("window.grown") is None
+        who.page.route("http://127.0.0.2:9/", lambda route: route.fulfill(body="another server"))
+        who.page.goto("http://127.0.0.2:9/")
+        assert who.faults == ["a request to elsewhere: http://127.0.0.2:9/"]
+        who.faults.clear()

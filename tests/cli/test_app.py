@@ -47,3 +47,10 @@ def test_a_fault_of_ours_is_said_to_be_one(capsys):
         guarded(broken)()
     assert ended.value.exit_code == 2
     assert "a fault of Percuss: ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_the_module_is_the_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "percuss.cli", "--version"], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("percuss ")

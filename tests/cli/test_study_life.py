@@ -64,8 +64,18 @@ def test_from_an_audit_to_files_that_need_no_percuss(percuss, run, tmp_path):
     rehearse(study, codes)
     stands = told(percuss("study", "status", study, "--json"))["readers"]
     assert [(item["name"], item["done"]) for item in stands] == [("administrator", 0), ("Ada", 16), ("Ben", 16)]
+    early = percuss("study", "results", study)
+    assert early.exit_code == 2 and "percuss study close" in " ".join(early.stderr.split())
     head = told(percuss("study", "close", study, "--reason", "all have read", "--json"))["head"]
+    results = told(percuss("study", "results", study, "--json"))
+    assert results == json.loads((study / "results.json").read_text()) and (study / "report.html").exists()
+    assert {"arms", "endpoints", "agreement", "thresholds", "deviations"} <= set(results)
+    arms = [row for row in results["arms"] if row["copy_number"] == 1 and row["reader"] is None]
+    assert {row["asked"] for row in arms} == {8} and all(0 <= row["true_positives"] <= 8 for row in arms)
     assert percuss("study", "verify", study, "--head", f"{head['number']}:{head['hash']}").exit_code == 0
+    done = percuss("study", "results", study, "--secret", tmp_path / "none.key")
+    assert done.exit_code == 2 and "--secret" in done.stderr
+    assert "report: " in percuss("study", "results", study).stdout
     assert percuss("study", "export", study, "--out", tmp_path / "files").exit_code == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "files" / "answers.csv").read_text())))
     assert len(rows) == 32 and {row["truth"] for row in rows} == {"light"}

@@ -56,8 +56,11 @@ def test_footes_twenty_pairs_leave_12_to_16_points():
     public = public_of(freeze(protocol()))
     lost, seen, alike, rated = endpoints_reach(public)
     text = study_text(public, (lost, seen, alike, rated), Assumed())
-    assert "200 trials per reader in 1 session, about 25 minutes at 10 seconds (diagnosis), 6 (manipulation), 6 (choice)" in text
-    assert "lost (primary; true-positives" in text and "11.9 to 16.1 points" in text
+    assert (
+        "200 trials per reader in 1 session, about 25 minutes at 10 seconds (diagnosis), 6 (manipulation), 6 (choice)"
+        in text
+    )
+    assert "lost (primary): 20 pairs" in text and "11.9 to 16.1 points" in text
     assert lost.power is not None and lost.power < 0.5
     assert alike.agreement == pytest.approx(0.025 ** (1 / 20)) and "83.2 %" in text
     assert "told with its interval" in text and rated.reach is None
@@ -73,7 +76,7 @@ def test_true_positives_are_counted_over_the_positive_cases_where_they_are_known
 
 
 def test_without_a_positive_case_all_cases_count():
-    assert positives_in(freeze(protocol(positives=0))) is None
+    assert positives_in(freeze(protocol(positives=0))) == 20
 
 
 def test_more_readers_show_more_unless_they_agree():
@@ -94,3 +97,22 @@ def test_the_record_says_what_the_sentences_say():
     lost = record["endpoints"][0]
     assert (lost["name"], lost["margin"], lost["cases"]) == ("lost", 0.1, 20)
     assert lost["size"]["shown"][0]["score_two_sided"] == pytest.approx(0.161, abs=5e-4)
+
+
+def test_what_is_supposed_is_said_and_equal_words_stand_once():
+    public = public_of(freeze(protocol(readers=2)))
+    found = endpoints_reach(
+        public.model_copy(update={"endpoints": (LOST, SEEN, SEEN.model_copy(update={"name": "b"}))})
+    )
+    text = study_text(public, found, Assumed())
+    assert "sealed" not in study_text(public, endpoints_reach(public, positives=20), Assumed())
+    assert "reckoned over all 20 cases, since how many are positive is sealed" in text
+    assert "correlate by 0." in text
+    assert "seen (secondary); b (secondary): 40 trials" in text and text.count("40 trials can exclude") == 1
+
+
+def test_same_or_different_is_no_choice_of_two():
+    public = public_of(freeze(protocol()))
+    alone = SEEN.model_copy(update={"task": "same", "against": "identical"})
+    (found,) = endpoints_reach(public.model_copy(update={"endpoints": (alone,)}))
+    assert found.reach is None and found.power is None

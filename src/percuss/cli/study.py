@@ -13,6 +13,7 @@ from percuss.cli.study_export import export
 from percuss.cli.study_override import override
 from percuss.cli.study_plan import plan
 from percuss.cli.study_renew import renew
+from percuss.cli.study_results import results
 from percuss.cli.study_revoke import revoke
 from percuss.cli.study_serve import serve
 from percuss.cli.study_status import status
@@ -32,6 +33,7 @@ study.command("enrol")(guarded(enrol))
 study.command("serve")(guarded(serve))
 study.command("status")(guarded(status))
 study.command("close")(guarded(close))
+study.command("results")(guarded(results))
 study.command("verify")(guarded(verify))
 study.command("export")(guarded(export))
 study.command("revoke")(guarded(revoke))

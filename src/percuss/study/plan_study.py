@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,8 @@ class EndpointReach:
     Attributes:
         endpoint: as in the protocol.
         cases: that count for it.
-        reach: what they show; of an endpoint that compares shares right, or detects.
+        at_most: the true number may be smaller: how many cases are positive is sealed.
+        reach: what they show; of true positives and of the choice of two.
         power: chance to stay within the margin where nothing is lost; None without a margin.
         agreement: lower end of the exact 95 % interval of raw agreement where every repeated answer agrees, one
             reader; of the measure ``agreement`` only.
@@ -44,15 +46,18 @@ class EndpointReach:
 
     endpoint: Endpoint
     cases: int
+    at_most: bool
     reach: Reach | None
     power: float | None
     agreement: float | None
 
 
 def positives_in(frozen: Frozen) -> int | None:
-    """Cases of the positive label in a frozen protocol; None where it has no such label or no such case."""
+    """Cases of the positive label in a frozen protocol; all where it has no such case; None where it has no label."""
     protocol = in_force(frozen)
-    return sum(case.truth == protocol.positive for case in protocol.cases) or None if protocol.positive else None
+    if not protocol.positive:
+        return None
+    return sum(case.truth == protocol.positive for case in protocol.cases) or len(protocol.cases)
 
 
 def endpoints_reach(
@@ -73,14 +78,14 @@ def endpoints_reach(
 
 
 def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positives: int | None) -> EndpointReach:
-    cases = public.cases
-    if endpoint.measure == "true-positives" and positives:
-        cases = positives
+    positive_only = endpoint.measure == "true-positives" and bool(public.positive)
+    cases = positives if positive_only and positives else public.cases
     shares = (assumed.case_share, assumed.reader_share) if public.readers > 1 else (0.0, 0.0)
     seconds = SECONDS[endpoint.task] if assumed.seconds is None else assumed.seconds
     size = Size(cases, public.readers, public.copies, *shares, seconds=seconds)
     found = None
-    if endpoint.measure in ("true-positives", "detection"):
+    # Same or different has its false alarms: its difference from identical pairs is no choice of two.
+    if endpoint.measure == "true-positives" or (endpoint.measure, endpoint.task) == ("detection", "choice"):
         found = reach(size, alpha=endpoint.alpha, discordance=assumed.discordance, power=assumed.power)
     power = None
     if endpoint.measure == "true-positives" and endpoint.margin is not None and cases > 1:
@@ -96,7 +101,7 @@ def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positiv
         )
         power = expected_power(wanted, cases)
     agreement = exact(cases, cases).low if endpoint.measure == "agreement" else None
-    return EndpointReach(endpoint, cases, found, power, agreement)
+    return EndpointReach(endpoint, cases, positive_only and positives is None, found, power, agreement)
 
 
 def study_text(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed: Assumed) -> str:
@@ -108,7 +113,9 @@ def study_text(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed
         f"{public.title}: {public.cases} cases, {len(public.arms)} arms, {public.trials} trials per reader in "
         f"{sessions}, about {minutes:.0f} minutes at {reckoned}; readers planned: {public.readers}."
     )
-    return "\n\n".join([burden, *(_endpoint_text(item, assumed) for item in found)])
+    told = itertools.groupby(found, key=lambda item: _says(item, assumed))
+    parts = [f"{'; '.join(map(_named, items))}: {text}" for text, items in told]
+    return "\n\n".join([burden, *_supposed(public, found, assumed), *parts])
 
 
 def study_record(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed: Assumed) -> dict[str, Any]:
@@ -120,6 +127,7 @@ def study_record(public: PublicProtocol, found: tuple[EndpointReach, ...], assum
             "measure": item.endpoint.measure,
             "margin": item.endpoint.margin,
             "cases": item.cases,
+            "at_most": item.at_most,
             "power": item.power,
             "agreement_low": item.agreement,
             "size": None if item.reach is None else reach_record(item.reach),
@@ -136,11 +144,21 @@ def _reckoned(public: PublicProtocol) -> str:
     return ", ".join([f"{SECONDS[first]:g} seconds ({first})", *(f"{SECONDS[task]:g} ({task})" for task in rest)])
 
 
-def _endpoint_text(item: EndpointReach, assumed: Assumed) -> str:
-    endpoint = item.endpoint
-    against = f" against {endpoint.against}" if endpoint.against else ""
-    head = f"{endpoint.name} ({endpoint.role}; {endpoint.measure}, {endpoint.arm}{against}, {endpoint.task})"
-    return f"{head}: {_says(item, assumed)}"
+def _supposed(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed: Assumed) -> list[str]:
+    """What the reckoning takes for granted, where it takes something for granted."""
+    words = []
+    if any(item.at_most for item in found):
+        words.append(
+            f"true positives are reckoned over all {public.cases} cases, since how many are positive is sealed"
+        )
+    if public.readers > 1:
+        words.append(f"answers of two readers on a case are taken to correlate by {assumed.case_share:g}")
+    text = "; ".join(words)
+    return [f"Supposed: {text}."] if text else []
+
+
+def _named(item: EndpointReach) -> str:
+    return f"{item.endpoint.name} ({item.endpoint.role})"
 
 
 def _says(item: EndpointReach, assumed: Assumed) -> str:

@@ -7,6 +7,8 @@ import uuid
 from tests.study.app.served import answer_to, code_of, serving
 from tests.study.small_study import make
 
+from percuss.study.order import OrderRules
+
 
 def test_a_reader_reads_to_the_end_and_everything_is_there(served):
     ada = served.enrolled()
@@ -104,3 +106,16 @@ def test_an_administrator_shuts_out_renews_and_closes(served):
     assert code_of(eve.get("/api/v1/trials/next")) == "closed"
     assert code_of(eve.post("/api/v1/display", {})) == "closed"
     assert eve.get(trial["images"][0]["url"]).status_code == 404
+
+
+def test_a_study_in_postgresql_is_read_corrected_and_closed_the_same(tmp_path, postgresql_url):
+    study, _ = make(tmp_path / "study", database=postgresql_url, cases=2, rules=OrderRules(distance=1))
+    with serving(study) as served:
+        ada, boss = served.enrolled(), served.enrolled("Boss", role="administrator")
+        assert len(ada.read_all()) == 6
+        last = ada.get("/api/v1/trials/last").json()
+        assert ada.answer(last, label="normal", reason="é \u2028 <b>").json()["version"] == 2
+        assert ada.post("/api/v1/display", {"monitor": "é"}).status_code == 204
+        assert boss.get("/api/v1/admin/progress").json()["readers"][0]["corrections"] == 1
+        assert boss.post("/api/v1/admin/close", {"reason": "done"}).status_code == 200
+        assert code_of(ada.answer(last, reason="late")) == "closed"

@@ -34,7 +34,10 @@ class Closing(_Reasoned):
 
 
 class HeadNow(_Record):
-    """The end of the audit trail: note it elsewhere, and ``percuss study verify`` can tell whether records are gone."""
+    """The end of the audit trail: number and hash of its last record.
+
+    Noted elsewhere, ``percuss study verify`` can tell by it whether records are gone.
+    """
 
     number: int
     hash: str
@@ -65,7 +68,13 @@ class ReaderProgress(_Record):
 
 
 class Progress(_Record):
-    """How far everybody is; ``trials`` of each reader, ``closed`` when, null while the study is open."""
+    """How far everybody is.
+
+    Attributes:
+        title, state: of the study; closed: when, null while it is open.
+        trials: of each reader.
+        readers: everybody in the order of enrolment; head: the end of the audit trail.
+    """
 
     title: str
     state: Literal["open", "closed"]
@@ -76,7 +85,7 @@ class Progress(_Record):
 
 
 class NewCredentials(_Record):
-    """A code and a link (a path on this server). Shown this once: only hashes of them are kept."""
+    """A new code and link (a path on this server). Shown this once: only hashes of them are kept."""
 
     name: str
     code: str

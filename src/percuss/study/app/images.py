@@ -48,7 +48,7 @@ def shown(study: OpenStudy, image: standing.PlaceImage) -> ImageShown:
     )
 
 
-@router.get("/images/{token}", responses=_PNG | problems(401, 403, 404), response_class=Response)
+@router.get("/images/{token}", responses=_PNG | problems(401, 403, 404, 422), response_class=Response)
 async def image(token: str, who: Reading, study: Study) -> Response:
     """One image as PNG, uncompressed. Only of the trial whose turn it is, of up to two that follow, and of the last."""
     return await _send(study, who.reader.id, token, "")

@@ -35,7 +35,9 @@ def geometry(path: Path) -> Geometry:
     if not places:
         raise _unreadable(path)
     right, lower = max(x for x, _ in places), max(y for _, y in places)
-    size, _, channels, bits = _header(last / "0_0.png")
+    first = _header(last / "0_0.png")
+    # A picture narrower than a tile has one column, of the picture's width.
+    size, channels, bits = max(first[:2]), *first[2:]
     edge = _header(last / f"{right}_{lower}.png")
     return Geometry(right * size + edge[0], lower * size + edge[1], channels, bits, tile=size, levels=levels)
 

@@ -64,7 +64,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """The body of every answer with status 400 or above; ``standing`` where no trial waits for the reader."""
+    """The body of every answer with status 400 or above: the ``error``; ``standing`` where no trial waits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     error: Fault

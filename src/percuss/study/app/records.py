@@ -21,7 +21,7 @@ class _Record(BaseModel):
 
 
 class Login(_Record):
-    """A reader's or administrator's code (case and dashes do not matter), or the token of their link."""
+    """``secret``: a reader's or administrator's code (case and dashes do not matter), or the token of their link."""
 
     secret: str = Field(min_length=1, max_length=SHORT)
 
@@ -171,7 +171,12 @@ class Display(_Record):
 
 
 class Saved(_Record):
-    """An answer that is committed. ``again``: it had been saved before under the same id, and was counted once."""
+    """An answer that is committed.
+
+    Attributes:
+        number: its place; version: 1, or one more with each correction.
+        again: it had been saved before under the same id, and counts once.
+    """
 
     saved: str = Field(description="when, ISO 8601 with zone")
     number: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -10,7 +11,6 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from percuss import __version__
 from percuss.core.errors import PercussError
 from percuss.study.app import admin, api, images, login, pages
 from percuss.study.app.guard import Guard
@@ -48,7 +48,7 @@ def bare_app() -> FastAPI:
     """The routes without a study, which is all that the documentation needs."""
     app = FastAPI(
         title="Percuss reader study",
-        version=__version__,
+        version=version("percuss"),
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,

@@ -75,7 +75,7 @@ def exposure(host: str, *, encrypted: bool, proxy: bool) -> str:
         return ""
     return (
         f"Warning: {host} can be reached from other machines, and without TLS whoever is on the way reads codes and "
-        "answers. Give --certificate and --key, or put a reverse proxy with TLS in front (--proxy)."
+        "answers. Give --certificate and --key-file, or put a reverse proxy with TLS in front (--proxy)."
     )
 
 
@@ -91,7 +91,7 @@ def _check_tls(certificate: Path | None, key: Path | None) -> bool:
     if certificate is None and key is None:
         return False
     if certificate is None or key is None:
-        raise UsageError("TLS needs a certificate and its key", next_step="give both --certificate and --key")
+        raise UsageError("TLS needs a certificate and its key", next_step="give both --certificate and --key-file")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -1,5 +1,6 @@
 """Every way of touching a trail, found and named."""
 
+import hashlib
 import json
 
 import pytest
@@ -26,6 +27,17 @@ def chained(bodies):
 @pytest.fixture
 def whole():
     return chained([{"who": "A", "what": f"answer {n}", "new": {"label": "tumour", "sure": n}} for n in range(1, 7)])
+
+
+def test_the_chain_is_what_its_documentation_says(whole):
+    """As docs/study-trail.md tells it, by nothing but the standard library."""
+    before = "0" * 64
+    for line in whole:
+        body = json.loads(line)
+        assert body["before"] == before
+        before = body.pop("hash")
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(f"{body['before']}\n{text}".encode()).hexdigest() == before
 
 
 def forged(line, **changes):

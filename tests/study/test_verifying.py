@@ -5,7 +5,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from tests.study.tampering import copied, lines, lived, made_in, number_of, put, rechained, touch
+from tests.study.reading import at, read
+from tests.study.tampering import copied, lines, lived, made_in, number_of, put, rechained, rows, touch
 
 from percuss.study.opening import open_study
 from percuss.study.seal import load_key

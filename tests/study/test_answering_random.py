@@ -90,20 +90,20 @@ class Requests(RuleBasedStateMachine):
         self.send(reading, sent(self.study, reading.id, number, label=label, reason=reason))
 
     @precondition(lambda self: self.acknowledged)
-    @rule(data=st.data(), other=labels | st.none())
-    def repeat(self, data, other):
+    @rule(data=st.data(), how=st.sampled_from(("same", "label", "reason", "reader")))
+    def repeat(self, data, how):
         reading, body, number, version = data.draw(st.sampled_from(self.acknowledged))
-        changed = (
-            body
-            if other is None
-            else body.model_copy(update={"answer": body.answer.model_copy(update={"label": other})})
-        )
-        self.knock(reading)
-        if changed.answer == body.answer:
-            again = save_answer(self.study, reading.id, changed, now=self.now)
+        if how == "same":
+            self.knock(reading)
+            again = save_answer(self.study, reading.id, body, now=self.now)
             assert (again.again, again.number, again.version) == (True, number, version)
-        else:
-            assert self.refusal(reading, changed) == "id-used"
+            return
+        other = {"label": "normal" if body.answer.label == "tumour" else "tumour"}
+        changes = {"label": {"answer": body.answer.model_copy(update=other)}, "reason": {"reason": f"{body.reason}!"}}
+        if how == "reader":
+            reading = next(one for one in self.readings if one is not reading)
+        self.knock(reading)
+        assert self.refusal(reading, body.model_copy(update=changes.get(how, {}))) == "id-used"
 
     @rule(at=readers, data=st.data())
     def send_the_others_trial(self, at, data):

@@ -37,7 +37,8 @@
       width: Math.ceil(image.width / Math.pow(2, top - level)), height: Math.ceil(image.height / Math.pow(2, top - level)),
     });
     return {
-      width: image.width, height: image.height, tileSize: image.tiles.size, tileOverlap: 0, minLevel: 0, maxLevel: top,
+      width: image.width, height: image.height, tileSize: image.tiles.size, minLevel: 0, maxLevel: top,
+      tileOverlap: 1e-9, // tiles without any are drawn a pixel larger than they are, which would stretch them
       getTileUrl: (level, x, y) => image.url + "/tiles/" + level + "/" + x + "/" + y,
       downloadTileStart: function (job) {
         const parts = job.src.split("/").slice(-3).map(Number);
@@ -85,16 +86,18 @@
     return { element: element, box: box };
   }
 
-  /* Zoom: the nearest whole number of device pixels to an image pixel, or one over a whole number. */
+  /* Device pixels per image pixel: below 1 halves, so that a pixel of a level of tiles is one of the screen. */
+  const HALVES = [12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1].map((power) => Math.pow(2, -power));
+  const STEPS = HALVES.concat(app.pane.STEPS.filter((step) => step >= 1));
+
   function wholeStep(zoom, by) {
-    const steps = app.pane.STEPS;
     let best = 0;
-    steps.forEach(function (step, at) {
-      if (Math.abs(Math.log(step / zoom)) < Math.abs(Math.log(steps[best] / zoom))) {
+    STEPS.forEach(function (step, at) {
+      if (Math.abs(Math.log(step / zoom)) < Math.abs(Math.log(STEPS[best] / zoom))) {
         best = at;
       }
     });
-    return steps[Math.min(steps.length - 1, Math.max(0, best + by))];
+    return STEPS[Math.min(STEPS.length - 1, Math.max(0, best + by))];
   }
 
   /* Same calls as viewer.js. */
@@ -108,7 +111,8 @@
 
     const ratio = () => window.devicePixelRatio || 1;
     const main = () => panes[0].seadragon;
-    const zoomNow = () => main().viewport.viewportToImageZoom(main().viewport.getZoom(true)) * ratio();
+    const exactZoom = () => main().viewport.viewportToImageZoom(main().viewport.getZoom(true)) * ratio();
+    const zoomNow = () => Number(exactZoom().toPrecision(6));
 
     function follow(from) {
       if (linking || panes.length < 2) {
@@ -130,9 +134,10 @@
         const seadragon = new Seadragon.Viewer({
           element: made.box, tileSources: sourceOf(image, () => map), showNavigationControl: false,
           imageSmoothingEnabled: false, animationTime: 0, springStiffness: 20, blendTime: 0, alwaysBlend: false,
-          maxZoomPixelRatio: 32, minZoomImageRatio: 0.8, visibilityRatio: 0.1, immediateRender: false,
+          maxZoomPixelRatio: 64, minZoomImageRatio: 0.01, visibilityRatio: 0.1, immediateRender: false,
+          minPixelRatio: 0.75, // takes the level of tiles whose pixels are the screen's
           gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, scrollToZoom: false },
-          gestureSettingsTouch: { flickEnabled: false }, keyboardShortcut: false, crossOriginPolicy: false,
+          gestureSettingsTouch: { flickEnabled: false }, tabIndex: "", crossOriginPolicy: false,
         });
         made.seadragon = seadragon;
         seadragon.innerTracker.keyHandler = null;
@@ -151,6 +156,7 @@
           const box = made.box.getBoundingClientRect();
           zoom(event.scroll > 0 ? 1 : -1, event.position.x - box.width / 2, event.position.y - box.height / 2);
         });
+        seadragon.addHandler("canvas-drag-end", align);
       });
     }
 
@@ -174,14 +180,23 @@
 
     function fit() {
       panes.forEach((pane) => pane.seadragon.viewport.goHome(true));
-      zoomTo(wholeStep(zoomNow() * 0.999, zoomNow() < wholeStep(zoomNow(), 0) ? -1 : 0));
+      zoomTo(wholeStep(zoomNow(), zoomNow() < wholeStep(zoomNow(), 0) ? -1 : 0));
+    }
+
+    /* Moves the image by less than a pixel, so that its pixels lie on those of the screen. */
+    function align() {
+      const viewport = main().viewport;
+      const corner = viewport.pixelFromPoint(viewport.imageToViewportCoordinates(0, 0), true);
+      const off = (value) => Math.round(value * ratio()) / ratio() - value;
+      const by = new window.OpenSeadragon.Point(-off(corner.x), -off(corner.y));
+      viewport.panBy(viewport.deltaPointsFromPixels(by, true), true);
+      follow(main());
     }
 
     function zoomTo(step, point) {
       const viewport = main().viewport;
       viewport.zoomTo(viewport.imageToViewportZoom(step / ratio()), point || null, true);
-      viewport.applyConstraints(true);
-      follow(main());
+      align();
     }
 
     function zoom(by, x, y) {
@@ -234,6 +249,7 @@
         const viewport = main().viewport;
         viewport.panBy(viewport.deltaPointsFromPixels(new window.OpenSeadragon.Point(-dx, -dy), true), true);
         viewport.applyConstraints(true);
+        align();
       },
       whole: () => setWindow(view.levels / 2, view.levels),
       spread: () => setWindow(view.levels / 2, view.levels), // the levels of all tiles are not known

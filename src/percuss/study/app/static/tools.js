@@ -36,7 +36,7 @@
       by("zoom").textContent = zoomText(state.zoom_last);
       by("zoom").classList.toggle("less", state.zoom_last < 1);
       by("zoom").title = state.zoom_last < 1
-        ? "Smaller than true pixels: some pixels of the image are left out"
+        ? "Smaller than true pixels: not every pixel of the image can be seen"
         : "Screen pixels for one image pixel";
       by("invert").setAttribute("aria-pressed", String(state.inverted));
       if (viewer().deep()) {
@@ -62,7 +62,12 @@
       single: () => viewer().single(), invert: () => viewer().invert(), reset: () => viewer().reset(),
       whole: () => viewer().whole(), spread: () => viewer().spread(),
     };
-    Object.keys(acts).forEach((id) => by(id).addEventListener("click", acts[id]));
+    Object.keys(acts).forEach((id) => by(id).addEventListener("click", function (event) {
+      acts[id]();
+      if (event.detail) { // by the mouse: Enter then saves the answer, and does not press this button again
+        by("question").focus();
+      }
+    }));
     const slide = () => viewer().setWindow(Number(by("level").value), Number(by("width").value));
     by("level").addEventListener("input", slide);
     by("width").addEventListener("input", slide);

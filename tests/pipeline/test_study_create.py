@@ -121,7 +121,9 @@ def test_arms_have_their_sizes(usual):
         clean = shown(usual, case.images["original"])
         # The attack goes on when an image flips, so that the change has its size, also where less would flip.
         for size in (2, 48):
-            assert known.model[f"adversarial linf={size}/255"].linf == pytest.approx(size / 255, abs=1e-6)
+            said = known.model[f"adversarial linf={size}/255"]
+            assert said.linf == pytest.approx(size / 255, abs=1e-6)
+            assert said.l2 > 0.9 * size / 255 * clean.numel() ** 0.5
         one, two = (shown(usual, case.images[arm]) - clean for arm in (attack, noise))
         for norm in (1, 2, float("inf")):
             assert float(two.flatten().norm(norm)) == pytest.approx(float(one.flatten().norm(norm)), rel=0.05)
@@ -218,6 +220,7 @@ def test_an_existing_study_is_never_touched(usual, run, source):
         ({"tasks": ["diagnoses"]}, UsageError, "the field of the study tasks.0 cannot be used: diagnoses"),
         ({"distance": 50}, UsageError, "the distance between copies of a case cannot be kept"),
         ({"preset": "foote"}, UsageError, "the preset foote has one size"),
+        ({"preset": "foote", "cases": 11, "budgets": "l2=0.5"}, RunError, "10 of class tumour .* flips as stored, 11"),
         ({"budgets": None, "arms": [{"kind": "original"}]}, UsageError, "a study without an attack"),
         ({"arms": [{"kind": "original"}]}, UsageError, "budgets and arms are both given"),
         ({"budgets": None, "arms": ARMS}, UsageError, "noise without an attack of its size: noise linf=4/255"),

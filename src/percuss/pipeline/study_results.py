@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from percuss import __version__
 from percuss.core.errors import PercussError, RunError
 from percuss.core.images import PixelRange
 from percuss.core.study_results import StudyRecord, StudyResults
+from percuss.pipeline.environment import version
 from percuss.report.reader_study import write_study_report
 from percuss.report.reader_study_schema import write_study_results
 from percuss.report.reader_study_text import results_text
@@ -107,7 +107,7 @@ def _about(study: OpenStudy, key: Key, told: Happened, verdict: StudyVerdict) ->
         created=study.info.created,
         closed=told.closed,
         computed=datetime.now().astimezone().isoformat(timespec="seconds"),
-        percuss_version=__version__,
+        percuss_version=version(),
         run=key.run or study.info.run_id,
         run_sha256=protocol.run,
         model_sha256=key.model,

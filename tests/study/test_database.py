@@ -3,12 +3,14 @@
 import gc
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from sqlalchemy import func, select, text
@@ -79,6 +81,29 @@ def test_what_is_written_stays(study, table):
     with study.database.read() as session:
         assert session.scalar(text(f"SELECT count(*) FROM {table}")) > 0
         assert session.scalar(text(f"SELECT count(*) FROM {table} WHERE {column} = 'x'")) == 0
+
+
+def test_another_program_cannot_replace_a_row_by_any_of_its_unique_columns(tmp_path):
+    """SQLite's REPLACE removes what is in the way, without a DELETE trigger: here a program that sets no pragma."""
+    study, _ = make(tmp_path / "study", cases=2, slots=2)
+    fill(study)
+    unique = {
+        "trail": [("number",), ("hash",)],
+        "slots": [("slot", "number")],
+        "answers": [("id",), ("reader", "number", "version"), ("record",)],
+        "places": [("reader", "number"), ("token",), ("left_token",)],
+        "overrides": [("reader", "session"), ("record",)],
+    }
+    with closing(sqlite3.connect(study.folder.database_path)) as raw:
+        for table, sets in unique.items():
+            there = raw.execute(f"SELECT * FROM {table}").fetchall()
+            columns = [column for _, column, *_ in raw.execute(f"PRAGMA table_info({table})")]
+            for same in sets:
+                fresh = [f"{column}" if column in same else f"'9' || {column}" for column in columns]
+                with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+                    raw.execute(f"INSERT OR REPLACE INTO {table} SELECT {', '.join(fresh)} FROM {table} LIMIT 1")
+                assert raw.execute(f"SELECT * FROM {table}").fetchall() == there
+    study.database.close()
 
 
 def test_a_row_written_twice_is_refused(study):

@@ -7,32 +7,32 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-#: Tables with the columns that tell one row from another.
-GROWING = {
-    "trail": ("number",),
-    "slots": ("slot", "number"),
-    "answers": ("id",),
-    "places": ("reader", "number"),
-    "overrides": ("reader", "session"),
+#: Tables with every set of columns in which no two rows agree.
+GROWING: dict[str, tuple[tuple[str, ...], ...]] = {
+    "trail": (("number",), ("hash",)),
+    "slots": (("slot", "number"),),
+    "answers": (("id",), ("reader", "number", "version"), ("record",)),
+    "places": (("reader", "number"), ("token",), ("left_token",), ("right_token",)),
+    "overrides": (("reader", "session"), ("record",)),
 }
 
 
 def upgrade() -> None:
     """Put the triggers on."""
     if op.get_bind().dialect.name == "sqlite":
-        for table, columns in GROWING.items():
-            _sqlite(table, columns)
+        for table, unique in GROWING.items():
+            _sqlite(table, unique)
     else:
         _postgresql()
 
 
-def _sqlite(table: str, columns: tuple[str, ...]) -> None:
+def _sqlite(table: str, unique: tuple[tuple[str, ...], ...]) -> None:
     refuse = f"BEGIN SELECT RAISE(ABORT, 'the table {table} only grows'); END"
     for act in ("UPDATE", "DELETE"):
         op.execute(f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} {refuse}")
     # INSERT OR REPLACE removes the row that is there, and fires no DELETE trigger unless a program asks for it.
-    same = " AND ".join(f"{column} = NEW.{column}" for column in columns)
-    when = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})"
+    same = (" AND ".join(f"{column} = NEW.{column}" for column in columns) for columns in unique)
+    when = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {' OR '.join(f'({one})' for one in same)})"
     op.execute(f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} {when} {refuse}")
 
 

@@ -62,16 +62,18 @@ def login(sent: Login, study: Study, *, request: Request, response: Response) ->
     """Log in by code or link; a browser that was logged in is logged out first.
 
     Every wrong secret gets the same answer. After ten an address waits half a minute for each further one (429 with
-    ``Retry-After``); who is logged in already is not concerned.
+    ``Retry-After``); who is logged in already is not concerned. The audit trail tells how many were refused.
     """
     attempts: Attempts = request.app.state.attempts
     address = request.client.host if request.client else None
     wait = attempts.ask(address)
     if wait:
+        request.app.state.wrong_codes.refused(study)
         step = f"wait {wait} seconds and try again; whoever lost their code asks the administrator for a new one"
         raise Refusal(429, "too-often", "too many wrong codes", next_step=step, headers={"Retry-After": str(wait)})
     found = access.log_in(study, sent.secret)
     if found is None:
+        request.app.state.wrong_codes.refused(study)
         step = "type it as it was given, or ask the administrator for a new one"
         raise Refusal(401, "wrong-secret", "this code or link is not valid", next_step=step)
     attempts.right(address)

@@ -17,6 +17,7 @@ from percuss.study.app.guard import Guard
 from percuss.study.app.limits import Attempts
 from percuss.study.app.pictures import check_lengths
 from percuss.study.app.problems import Fault, Problem, of_error
+from percuss.study.app.wrong_codes import WrongCodes
 from percuss.study.opening import OpenStudy
 
 _ABOUT = (
@@ -41,6 +42,7 @@ def create_app(study: OpenStudy, *, secure: bool = False) -> FastAPI:
     check_lengths(study.folder.images)
     app = bare_app()
     app.state.study, app.state.secure, app.state.attempts = study, secure, Attempts()
+    app.state.wrong_codes = WrongCodes()
     return app
 
 

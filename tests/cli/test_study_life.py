@@ -96,17 +96,15 @@ def test_what_the_terminal_says_of_a_new_study(percuss, run, tmp_path):
     assert again.exit_code == 2 and "fault of Percuss" not in again.stderr
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
+def test_what_cannot_be_created_is_refused_and_leaves_nothing(percuss, run, tmp_path):
+    for options, named in (
         (("--preset", "foot"), "foote"),
         (("--cases", "40"), "cases"),
         (("--task", "guess"), "diagnosis"),
         (("--budget", "linf=32/255", "--budget", "l2=0.5"), "one norm"),
         (("--address", "nowhere"), "no address"),
-    ],
-)
-def test_what_cannot_be_created_is_refused_and_leaves_nothing(percuss, run, tmp_path, options, named):
-    done = percuss("study", "create", run, "--out", tmp_path / "study", "--allow-code", *options)
-    assert done.exit_code == 2 and named in " ".join(done.stderr.split()) and "fault of Percuss" not in done.stderr
-    assert not (tmp_path / "study").exists() and not (tmp_path / "study.key").exists()
+    ):
+        done = percuss("study", "create", run, "--out", tmp_path / "study", "--allow-code", *options)
+        told = " ".join(done.stderr.split())
+        assert done.exit_code == 2 and named in told and "fault of Percuss" not in told, (options, told)
+        assert not (tmp_path / "study").exists() and not (tmp_path / "study.key").exists()

@@ -71,6 +71,7 @@ def test_every_answer_stands_with_what_was_shown(study, tmp_path):
     assert [row["name"] for row in readers] == ["Ada", "Ben"] and readers[1]["revoked"].startswith("2026")
     cases = table(tmp_path / "out", "cases.csv")
     attacked = [row for row in cases if row["arm"] == f"adversarial {SIZE}"]
+    assert [row["imrmc"] for row in cases[::2]] == ["C1", "C2", "C3", "C4"]
     assert len(cases) == 8 and all(row["model_flips"] == "True" for row in attacked)
     assert set(files) >= {"answers.csv", "trail.jsonl", "protocol.json", "key.json", "study.json", "closed.json"}
 

@@ -83,13 +83,17 @@ def case_rows(key: Key, known: Known) -> list[Row]:
     names = {sha: name for name, sha in key.files.items()}
     says = {case.id: case.model for case in key.cases}
     rows = []
-    for case in known.protocol.cases:
+    for place, case in enumerate(known.protocol.cases, 1):
         for arm, sha in case.images.items():
             model = says.get(case.id, {}).get(arm)
             told = {} if model is None else model.model_dump()
             rows.append(
-                {"case": case.id, "patient": case.patient, "truth": case.truth, "arm": arm, "sha256": sha}
-                | {"file": names.get(sha, ""), **{f"model_{name}": value for name, value in told.items()}}
+                {"case": case.id, "imrmc": f"C{place}", "patient": case.patient, "truth": case.truth, "arm": arm}
+                | {
+                    "sha256": sha,
+                    "file": names.get(sha, ""),
+                    **{f"model_{name}": value for name, value in told.items()},
+                }
             )
     return rows
 

@@ -119,9 +119,14 @@ def test_a_created_study_says_what_it_can_show(percuss, plan, tmp_path):
         record = plan(*options)["study"]
         assert (record["cases"], record["trials"], record["protocol"]) == (4, 12, study.info.protocol_hash)
         assert "A small study: 4 cases" in percuss("study", "plan", *options).stdout
-    # How many of the four are positive is sealed.
-    assert plan(tmp_path / "study")["study"]["endpoints"][0]["cases"] == 4
+    # Two of the four are positive, which is known with the secret at hand alone.
+    assert plan(tmp_path / "study")["study"]["endpoints"][0]["cases"] == 2
     assert plan("--protocol", tmp_path / "frozen.json")["study"]["endpoints"][0]["cases"] == 2
+    moved = study.folder.secret_path.rename(tmp_path / "elsewhere.key")
+    assert plan(tmp_path / "study", "--secret", moved)["study"]["endpoints"][0]["cases"] == 2
+    sealed = plan(tmp_path / "study")["study"]["endpoints"][0]
+    assert (sealed["cases"], sealed["at_most"]) == (4, True)
+    assert "positive is sealed" in percuss("study", "plan", tmp_path / "study").stdout
     for options in ((tmp_path / "study", "--cases", 5), (tmp_path / "study", "--protocol", tmp_path / "frozen.json")):
         done = percuss("study", "plan", *options)
         assert done.exit_code == 2 and "alone" in done.stderr

@@ -106,7 +106,7 @@ def test_what_is_supposed_is_said_and_equal_words_stand_once():
     )
     text = study_text(public, found, Assumed())
     assert "sealed" not in study_text(public, endpoints_reach(public, positives=20), Assumed())
-    assert "reckoned over all 20 cases, since how many are positive is sealed" in text
+    assert "reckoned over all 20 cases, since how many are positive is sealed (--secret)" in text
     assert "correlate by 0." in text
     assert "seen (secondary); b (secondary): 40 trials" in text and text.count("40 trials can exclude") == 1
 

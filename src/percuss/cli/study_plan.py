@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from percuss.cli.options import Seed, Verbose
+from percuss.cli.options import Seed, StudySecret, Verbose
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
     from percuss.study.given_size import Reach
     from percuss.study.planning import Needed
+    from percuss.study.public import PublicProtocol
 
 Option = typer.Option
 Share = float | None
@@ -24,6 +25,7 @@ def plan(  # noqa: PLR0913
     study: Annotated[Path | None, typer.Argument(help="A created study: say what it can show.")] = None,
     *,
     protocol: Annotated[Path | None, Option(help="A frozen protocol, of an export: say what it can show.")] = None,
+    secret: StudySecret = None,
     margin: Annotated[Share, Option(help="Show that readers lose less than this on copies (5 points: 0.05).")] = None,
     effect: Annotated[Share, Option(help="Find that readers lose this on perturbed copies.")] = None,
     undetectable: Annotated[
@@ -70,7 +72,7 @@ def plan(  # noqa: PLR0913
     if study is not None or protocol is not None:
         if cases is not None or any(value is not None for value in asked.values()) or None not in (study, protocol):
             raise UsageError("a study has its size and its questions", next_step="give one study or protocol alone")
-        _tell_study(study, protocol, {**size, **goal, "seconds": seconds}, as_json=as_json)
+        _tell_study((study, secret), protocol, {**size, **goal, "seconds": seconds}, as_json=as_json)
         return
     question = _question(asked, as_d_prime=d_prime, alone=cases is None)
     pairs = question is None or question[0] in _PAIRED
@@ -87,8 +89,9 @@ def plan(  # noqa: PLR0913
         print("\n\n".join(_parts(planned, reached)))
 
 
-def _tell_study(study: Path | None, protocol: Path | None, settings: dict[str, Any], *, as_json: bool) -> None:
-    from percuss.study.folder import StudyFolder
+def _tell_study(
+    study: tuple[Path | None, Path | None], protocol: Path | None, settings: dict[str, Any], *, as_json: bool
+) -> None:
     from percuss.study.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
     from percuss.study.protocol import load
     from percuss.study.public import public_of
@@ -97,8 +100,7 @@ def _tell_study(study: Path | None, protocol: Path | None, settings: dict[str, A
         frozen = load(protocol)
         public, positives = public_of(frozen), positives_in(frozen)
     else:
-        assert study is not None, "one of the two is given"
-        public, positives = StudyFolder(study).public(), None
+        public, positives = _of_folder(*study)
     names = ("power", "case_share", "reader_share", "seconds")
     supposed = {name: settings[name] for name in names}
     if settings["discordance"] is not None:
@@ -109,6 +111,23 @@ def _tell_study(study: Path | None, protocol: Path | None, settings: dict[str, A
         print(json.dumps({"study": study_record(public, found, assumed)}, allow_nan=False))
     else:
         print(study_text(public, found, assumed))
+
+
+def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol, int | None]:
+    """A study's protocol and, where the secret is at hand, how many of its cases are positive: no more of the key."""
+    from percuss.study.extra import require_extra
+    from percuss.study.folder import StudyFolder
+    from percuss.study.plan_study import positives_in
+
+    assert study is not None, "a study or a protocol is given"
+    folder = StudyFolder(study)
+    public = folder.public()
+    if secret is None and not folder.secret_path.exists():
+        return public, None
+    require_extra()
+    from percuss.study.seal import load_key
+
+    return public, positives_in(load_key(folder, secret).frozen)
 
 
 def _question(asked: dict[str, Share], *, as_d_prime: bool, alone: bool) -> tuple[str, float] | None:

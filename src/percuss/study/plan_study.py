@@ -149,7 +149,8 @@ def _supposed(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed:
     words = []
     if any(item.at_most for item in found):
         words.append(
-            f"true positives are reckoned over all {public.cases} cases, since how many are positive is sealed"
+            f"true positives are reckoned over all {public.cases} cases, "
+            "since how many are positive is sealed (--secret)"
         )
     if public.readers > 1:
         words.append(f"answers of two readers on a case are taken to correlate by {assumed.case_share:g}")

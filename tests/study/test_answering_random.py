@@ -238,5 +238,5 @@ def test_what_was_acknowledged_is_there_once_after_any_requests(tmp_path):
     study = two_sessions(tmp_path)
     study.database.close()
     machine = type("Machine", (Requests,), {"template": study.folder.path})
-    options = settings(max_examples=16, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    options = settings(max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=options)

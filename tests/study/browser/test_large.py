@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -153,3 +154,20 @@ def test_a_pair_of_large_images_moves_together(tmp_path, person, monkeypatch):
         assert (left[20:, 100 : room - 2] == right[20:, 100 : room - 2]).mean() > 0.99
         assert len(np.unique(left)) > 8
         assert not reader.page.locator("#window").is_visible()
+
+
+def test_tiles_wait_for_the_connection_and_nothing_is_seen_before_all_are_there(tmp_path, person, monkeypatch):
+    study = made(tmp_path / "study", monkeypatch, levels=255)
+    with serving(study) as served:
+        reader = person(served.address, cut=True)
+        reader.log_in(enrol(study, "A").code)
+        reader.page.route("**/tiles/2/**", lambda route: route.abort("connectionreset"))
+        reader.go_on("Your display")
+        reader.go_on("Your diagnosis")
+        expect(reader.page.locator("#stage")).to_have_class(re.compile("loading"))
+        expect(reader.page.locator("#stage .picture")).to_be_hidden()
+        reader.page.wait_for_timeout(500)
+        assert reader.page.locator("#trial[data-ready]").count() == 0
+        reader.page.unroute("**/tiles/2/**")
+        reader.ready(1)
+        expect(reader.page.locator("#stage .picture")).to_be_visible()

@@ -65,8 +65,9 @@
       }
     }
 
-    function show() {
-      before = document.activeElement;
+    function show(event) {
+      // After a click Enter is to save the answer, not to open this list again.
+      before = event && event.detail ? by("question") : document.activeElement;
       fill(rows());
       by("keys").hidden = false;
       by("keys-close").focus();

@@ -2,6 +2,8 @@
 (function (app) {
   "use strict";
 
+  const AGAIN = 3000;
+  const PATIENCE = 24 * 60 * 60 * 1000;
   const SIDES = ["Left image", "Right image"];
 
   function library() {
@@ -31,6 +33,20 @@
     return Object.assign({}, picture, { width: width, height: height, data: data });
   }
 
+  /* The bytes of a tile; where nobody answers it is asked for again, until it is not wanted any more. */
+  async function tileBytes(job) {
+    for (;;) {
+      try {
+        return await app.http.bytes(job.src);
+      } catch (error) {
+        if (!error.offline || job.userData.stopped) {
+          throw error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, AGAIN));
+      }
+    }
+  }
+
   function sourceOf(image, greys) {
     const top = image.tiles.levels - 1;
     const sizeAt = (level) => ({
@@ -45,12 +61,11 @@
         const size = sizeAt(parts[0]);
         const width = Math.min(image.tiles.size, size.width - parts[1] * image.tiles.size);
         const height = Math.min(image.tiles.size, size.height - parts[2] * image.tiles.size);
-        app.http.bytes(job.src).then(
-          (bytes) => job.finish(cropped(app.png.decode(bytes), width, height), null, "native"),
-          (error) => job.finish(null, null, error.message)
-        );
+        tileBytes(job)
+          .then((bytes) => job.finish(cropped(app.png.decode(bytes), width, height), null, "native"))
+          .catch((error) => job.finish(null, null, error.message));
       },
-      downloadTileAbort: function () { /* the answer is thrown away */ },
+      downloadTileAbort: function (job) { job.userData.stopped = true; },
       createTileCache: function (cache, data) { cache._data = { picture: data, canvas: null, greys: null }; },
       destroyTileCache: function (cache) { cache._data = null; },
       getTileCacheData: (cache) => cache._data,
@@ -137,7 +152,7 @@
           maxZoomPixelRatio: 64, minZoomImageRatio: 0.01, visibilityRatio: 0.1, immediateRender: false,
           minPixelRatio: 0.75, // takes the level of tiles whose pixels are the screen's
           gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, scrollToZoom: false },
-          gestureSettingsTouch: { flickEnabled: false }, tabIndex: "", crossOriginPolicy: false,
+          gestureSettingsTouch: { flickEnabled: false }, tabIndex: "", timeout: PATIENCE,
         });
         made.seadragon = seadragon;
         seadragon.innerTracker.keyHandler = null;
@@ -235,7 +250,12 @@
       stage.classList.toggle("two", shown.length === 2);
       panes = await Promise.all(shown.map((image, at) => openPane(Seadragon, image, at)));
       fit();
-      await Promise.all(panes.map((pane) => settled(pane.seadragon)));
+      stage.classList.add("loading"); // nothing is seen before the clock can start
+      try {
+        await Promise.all(panes.map((pane) => settled(pane.seadragon)));
+      } finally {
+        stage.classList.remove("loading");
+      }
       view = { levels: first.levels, level: start.level, width: start.width, inverted: false, first: zoomNow(), most: 0 };
       view.most = view.first;
       changed();

@@ -26,7 +26,7 @@ def progress(who: Administering, study: Study) -> Progress:
     return Progress.model_validate({**values, "readers": found.readers, "head": found.head})
 
 
-@router.post("/revoke", status_code=204, dependencies=_GUARDED, responses=_ERRORS)
+@router.post("/revoke", status_code=204, response_model=None, dependencies=_GUARDED, responses=_ERRORS)
 def revoke(sent: OfReader, who: Administering, study: Study) -> None:
     """End somebody's access: code, link and every login. Their answers stay."""
     access.revoke(study, sent.name, who=who.reader.name, reason=sent.reason)
@@ -39,7 +39,7 @@ def renew(sent: OfReader, who: Administering, study: Study) -> NewCredentials:
     return NewCredentials(name=new.name, code=new.code, link=f"/r/{new.link_token}")
 
 
-@router.post("/override", status_code=204, dependencies=_GUARDED, responses=_ERRORS)
+@router.post("/override", status_code=204, response_model=None, dependencies=_GUARDED, responses=_ERRORS)
 def override(sent: OfSession, who: Administering, study: Study) -> None:
     """Open a session before its wash-out is over; told in the results as a deviation."""
     override_washout(study, sent.name, sent.session, who=who.reader.name, reason=sent.reason)

@@ -50,7 +50,11 @@ def standing(who: Anybody, study: Study) -> StandingWithStudy:
 
 
 @router.post(
-    "/display", status_code=204, dependencies=[Depends(guarded)], responses=problems(400, 401, 403, 409, 413, 415, 422)
+    "/display",
+    status_code=204,
+    response_model=None,
+    dependencies=[Depends(guarded)],
+    responses=problems(400, 401, 403, 409, 413, 415, 422),
 )
 def display(sent: Display, who: Reading, study: Study) -> None:
     """What the reader says about their screen; may be said again when it changes."""

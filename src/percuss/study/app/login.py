@@ -84,7 +84,13 @@ def login(sent: Login, study: Study, *, request: Request, response: Response) ->
     return LoggedIn(csrf=found.csrf, name=found.reader.name, role=found.reader.role)  # type: ignore[arg-type]
 
 
-@router.post("/logout", status_code=204, dependencies=[Depends(guarded)], responses=problems(400, 401, 403, 413, 415))
+@router.post(
+    "/logout",
+    status_code=204,
+    response_model=None,
+    dependencies=[Depends(guarded)],
+    responses=problems(400, 401, 403, 413, 415),
+)
 def logout(who: Anybody, study: Study, *, request: Request, response: Response) -> None:
     """End the login of this browser."""
     access.log_out(study, who.token)

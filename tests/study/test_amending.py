@@ -137,15 +137,25 @@ def amend_and_die(path, step):
 def test_a_kill_leaves_the_old_study_or_the_new_one(study, step):
     """Calls of fsync: three files, two folders, and after the commit the folder whose files have changed places."""
     context = multiprocessing.get_context("fork")
+    amend_study(study, {"target": 0.7}, who="Eve", reason="before the kill")
     process = context.Process(target=amend_and_die, args=(study.folder.path, step))
     process.start()
     process.join()
     assert process.exitcode == 9 and study.folder.amending.exists()
     assert sound(study)
-    assert records(study) == (2 if step == 6 else 1)
-    assert load_key(study.folder).frozen.amendments == () if step < 6 else len(again_amendments(study)) == 1
+    count = 2 if step == 6 else 1
+    assert records(study) == 1 + count and len(again_amendments(study)) == count
     amend_study(study, {"target": 0.8}, who="Eve", reason="after the kill")
     assert sound(study)
+
+
+def test_a_server_that_stays_up_amends_after_a_command_was_killed(study):
+    process = multiprocessing.get_context("fork").Process(target=amend_and_die, args=(study.folder.path, 5))
+    process.start()
+    process.join()
+    assert study.folder.amending.exists()
+    amend_study(study, {"target": 0.8}, who="Eve", reason="after the kill")
+    assert sound(study) and len(again_amendments(study)) == 1
 
 
 def again_amendments(study):

@@ -89,6 +89,7 @@ def test_nothing_but_the_sealed_key_knows_cases_truths_and_arms_of_trials(study)
 def test_every_slot_holds_every_trial_and_sides_are_those_drawn(study):
     opened, key = study
     by_key = {trial.key: trial for trial in key.frozen.protocol.trials()}
+    assert (opened.public.cases, opened.public.trials) == (4, len(by_key))
     with opened.database.read() as session:
         rows = session.scalars(select(SlotRow).order_by(SlotRow.slot, SlotRow.number)).all()
     slots = {slot: list(of) for slot, of in itertools.groupby(rows, key=lambda row: row.slot)}

@@ -67,12 +67,16 @@ def test_tables_of_a_newer_version_are_left_alone(database):
 
 def test_servers_that_start_at_once_migrate_once(database):
     failed = []
+    url = database.engine.url.render_as_string(hide_password=False)
 
     def start():
+        own = open_database(url)  # servers share no lock but that of the database
         try:
-            migrate(database)
+            migrate(own)
         except Exception as error:
             failed.append(error)
+        finally:
+            own.close()
 
     threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:

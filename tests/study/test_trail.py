@@ -65,6 +65,14 @@ def test_nothing_is_added_to_a_damaged_end(database):
     assert lines(database) == ["rubbish"]
 
 
+def test_nothing_is_added_behind_a_record_in_anothers_row(database):
+    with database.write() as session:
+        session.execute(text("DROP TRIGGER trail_no_update"))
+        session.execute(text("UPDATE trail SET number = 5"))
+    with pytest.raises(RunError, match="not written by Percuss"), database.write() as session:
+        record(session, Event(who="A", what="b"))
+
+
 def test_values_without_a_form_in_json_are_refused(database):
     for value in (float("nan"), float("inf"), "\ud800"):
         with pytest.raises(UsageError, match="no form in JSON"), database.write() as session:

@@ -6,8 +6,6 @@ from alembic import context
 
 from percuss.study.tables import Table
 
-context.configure(
-    connection=context.config.attributes["connection"], target_metadata=Table.metadata, transactional_ddl=True
-)
+context.configure(connection=context.config.attributes["connection"], target_metadata=Table.metadata)
 with context.begin_transaction():
     context.run_migrations()

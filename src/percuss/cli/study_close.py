@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 
 from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, Verbose, Who
@@ -36,5 +37,6 @@ def close(
         print(json.dumps({"state": "closed", "head": head.model_dump()}))
     else:
         print(f"closed. The audit trail ends with {head.number}:{head.hash}")
-        print(f"Note it elsewhere: percuss study verify {study} --head {head.number}:{head.hash}")
-        print(f"Next: percuss study results {study}")
+        path = shlex.quote(str(study))
+        print(f"Note it elsewhere: percuss study verify {path} --head {head.number}:{head.hash}")
+        print(f"Next: percuss study results {path}")

@@ -38,7 +38,7 @@ def test_cases_all_alike_leave_the_profile_likelihood() -> None:
 
 
 def test_it_holds_the_true_threshold_of_cases_that_differ() -> None:
-    """40 studies of 20 cases whose own thresholds spread: profile likelihood alone held 85 % of 60 such studies."""
+    """40 studies of 20 cases whose own thresholds spread: profile likelihood alone held 88 % of 200 such studies."""
     rng = np.random.default_rng(5)
     # Share right of the whole population of cases at each size; it meets 75 % at 2.99.
     held = 0

@@ -22,7 +22,9 @@ from percuss.study.mrmc import difference
 from percuss.study.mrmc_table import Readings
 from percuss.study.paired_share import PairedTable, newcombe, tango
 from percuss.study.protocol import Endpoint
+from percuss.study.results.decide import Sample, decide
 from percuss.study.results.endpoints import endpoints
+from percuss.study.results.pooled import effective
 from percuss.study.trials import Arm
 
 NOISE = f"noise {SIZE}"
@@ -51,10 +53,10 @@ def test_foote_loses_minus_2_5_points_and_shows_nothing() -> None:
     assert found.value.value == pytest.approx(-0.025)
     assert found.verdict == "not shown"
     assert "the margin of 5 points cannot be excluded" in found.sentence
-    assert found.sentence.startswith("Loss of true positives: −2.5 points, 95 % interval −21.7 to 16.1:")
-    # Copies are no further cases: as wide as of 20 cases with 0.5 lost and 1 gained.
+    assert found.sentence.startswith("Loss of true positives: −2.5 points, 95 % interval −15.2 to 9.5:")
+    # The changes of both copies lie in different cases: 40 answers, less what telling that from 20 cases costs.
     assert (found.value.n, found.readers, found.p_value) == (20, 1, None)
-    assert found.value.method == "Tango score, paired, 40 answers to 20 cases as 20"
+    assert found.value.method == "Tango score, paired, 40 answers to 20 cases as 36.7"
     assert [item.method for item in found.beside] == ["Student's t over cases"]
     by = {table.copy_number: (table.both, table.against_only, table.arm_only, table.neither) for table in found.tables}
     assert by == {1: (17, 0, 1, 2), 2: (17, 1, 1, 1)}
@@ -122,7 +124,7 @@ def test_several_readers_are_random() -> None:
 def test_readers_who_all_agree_leave_no_variance_but_a_bound_over_cases() -> None:
     protocol = protocol_of(copies=1)
     found = of_one(protocol, missing({}), readers=("R1", "R2"))
-    assert found.value.method == "Tango score, paired, 40 answers to 20 cases as 20"
+    assert found.value.method == "Tango score, paired, 40 answers to 20 cases as 20; readers as they are"
     assert (found.value.low, found.value.high) == pytest.approx((-0.1611, 0.1611), abs=1e-4)
 
 
@@ -133,7 +135,7 @@ def test_a_reader_who_did_not_finish_is_left_out_and_named() -> None:
     assert (found.left_out, found.readers, found.value) == (["R2"], 1, tango(PairedTable(19, 1, 0, 0)))
     (nobody,) = endpoints(reads[3:20] + reads[23:], protocol)
     assert (nobody.readers, nobody.left_out) == (2, [])
-    assert nobody.value.method.startswith("Tango score, paired, 34 answers to 20 cases as 18.6")
+    assert nobody.value.method.startswith("Tango score, paired, 34 answers to 20 cases as 30.7; readers as they are")
 
 
 def test_no_answers() -> None:
@@ -205,3 +207,32 @@ def test_agreement_with_oneself() -> None:
     assert found.numbers["raw, R1"].value == pytest.approx(0.9)
     alone = endpoint.model_copy(update={"against": ""})
     assert of_one(protocol_of(endpoints=(alone,)), foote).value.value == pytest.approx(0.9)
+
+
+def test_answers_of_a_case_are_worth_what_they_vary() -> None:
+    # All alike within their case: no more than the cases.
+    assert effective([[1.0, 1.0]] * 6 + [[0.0, 0.0]] * 14) == pytest.approx(20)
+    # Nothing varies, so nothing tells: no more than the cases, unequally read ones less.
+    assert effective([[1.0, 1.0]] * 20) == pytest.approx(20)
+    assert effective([[1.0] * 4] + [[1.0]] * 4) == pytest.approx(64 / 20)
+    # Independent within their case: nearly all of them, and all where each case has one.
+    assert effective([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]] * 10) == pytest.approx(76.49, abs=0.01)
+    assert effective([[1.0], [0.0], [0.0]]) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("repeat", [0.0, 0.5, 1.0])
+def test_the_interval_of_copies_holds_the_true_loss(repeat: float) -> None:
+    """60 cases, two copies, a true loss of 5 points; the second copy repeats the first with this chance."""
+    rng, held = np.random.default_rng(5), 0
+    for _ in range(200):
+        first = rng.random((2, 60))
+        lost = np.stack([first[0], np.where(rng.random(60) < repeat, *first)])
+        change = np.where(lost < 0.075, 1.0, np.where(lost < 0.1, -1.0, 0.0))
+        samples = [
+            Sample("R1", str(case), str(case), copy, float(change[copy, case] >= 0), float(change[copy, case] <= 0))
+            for copy in range(2)
+            for case in range(60)
+        ]
+        found = decide(samples, expected=120, alpha=0.025, scale="share").value
+        held += found.low <= 0.05 <= found.high
+    assert held >= 182

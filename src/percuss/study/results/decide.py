@@ -2,8 +2,8 @@
 
 - One answer per case: Tango's interval of a difference, Wilson's of a share.
 - Several answers per case (copies of one reader, or readers of whom fewer than two finished), or several cases per
-  patient: the same intervals with as many cases as unequally weighted cases (patients) are worth, counts scaled to
-  them. Further readings of a case add nothing, so that these intervals are wide rather than narrow.
+  patient: the same intervals with as many independent answers as these are worth (``pooled.effective``), counts scaled
+  to them. Held in simulations, see docs/study-results.md.
 - Two readers or more who answered everything: readers and cases random (``mrmc``), copies averaged. Readers who did
   not finish are left out and named. Where readings agree so far that there are no bounds, the interval above stands in.
 - Ratings: Student's t over cases, or readers and cases random.
@@ -113,15 +113,16 @@ def _many(samples: Sequence[Sample], readers: Sequence[str], *, alpha: float, sc
 
 
 def _shares(samples: Sequence[Sample], alpha: float) -> Decision:
-    units: dict[str, float] = defaultdict(float)
+    units: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
-        units[sample.unit] += 1
-    worth = effective(np.array(list(units.values())))
+        units[sample.unit].append(sample.value)
+    worth = effective(list(units.values()))
     each, confidence, once = len(samples), 1 - 2 * alpha, len(units) == len(samples)
     value = sum(sample.value for sample in samples) / each
     patients = len(units) < len({sample.case for sample in samples})
     several = "" if once else f", {each} answers to {len(units)} {'patients' if patients else 'cases'} as {worth:.3g}"
-    tail = several + level(alpha)
+    many = "; readers as they are" if len({sample.reader for sample in samples}) > 1 else ""
+    tail = several + level(alpha) + many
     if samples[0].second is None:
         low, high = _wilson(value, worth, confidence)
         return Decision(Interval(value=value, low=low, high=high, n=len(units), method=f"Wilson{tail}"))

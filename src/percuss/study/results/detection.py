@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from scipy.stats import norm
 
 from percuss.core.results import Interval
@@ -98,7 +97,10 @@ def pairs_dprime(changed: Sequence[Read], still: Sequence[Read]) -> Interval:
 
 
 def _worth(reads: Sequence[Read]) -> float:
-    return pooled.effective(np.unique(units(reads), return_counts=True)[1].astype(np.float64))
+    by: dict[str, list[float]] = {}
+    for read, unit in zip(reads, units(reads), strict=True):
+        by.setdefault(unit, []).append(float(read.called is True))
+    return pooled.effective(list(by.values()))
 
 
 def _dprime(share: float | None) -> float | None:

@@ -38,17 +38,18 @@ def _severe(deviations: Sequence[DeviationRecord]) -> Iterator[Finding]:
 
 def _too_small(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:
     for item in endpoints:
-        n = item.value.n
+        # All pairs of answers, as if each were of another case: the most that they can be worth.
+        n = sum(row.both + row.against_only + row.arm_only + row.neither for row in item.tables)
         if item.margin is None or item.unit != "share" or n == 0:
             continue
         least = tango(PairedTable(n, 0, 0, 0), confidence=item.confidence).high
         if least is not None and least >= item.margin:
             text = (
-                f"{item.name}: with {n} cases and no answer changed at all, the bound would still be "
-                f"{100 * least:.1f} points. A study of this size cannot exclude the margin of {100 * item.margin:g} "
-                "points; percuss study plan says how many cases it takes."
+                f"{item.name}: even if none of the {n} pairs of answers had changed, the bound would be "
+                f"{100 * least:.1f} points, not below the margin of {100 * item.margin:g}: the study is too small "
+                "for it. percuss study plan says how many cases it takes."
             )
-            yield Finding("study-too-small", "warning", text, {"cases": n, "bound": least, "margin": item.margin})
+            yield Finding("study-too-small", "warning", text, {"pairs": n, "bound": least, "margin": item.margin})
 
 
 def _one_reader(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:

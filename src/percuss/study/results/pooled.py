@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from percuss.core.results import Interval
 from percuss.evaluate.intervals import Clusters, mean, proportion
@@ -46,9 +46,27 @@ def clusters_of(names: Sequence[str]) -> Clusters:
     return Clusters.of(names, SEED)
 
 
-def effective(weights: NDArray[np.float64]) -> float:
-    """Cases that unequally often read ones are worth (L. Kish, Survey Sampling (1965), section 11.7)."""
-    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
+def effective(units: Sequence[Sequence[float]]) -> float:
+    """As many independent answers as these, given by unit, are worth.
+
+    All of them divided by their design effect (the variance of their mean over units by that of independent answers),
+    less what it costs to estimate that from so few units (E. L. Korn, B. I. Graubard, Survey Methodology 24 (1998)).
+    Never more than all answers, and never fewer than units which agree within themselves are worth (L. Kish, Survey
+    Sampling (1965), section 11.7); as many as those where the answers leave no variance to tell it from.
+    """
+    sizes = np.array([len(unit) for unit in units], dtype=np.float64)
+    total = float(sizes.sum())
+    least = total**2 / float((sizes**2).sum()) if total else 0.0
+    if least >= total - 1e-9 or len(units) < 2:
+        return least
+    values = np.concatenate([np.asarray(unit, dtype=np.float64) for unit in units])
+    alone = float(values.var()) / (total - 1)
+    if alone <= 1e-12:
+        return least
+    left = np.array([float(np.sum(unit)) - len(unit) * float(values.mean()) for unit in units])
+    together = float((left**2).sum()) / total**2 * len(units) / (len(units) - 1)
+    freedom = (float(student.ppf(0.975, total - 1)) / float(student.ppf(0.975, len(units) - 1))) ** 2
+    return float(np.clip(total / max(together / alone, 1.0) * freedom, least, total))
 
 
 def none(why: str = "undefined: no answer") -> Interval:

@@ -21,6 +21,13 @@
     return own || (name === "INPUT" && (event.key === " " || /^Arrow(Up|Down)$/.test(event.key)));
   }
 
+  /* Gives an element the focus, unless a panel lies over the page: whoever types there goes on typing. */
+  function focus(element, options) {
+    if (by("again").hidden && by("keys").hidden) {
+      element.focus(options);
+    }
+  }
+
   function fill(rows) {
     const list = by("keys-list");
     list.textContent = "";
@@ -79,5 +86,5 @@
     return { show: show, close: close, shown: () => !by("keys").hidden };
   }
 
-  app.keys = { open: open, taken: taken, hold: hold };
+  app.keys = { open: open, taken: taken, hold: hold, focus: focus };
 })((window.readerStudy = window.readerStudy || {}));

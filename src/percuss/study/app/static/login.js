@@ -21,6 +21,7 @@
         app.http.setToken(answer.body.csrf);
         by("again").hidden = true;
         by("again-code").value = "";
+        (by("trial").hidden ? by("page") : by("question")).focus();
         if (answer.body.name === name()) {
           back();
         } else {

@@ -27,7 +27,7 @@
       }
     });
     const first = page.querySelector("button, input, select");
-    (first && !content.still ? first : page).focus();
+    app.keys.focus(first && !content.still ? first : page);
     window.scrollTo(0, 0);
   }
 
@@ -158,7 +158,7 @@
   function again() {
     by("trial").hidden = true;
     by("page").hidden = false;
-    (by("go") || by("page")).focus();
+    app.keys.focus(by("go") || by("page"));
   }
 
   app.pages = {

@@ -18,7 +18,7 @@
   let between = null;
   let running = false;
   let any = false;
-  let correcting = false;
+  let correction = null;
   let timer = null;
 
   const owner = () => now.standing.study + ":" + now.standing.name;
@@ -93,6 +93,7 @@
 
   async function one(next) {
     const pictures = await upcoming.pictures(next);
+    await correction.over();
     if (now.stopped) {
       return;
     }
@@ -109,7 +110,7 @@
   }
 
   async function run() {
-    if (running || now.stopped || correcting) {
+    if (running || now.stopped || correction.busy()) {
       return;
     }
     running = true;
@@ -122,6 +123,7 @@
           }
           return;
         }
+        await correction.over();
         await between.before(next);
         await one(next);
       }
@@ -163,36 +165,7 @@
     },
   };
 
-  /* The last answer again, with the reason for its correction; then back to where we were. */
-  async function correct() {
-    if (!queue || queue.state !== "idle" || correcting || by("correct").hidden) {
-      return;
-    }
-    correcting = true;
-    app.status.notice("");
-    try {
-      const found = await app.http.get("/trials/last");
-      if (found.status === 200) {
-        const last = found.body;
-        const pictures = await app.loading.open().pictures(last.images);
-        const kept = trial.aside();
-        const sent = await trial.ask(last, pictures, now.standing, last.answer);
-        if (sent) {
-          await keep({ number: last.number, offline: navigator.onLine === false, sent: sent });
-        }
-        await (kept ? trial.resume(kept) : app.pages.again());
-      } else if (found.status === 401) {
-        askLogin();
-      } else {
-        app.status.notice(app.http.said(found));
-      }
-    } catch (error) {
-      app.status.notice(error.offline
-        ? "There is no connection at the moment. The answer can be corrected when it is back."
-        : error.message);
-    }
-    correcting = false;
-  }
+  const startCorrection = () => correction && correction.start();
 
   async function leave() {
     if (queue && queue.waiting) {
@@ -222,7 +195,7 @@
         event.preventDefault();
         keys.show();
       } else if (event.key.toLowerCase() === "u") {
-        correct();
+        startCorrection();
       } else if (trial && trial.keyed(event)) {
         event.preventDefault();
       }
@@ -258,7 +231,10 @@
   function assemble() {
     queue = app.queue.open(store, owner(), told);
     trial = app.trial.open(store);
-    upcoming = app.upcoming.open(now, { queue: queue, take: take, login: askLogin });
+    upcoming = app.upcoming.open(now, { queue: queue, take: take, login: askLogin, busy: () => correction.busy() });
+    correction = app.correction.open(now, {
+      queue: queue, trial: trial, keep: keep, login: askLogin, done: upcoming.wake,
+    });
     between = app.between.open(now, store, owner);
     login = app.login.open(
       () => now.standing.name,
@@ -278,7 +254,7 @@
   async function begin() {
     keys = app.keys.open(rows);
     document.addEventListener("keydown", onKey);
-    by("correct").addEventListener("click", correct);
+    by("correct").addEventListener("click", startCorrection);
     by("logout").addEventListener("click", leave);
     store = await app.store.open();
     if (!(await firstStanding())) {

@@ -75,7 +75,7 @@
           trial: trial, standing: standing, pictures: pictures, clock: app.timing.begin(), resolve: resolve,
           correcting: correcting,
         };
-        by("question").focus({ preventScroll: true });
+        app.keys.focus(by("question"), { preventScroll: true });
         by("trial").setAttribute("data-ready", String(trial.number));
       });
     }
@@ -180,7 +180,7 @@
         await paint(kept.pictures);
         now = kept;
         kept.clock.back();
-        by("question").focus({ preventScroll: true });
+        app.keys.focus(by("question"), { preventScroll: true });
         by("trial").setAttribute("data-ready", String(kept.trial.number));
       },
       forget: (trial) => store.remove(draftKey({ trial: trial })).catch(() => null),

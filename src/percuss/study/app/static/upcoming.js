@@ -5,14 +5,14 @@
   const by = (id) => document.getElementById(id);
   const AGAIN = 5000;
 
-  /* now: {standing, answered, current, stopped}. ask: {queue, take(standing), login()}. */
+  /* now: {standing, answered, current, stopped}. ask: {queue, take(standing), login(), busy()}. */
   function open(now, ask) {
     const plan = new Map(); // trials known so far, by number
     const loading = app.loading.open();
     let waker = null;
 
     const numbers = () => Array.from(plan.keys()).sort((a, b) => a - b);
-    const waits = () => by("again").hidden; // no log-in is asked for
+    const waits = () => by("again").hidden && !ask.busy(); // no log-in is asked for, nothing is being corrected
 
     function wake() {
       if (waker) {

@@ -80,6 +80,18 @@ def test_a_touched_key_is_a_fault_and_another_secret_an_error(percuss, study):
     assert done.exit_code == 2 and "secret" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["study.json", "protocol.json", "study.db"])
+@pytest.mark.parametrize("how", ["spoilt", "removed"])
+def test_a_study_that_cannot_be_opened_any_more_is_not_sound(percuss, study, name, how):
+    study.database.close()
+    path = study.folder.path / name
+    path.unlink() if how == "removed" else path.write_bytes(b"{" + path.read_bytes())
+    done = percuss("study", "verify", study.folder.path, "--json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1 and not found["sound"] and found["faults"][0].startswith(f"{name}: "), done.stderr
+    assert percuss("study", "verify", study.folder.path.parent / "nowhere").exit_code == 2
+
+
 def test_export_after_closing_and_its_trail_by_itself(percuss, study, tmp_path):
     out = tmp_path / "out"
     done = percuss("study", "export", study.folder.path, "--out", out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,19 @@ def _trail(path: Path, head: Head | None) -> dict[str, Any]:
 
 def _study(path: Path, head: Head | None, secret: Path | None, database: str | None) -> dict[str, Any]:
     from percuss.cli.study_open import opened
+    from percuss.study.extra import require_extra
 
+    require_extra()
+    gone = _gone(path, database)
+    if gone:
+        nothing = {
+            "records": 0,
+            "answers": 0,
+            "with_key": False,
+            "first": None,
+            "head": {"number": 0, "hash": "0" * 64},
+        }
+        return {"sound": False, "words": "it cannot be opened any more", "faults": gone, **nothing}
     with opened(path, database) as target:
         from percuss.study.seal import load_key
         from percuss.study.verifying import verify_study
@@ -92,6 +105,33 @@ def _study(path: Path, head: Head | None, secret: Path | None, database: str | N
     counts = {"records": verdict.records, "answers": verdict.answers, "with_key": verdict.with_key}
     found = {"sound": verdict.sound, "words": words, "faults": list(verdict.faults), **counts}
     return {**found, **_reached(verdict.trail)}
+
+
+def _gone(path: Path, database: str | None) -> list[str]:
+    """What a study lacks or nobody can read, so that it cannot be opened; none of it where this never was a study."""
+    from percuss.study.database import WHOLE_URL
+    from percuss.study.folder import StudyFolder
+
+    folder = StudyFolder(path)
+    if not any(file.exists() for file in (folder.info_path, folder.public_path, folder.sealed)):
+        return []
+    faults, elsewhere = [], database or os.environ.get(WHOLE_URL, "")
+    for file, read in ((folder.info_path, folder.info), (folder.public_path, folder.public)):
+        try:
+            read()
+        except RunError:
+            faults.append(f"{file.name}: {'not as it was written' if file.exists() else 'missing'}")
+    if not faults and not elsewhere and not folder.info().database:
+        faults += _file_gone(folder.database_path)
+    return faults
+
+
+def _file_gone(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            return [] if file.read(16) == b"SQLite format 3\x00" else [f"{path.name}: not as it was written"]
+    except OSError:
+        return [f"{path.name}: missing"]
 
 
 def _reached(verdict: Verdict) -> dict[str, Any]:

@@ -85,6 +85,8 @@ def test_foote_is_the_papers_study(foote, run):
         assert case.flip_eps["linf"] == own["eps"].min()
     assert key.largest_tried["linf"] == pytest.approx(64 / 255) and key.run == run.results.run_id
     assert "80 trials for each reader (80 diagnosis): about 13 minutes, 1 session" in foote.words[0]
+    assert protocol.title == "Reader study"
+    assert "20 pairs of class tumour, one reader" in foote.words[2]
     assert "16.1 points of loss stay possible, more than the margin" in foote.words[2]
 
 
@@ -144,6 +146,15 @@ def test_tasks_sessions_and_endpoints_of_the_usual_study(usual):
     measures = [(item.role, item.measure, item.task) for item in protocol.endpoints]
     assert measures[0] == ("primary", "true-positives", "diagnosis")
     assert measures.count(("secondary", "detection", "choice")) == 4
+    assert "3 pairs of class tumour, one reader" in usual.words[2]
+
+
+def test_half_of_the_cases_are_positive_and_the_rest_even():
+    from percuss.pipeline.study_cases import _halved
+
+    assert _halved(31, "b", ["a", "b", "c", "d"]) == {"a": 5, "b": 16, "c": 5, "d": 5}
+    assert _halved(30, "b", ["a", "b"]) == {"a": 15, "b": 15}
+    assert _halved(3, "b", ["a", "b", "c"]) == {"a": 1, "b": 2}
 
 
 def test_nothing_of_the_folder_tells_an_arm(usual, run):

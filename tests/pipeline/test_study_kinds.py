@@ -275,3 +275,7 @@ def test_the_papers_study_of_real_patches(real_data, tmp_path):
             said = [data.classes[int(i)] for i in model(torch.stack([clean, attacked])).argmax(1)]
         assert said == ["tumor", "normal"] and known.model["adversarial linf=8/255"].flips
         assert float((attacked - clean).abs().max()) <= 8.01 / 255
+    given = {"data": data, "model": model, "cases": 6}
+    usual = percuss.create_study(run.path, out=tmp_path / "usual", **given)
+    paths = list((usual.path / "images").iterdir())
+    assert len(paths) == 6 * 6 and len({path.stat().st_size for path in paths}) == 1

@@ -127,10 +127,7 @@ def _counts(data: DataRecord, options: StudyOptions, preset: str) -> dict[str, i
         positive = options.positive or data.classes[-1]
         if preset == "foote":
             return {positive: number}
-        # What does not divide evenly goes to the positive class first.
-        order = sorted(data.classes, key=lambda name: name != positive)
-        shares = {name: number // len(order) + (place < number % len(order)) for place, name in enumerate(order)}
-        return {name: shares[name] for name in data.classes if shares[name]}
+        return _halved(number, positive, data.classes)
     for name, count in asked.items():
         if data.task != "classify" or name not in data.classes:
             known = data.classes if data.task == "classify" else ["a number alone"]
@@ -138,6 +135,17 @@ def _counts(data: DataRecord, options: StudyOptions, preset: str) -> dict[str, i
         if count < 1:
             raise UsageError("the number of cases is too small", value=f"{name}={count}", allowed="1 or more")
     return asked
+
+
+def _halved(number: int, positive: str, classes: Sequence[str]) -> dict[str, int]:
+    """Half of the cases, or one more, of the positive class, the others evenly of the rest; no class without a case."""
+    others = [name for name in classes if name != positive]
+    half = number - number // 2
+    shares = {name: (number - half) // len(others) for name in others}
+    for name in others[: (number - half) % len(others)]:
+        shares[name] += 1
+    shares[positive] = half
+    return {name: shares[name] for name in classes if shares[name]}
 
 
 def _by_class(text: str) -> dict[str, int] | int:

@@ -108,24 +108,24 @@ def create_study(
         design = make_design(found, wanted, preset)
         pools = make_pools(found, design, preset)
         check_protocol(found, design, pools)
-        making, notes = _opened(found, design, source)
+        making, notes = _opened(found, design, source, say)
         with environment.threads(making.work.plan.threads if making.work else None):
-            chosen = _choose(making, pools, say)
+            chosen = _choose(making, pools)
         return _written(path, making, chosen, notes)
 
 
-def _opened(found: Finished, design: Design, source: Source) -> tuple[Making, list[str]]:
+def _opened(found: Finished, design: Design, source: Source, say: Progress) -> tuple[Making, list[str]]:
     """What files are made from. Flips that the audit kept need no model: where it is gone, a note says so."""
     try:
-        return Making(found, design, reopen(found, source)), []
+        return Making(found, design, reopen(found, source), say), []
     except RunError as error:
         named = source.data is not None or source.model is not None
         if named or not design.as_kept or "not that of the run" in error.thing or "not those of" in error.thing:
             raise
-        return Making(found, design, None), [f"the key says what the audit noted, since {error.thing}"]
+        return Making(found, design, None, say), [f"the key says what the audit noted, since {error.thing}"]
 
 
-def _choose(making: Making, pools: Sequence[Pool], say: Progress) -> _Chosen:
+def _choose(making: Making, pools: Sequence[Pool]) -> _Chosen:
     """Draw the cases; those whose files make no case are left out, and the next ones take their places."""
     refused: dict[str, str] = {}
     files: dict[str, Files] = {}
@@ -142,8 +142,8 @@ def _choose(making: Making, pools: Sequence[Pool], say: Progress) -> _Chosen:
                 {name: files[name] for name in taken},
                 {name: says[name] for name in taken},
             )
-        say.line(f"{len(new)} cases, {len(making.design.arms)} arms")
         made = make_files(making, new)
+        making.say.line(f"the model judges {sum(map(len, made.values()))} files")
         told = model_says(making, made)
         refused |= unfit(making, made, told)
         files, says = files | made, says | told
@@ -171,7 +171,7 @@ def _written(path: Path, making: Making, chosen: _Chosen, notes: list[str]) -> C
     administrator = enrol(study, ADMINISTRATOR, role="administrator", who="server")
     secret = study.folder.secret_path
     study.database.close()
-    told = [*words(making.design, trials, protocol.rules), *notes]
+    told = [*words(making.design, protocol), *notes]
     return Created(path, secret, administrator, len(trials), minutes(trials), told)
 
 

@@ -17,7 +17,7 @@ from percuss.pipeline.study_mark import mark_size
 from percuss.pipeline.study_options import StudyOptions
 from percuss.study.order import OrderRules, least_together
 from percuss.study.power import score_upper
-from percuss.study.protocol import Endpoint
+from percuss.study.protocol import Endpoint, Protocol
 from percuss.study.seconds import SECONDS
 from percuss.study.trials import Arm, Task, Trial
 
@@ -166,27 +166,33 @@ def minutes(trials: Sequence[Trial]) -> float:
     return sum(SECONDS[trial.task] for trial in trials) / 60
 
 
-def words(design: Design, trials: Sequence[Trial], rules: OrderRules) -> list[str]:
+def words(design: Design, protocol: Protocol) -> list[str]:
     """What the study asks of a reader, and what its size can show, as lines for a terminal."""
-    cases = len({trial.case for trial in trials})
+    trials, rules = protocol.trials(), protocol.rules
     parts = [f"{len(list(group))} {task}" for task, group in itertools.groupby(trials, key=lambda trial: trial.task)]
     sittings = "1 session" if rules.sessions == 1 else f"{rules.sessions} sessions"
     if rules.sessions > 1:
-        days = design.options.washout_days
+        days = protocol.washout_days
         sittings += f", {days:g} days or more between them" if days else ", no wash-out between them (--washout-days)"
     found = [
         f"{len(trials)} trials for each reader ({', '.join(parts)}): about {minutes(trials):.0f} minutes, {sittings}",
-        f"{cases} cases; between two showings of one at least {rules.distance - 1} trials of others",
+        f"{len(protocol.cases)} cases; between two showings of one at least {rules.distance - 1} trials of others",
     ]
-    if "diagnosis" in design.options.tasks[1:]:
+    if "diagnosis" in protocol.tasks[1:]:
         found.append("diagnoses come after tasks that tell readers of changed images: name diagnosis first in --tasks")
-    tested = [item for item in make_endpoints(design) if item.margin is not None]
-    if tested:
-        bound, margin = score_upper(0, 0, cases), 100 * (tested[0].margin or 0)
-        text = f"{cases} pairs of one reader: even if nothing is lost, {100 * bound:.1f} points of loss stay possible"
-        able = "below the margin of" if 100 * bound < margin else "more than the margin, so that one reader cannot show"
-        found.append(f"{text}, {able} {margin:g} points (percuss study plan)")
-    return found
+    tested = [item for item in make_endpoints(design) if item.margin is not None and item.measure == "true-positives"]
+    return found + ([_reach(protocol, tested[0].margin or 0.0)] if tested else [])
+
+
+def _reach(protocol: Protocol, margin: float) -> str:
+    """What the positive cases, the only ones whose true positives count, leave possible where nothing is lost."""
+    pairs = sum(case.truth == protocol.positive for case in protocol.cases)
+    if not pairs:
+        return f"no case of class {protocol.positive}: true positives cannot be counted"
+    bound = score_upper(0, 0, pairs)
+    able = "below the margin of" if bound < margin else "more than the margin, so that one reader cannot show"
+    text = f"{pairs} pairs of class {protocol.positive}, one reader: even if nothing is lost, {100 * bound:.1f} points"
+    return f"{text} of loss stay possible, {able} {100 * margin:g} points (percuss study plan)"
 
 
 def _check_tasks(data: DataRecord, tasks: Sequence[Task]) -> None:

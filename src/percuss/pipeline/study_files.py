@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from percuss.core.seeds import ImageRandom
 from percuss.explain.drift import same_size_noise
 from percuss.pipeline.finished import Finished
 from percuss.pipeline.parts import Work
+from percuss.pipeline.progress import Progress
 from percuss.pipeline.study_cases import flips_within, truth_of
 from percuss.pipeline.study_design import Design
 from percuss.pipeline.study_mark import mark_size, marked
@@ -42,11 +43,12 @@ Files = dict[str, Shown]
 
 @dataclass(frozen=True)
 class Making:
-    """What files are made from: the run, the design, and images and model; None where they are gone."""
+    """What files are made from: run, design, images and model (None where they are gone); ``say`` is told of it."""
 
     found: Finished
     design: Design
     work: Work | None
+    say: Progress = field(default_factory=Progress)
 
     @property
     def in_region(self) -> bool:
@@ -74,11 +76,13 @@ def make_files(making: Making, ids: Sequence[str]) -> dict[str, Files]:
     found, design = making.found, making.design
     files: dict[str, Files] = {name: {ORIGINAL: Shown(_kept(found, _original(name)))} for name in ids}
     for size in design.sizes:
+        making.say.line(f"{len(ids)} cases: adversarial {size.text}")
         made = _as_kept(making, ids, size) if design.as_kept else _made_anew(making, ids, size)
         for name in ids:
             files[name][Arm(kind="adversarial", size=size.text).name] = made[name]
     for arm in design.arms:
         if arm.kind in ("noise", "visible"):
+            making.say.line(f"{len(ids)} cases: {arm.name}")
             made = _noise(making, files, arm.size) if arm.kind == "noise" else _marks(making, files, arm.size)
             for name in ids:
                 files[name][arm.name] = made[name]

@@ -15,7 +15,8 @@ from percuss.core.errors import UsageError, nearest
 from percuss.study.protocol import Endpoint
 from percuss.study.trials import Arm, Task
 
-#: What a preset says where nothing else is said. ``foote`` is section 2.3 of A. Foote et al. (2022).
+#: What a preset says where nothing else is said. ``foote`` is section 2.3 of A. Foote et al. (2022). Readers see the
+#: title: it must not tell what is looked for.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {
         "title": "Reader study",
@@ -25,7 +26,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ask_seen": True,
     },
     "foote": {
-        "title": "Reader study as in Foote et al. (2022)",
+        "title": "Reader study",
         "cases": 20,
         "tasks": ("diagnosis",),
         "copies": 2,
@@ -40,8 +41,8 @@ class StudyOptions(BaseModel):
 
     Attributes:
         title: what readers see as its name.
-        cases: how many, spread evenly over the classes (preset foote: all of the positive class); or by class, as a
-            table or as text, ``tumour=12,normal=8``.
+        cases: how many, half of them of the positive class, the others evenly of the rest (preset foote: all of the
+            positive class); or by class, as a table or as text, ``tumour=12,normal=8``.
         budgets: sizes of the attack, all of one norm, such as ``linf=2/255,4/255``.
         arms: all arms, instead of those that follow from the budgets.
         visible: size of the change that everybody sees, a share of the whole range under linf, 32/255 to 128/255.

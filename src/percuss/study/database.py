@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import SSLError
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.orm import Session
 
 from percuss.core.errors import RunError, UsageError
+from percuss.study.postgresql import PASSWORD, connecting
 from percuss.study.tables import StudyRow
 
-#: Where a password or a whole URL may stand, so that neither stands in a command or a file.
-PASSWORD = "PERCUSS_STUDY_DATABASE_PASSWORD"
+#: Where the whole URL may stand, so that it stands in no command and no file.
 WHOLE_URL = "PERCUSS_STUDY_DATABASE"
 #: Seconds that a writer of another process is waited for.
 WAIT = 30
@@ -26,6 +34,10 @@ WAIT = 30
 _GONE = {"08", "28", "3D", "53", "57", "58", "XX"}
 _WRITES = "percuss_writes"
 _FORMS = "sqlite:///FILE, or postgresql+pg8000://USER@HOST/NAME"
+
+
+class DatabaseGone(RunError):
+    """The database cannot be used now; nothing was committed, or it cannot be told whether: the same again is safe."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,10 @@ class Database:
             if not _is_gone(error):
                 raise
             raise _unreachable(self.url, error) from error
+        except (ConnectionError, TimeoutError, SSLError, DisconnectionError) as error:
+            # pg8000 hands the socket's own error on, and SQLAlchemy then keeps its other dead connections: end them.
+            self.engine.dispose()
+            raise _unreachable(self.url, error) from error
 
 
 def open_database(url: str) -> Database:
@@ -100,12 +116,11 @@ def open_database(url: str) -> Database:
     dialect = whole.get_backend_name()
     if dialect not in ("sqlite", "postgresql"):
         raise UsageError("no such kind of database", value=dialect, allowed=_FORMS, next_step="write such a URL")
+    told: dict[str, Any] = {}
     if dialect == "postgresql":
-        whole = whole.set(drivername="postgresql+pg8000")
-        if whole.password is None and os.environ.get(PASSWORD):
-            whole = whole.set(password=os.environ[PASSWORD])
+        whole, told = connecting(whole)
     try:
-        engine = create_engine(whole, **_settings(dialect))
+        engine = create_engine(whole, **_settings(dialect, told))
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         step = "pip install 'percuss[study,postgresql]'"
         raise UsageError("the driver of the database is not installed", value=error, next_step=step) from error
@@ -154,10 +169,10 @@ def _parsed(url: str) -> URL:
         raise UsageError("this is no URL of a database", allowed=_FORMS, next_step="write such a URL") from error
 
 
-def _settings(dialect: str) -> dict[str, Any]:
+def _settings(dialect: str, told: dict[str, Any]) -> dict[str, Any]:
     # As many connections as a server has threads: none waits for one that waits for it.
     pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 40, "pool_pre_ping": dialect == "postgresql"}
-    return {**pool, "connect_args": {"timeout": WAIT}}
+    return {**pool, "connect_args": {"timeout": WAIT, **told}}
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -191,10 +206,11 @@ def _is_gone(error: DBAPIError) -> bool:
     return type(error) is DatabaseError if not state else state[:2] in _GONE
 
 
-def _unreachable(url: str, error: DBAPIError) -> RunError:
-    first = next(iter(getattr(error.orig, "args", ())), None)
-    told = first.get("M", first) if isinstance(first, dict) else error.orig
-    return RunError(
+def _unreachable(url: str, error: Exception) -> DatabaseGone:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    first = next(iter(getattr(cause, "args", ())), None)
+    told = first.get("M", first) if isinstance(first, dict) else cause
+    return DatabaseGone(
         f"the database {url} cannot be used",
         value=told,
         next_step=f"check that it is there, not full and not held by another program; a password stands in {PASSWORD}",

@@ -51,7 +51,7 @@ class Cluster:
         self._call("initdb", *options, "--no-sync", "--no-instructions")
         with (data / "postgresql.conf").open("a") as settings:
             settings.write(f"unix_socket_directories = ''\nmax_connections = 200\nfsync = {'on' if safe else 'off'}\n")
-        self._start(data)
+        self._start()
 
     def database(self) -> str:
         """The URL of a new, empty database, with its password."""
@@ -60,25 +60,38 @@ class Cluster:
         self._sql(f"CREATE DATABASE {name} TEMPLATE template0")
         return f"postgresql+pg8000://{USER}:{self.password}@127.0.0.1:{self.port}/{name}"
 
-    def stop(self) -> None:
-        """End the server, whoever is still connected, and remove its folder."""
+    def crash(self) -> None:
+        """End the server at once, whoever is connected and whatever is under way; ``again`` recovers it."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
+
+    def again(self) -> None:
+        """Start the server at its address."""
+        self._launch()
+        if not self._answers():
+            raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
+
+    def stop(self) -> None:
+        """End the server, whoever is still connected, and remove its folder."""
+        self.crash()
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, data: Path) -> None:
+    def _start(self) -> None:
         self._log = (self.folder / "log").open("wb")
         # Another process may take the port between looking and binding: then the next one is tried.
         for _ in range(5):
             self.port = free_port()
-            command = [self._program("postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(self.port)]
-            self._process = subprocess.Popen(
-                command, user=self._user, cwd=self.folder, stdout=self._log, stderr=subprocess.STDOUT
-            )
+            self._launch()
             if self._answers():
                 return
         raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
+
+    def _launch(self) -> None:
+        place = ["-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [self._program("postgres"), *place]
+        log = {"stdout": self._log, "stderr": subprocess.STDOUT}
+        self._process = subprocess.Popen(command, user=self._user, cwd=self.folder, **log)
 
     def _answers(self) -> bool:
         from pg8000.exceptions import DatabaseError, InterfaceError

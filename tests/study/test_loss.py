@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 from tests.study import small_study
+from tests.study.conftest import absent
+from tests.study.postgresql import binaries, start_cluster
 
 from percuss.study.access import enrol
 from percuss.testing.faults import Faults
@@ -35,6 +37,29 @@ def test_no_acknowledged_answer_is_lost_when_the_server_is_killed(tmp_path, data
     assert found.sound and found.stored == len(crowd.journal.acknowledged) == len(crowd.journal.sent)
     assert found.stored > READERS * 12
     study.database.close()
+
+
+def test_no_acknowledged_answer_is_lost_when_the_database_crashes(tmp_path, live_server) -> None:
+    if binaries() is None:
+        absent("PostgreSQL's server", "PERCUSS_POSTGRESQL", "postgresql")
+    cluster = start_cluster()
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PERCUSS_STUDY_DATABASE_PASSWORD", cluster.password)
+            study, _ = small_study.make(tmp_path / "study", cases=3, readers=4, slots=4, database=cluster.database())
+            codes = [enrol(study, f"reader {number}").code for number in range(4)]
+            crowd = Crowd(live_server(study).url, codes)
+            crowd.start()
+            for crash in (1, 2):
+                assert crowd.wait_for(crash * 10)
+                cluster.crash()
+                cluster.again()
+            crowd.finish()
+            found = account(study, crowd.journal)
+            assert found == Account(stored=4 * 9, lost=0, twice=0, invented=0)
+            study.database.close()
+    finally:
+        cluster.stop()
 
 
 def test_the_account_notices_what_is_lost_doubled_or_invented(tmp_path, live_server) -> None:

@@ -22,9 +22,10 @@ from starlette.responses import Response
 
 from percuss.core.errors import DataError, PercussError, UsageError
 from percuss.study.app.records import StandingNow
+from percuss.study.database import DatabaseGone
 
 _LOG = logging.getLogger("percuss.study")
-_DATABASE = (InterfaceError, OperationalError, PoolTimeout)
+_DATABASE = (DatabaseGone, InterfaceError, OperationalError, PoolTimeout)
 _NEXT = {
     400: "send the request as docs/study-api.md describes",
     404: "check the address",

@@ -24,7 +24,7 @@ def touch(study, statement):
         names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
         for name in names:
             raw.execute(f"DROP TRIGGER {name}")
-        raw.execute(statement)
+        raw.executescript(statement)
     raw.close()
 
 
@@ -51,6 +51,34 @@ def test_an_answer_changed_behind_the_trail_shows(percuss, study):
     touch(study, "UPDATE answers SET answer = replace(answer, 'tumour', 'normal') WHERE number = 2")
     done = percuss("study", "verify", study.folder.path)
     assert done.exit_code == 1 and "answer" in done.stdout
+
+
+@pytest.mark.parametrize("value", ["'no JSON'", "'[1]'", "12", "X'00FF'", "''"])
+def test_an_answer_that_cannot_be_read_any_more_is_named(percuss, study, value):
+    touch(study, f"UPDATE answers SET answer = {value} WHERE number = 2")
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 1 and "answer 2 of reader 1, version 1: not as it was written" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("what", ["version = 'x'", "saved = 7", "record = 'x'", "reader = 99"])
+def test_columns_of_another_kind_are_faults_too(percuss, study, what):
+    touch(study, f"PRAGMA foreign_keys = OFF; UPDATE answers SET {what} WHERE number = 2")
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 1 and "fault of Percuss" not in done.stderr, done.stderr
+
+
+def test_bytes_turned_on_the_disk_never_look_like_a_fault_of_ours(percuss, study):
+    study.database.close()
+    path = study.folder.database_path
+    whole = path.read_bytes()
+    found = set()
+    for at in range(100, len(whole) - 64, len(whole) // 24):
+        path.write_bytes(whole[:at] + bytes(byte ^ 0x55 for byte in whole[at : at + 64]) + whole[at + 64 :])
+        done = percuss("study", "verify", study.folder.path)
+        found.add(done.exit_code)
+        assert "fault of Percuss" not in done.stderr, (at, done.stderr)
+    path.write_bytes(whole)
+    assert 1 in found and percuss("study", "verify", study.folder.path).exit_code == 0
 
 
 def test_a_trail_written_anew_shows_against_a_head_noted_elsewhere(percuss, study):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,20 +74,22 @@ def _trail(path: Path, head: Head | None) -> dict[str, Any]:
 
 
 def _study(path: Path, head: Head | None, secret: Path | None, database: str | None) -> dict[str, Any]:
-    from percuss.cli.study_open import opened
     from percuss.study.extra import require_extra
 
     require_extra()
-    gone = _gone(path, database)
-    if gone:
-        nothing = {
-            "records": 0,
-            "answers": 0,
-            "with_key": False,
-            "first": None,
-            "head": {"number": 0, "hash": "0" * 64},
-        }
-        return {"sound": False, "words": "it cannot be opened any more", "faults": gone, **nothing}
+    try:
+        return _opened(path, head, secret, database)
+    except RunError:
+        faults = _gone(path, database)
+        if not faults:
+            raise
+    nothing = {"records": 0, "answers": 0, "with_key": False, "first": None, "head": {"number": 0, "hash": "0" * 64}}
+    return {"sound": False, "words": "it cannot be opened any more", "faults": faults, **nothing}
+
+
+def _opened(path: Path, head: Head | None, secret: Path | None, database: str | None) -> dict[str, Any]:
+    from percuss.cli.study_open import opened
+
     with opened(path, database) as target:
         from percuss.study.seal import load_key
         from percuss.study.verifying import verify_study
@@ -127,11 +131,17 @@ def _gone(path: Path, database: str | None) -> list[str]:
 
 
 def _file_gone(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            return [] if file.read(16) == b"SQLite format 3\x00" else [f"{path.name}: not as it was written"]
-    except OSError:
+    """What SQLite itself says against a file; nothing where the file is whole, or only held by somebody."""
+    if not path.exists():
         return [f"{path.name}: missing"]
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as raw:
+            told = [str(line) for (line,) in raw.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.OperationalError:
+        return []
+    except sqlite3.DatabaseError as error:
+        told = [str(error)]
+    return [f"{path.name}: {line}" for line in told if line != "ok"]
 
 
 def _reached(verdict: Verdict) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from percuss.core.errors import PercussError
@@ -14,10 +15,10 @@ from percuss.study.folder import read_record
 from percuss.study.key import Key
 from percuss.study.recorded import CLOSED
 from percuss.study.tables import AnswerRow, StudyRow, TrailRow
-from percuss.study.trail import Head, Record, read_line
+from percuss.study.trail import START, Head, Record, read_line
 from percuss.study.verify import Verdict, verify_lines
 from percuss.study.verify_files import file_faults, key_faults
-from percuss.study.verify_rows import row_faults
+from percuss.study.verify_pages import page_faults, readable_row_faults
 
 if TYPE_CHECKING:
     from percuss.study.opening import OpenStudy
@@ -55,8 +56,9 @@ class _Noted(Head):
 def verify_study(study: OpenStudy, *, head: Head | None = None, key: Key | None = None) -> StudyVerdict:
     """Read a whole study again, from one moment of its database, and say what is not as it was written.
 
-    Found is whatever was changed, removed or inserted without the trail, and in the trail without its chain. Who owns
-    the database can write rows, trail and chain anew together: that shows only against a ``head`` noted elsewhere.
+    A server may run, and readers answer, meanwhile. Found is whatever was changed, removed or inserted without the
+    trail, and in the trail without its chain. Who owns the database can write rows, trail and chain anew together: that
+    shows only against a ``head`` noted elsewhere.
 
     Args:
         study: the study.
@@ -66,17 +68,40 @@ def verify_study(study: OpenStudy, *, head: Head | None = None, key: Key | None 
     Raises:
         RunError: the database cannot be used.
     """
+    verdict = _looked(study, head, key)
+    # Files are read after the rows: an amendment or a closing in between looks like a fault, so look once more.
+    if not verdict.sound and _records_now(study) > verdict.records:
+        return _looked(study, head, key)
+    return verdict
+
+
+def _records_now(study: OpenStudy) -> int:
+    try:
+        with study.database.read() as session:
+            return session.scalar(select(func.count()).select_from(TrailRow)) or 0
+    except (SQLAlchemyError, PercussError):  # a damaged file: what was found stands
+        return 0
+
+
+def _looked(study: OpenStudy, head: Head | None, key: Key | None) -> StudyVerdict:
     with study.database.read() as session:
-        rows = session.scalars(select(TrailRow).order_by(TrailRow.number)).all()
+        broken = page_faults(session)
+        try:
+            rows = session.scalars(select(TrailRow).order_by(TrailRow.number)).all()
+        except SQLAlchemyError:
+            if not broken:
+                raise
+            nothing = Verdict(Head(number=0, hash=START), None)
+            return StudyVerdict(nothing, tuple(broken), records=0, answers=0, with_key=False)
         verdict = verify_lines([row.line for row in rows], head=head)
         records = _records(row.line for row in rows)
-        faults = [] if verdict.fault is None else [f"audit trail: {verdict.fault}"]
+        faults = [*broken] if verdict.fault is None else [*broken, f"audit trail: {verdict.fault}"]
         faults += [
             f"audit trail: the columns of row {row.number} are not those of its record"
             for row in rows
             if row.number not in records or records[row.number].hash != row.hash
         ]
-        faults += row_faults(session, records)
+        faults += readable_row_faults(session, records)
         faults += _closing_faults(session, study, records)
         faults += file_faults(study.folder, records)
         if key is not None:

@@ -244,3 +244,40 @@ def test_wrong_options_are_named_before_anything_is_attacked(run, source, tmp_pa
     with pytest.raises(kind, match=words):
         create_study(run.path, out=tmp_path / "study", **source, **SMALL | options)
     assert not list(tmp_path.iterdir())
+
+
+def test_changes_stay_in_the_region_of_the_run_and_large_cases_are_tiled(tissue, judged, tmp_path, monkeypatch):
+    from PIL import Image
+
+    from percuss.pipeline import study_tiles
+    from percuss.pipeline.interface import audit
+    from percuss.study.app.pictures import geometry
+    from percuss.study.opening import open_study
+    from percuss.study.verifying import verify_study
+
+    mask = Image.new("L", (48, 48))
+    mask.paste(255, (0, 0, 48, 16))
+    mask.save(tmp_path / "mask.png")
+    given = {"budgets": "linf=8/255,96/255", "attacks": "pgd", "checks": "off", "limit": 24, "steps": 4}
+    run = audit(data=tissue, model=judged, out=tmp_path / "run", region=str(tmp_path / "mask.png"), **given)
+    cut = study_tiles.tiles_of
+    monkeypatch.setattr(study_tiles, "LARGE", 40)
+    monkeypatch.setattr(study_tiles, "tiles_of", lambda png, pixels: cut(png, pixels, side=16))
+    wanted = {"cases": 3, "only_flipped": True, "seed": 2}
+    made = create_study(run.path, out=tmp_path / "study", data=tissue, model=judged, **wanted)
+    key = key_of(made)
+    names = {sha: made.path / "images" / name for name, sha in key.files.items()}
+    for case, known in zip(key.frozen.protocol.cases, key.cases, strict=True):
+        assert known.model["adversarial linf=96/255"].flips
+        for x, y in ((0, 0), (1, 0), (0, 1), (2, 2)):
+            clean, attacked, noisy = (
+                as_seen((names[case.images[arm]] / f"2/{x}_{y}.png").read_bytes(), "a", PixelRange())
+                for arm in ("original", "adversarial linf=96/255", "noise linf=96/255")
+            )
+            assert (torch.equal(clean, attacked), torch.equal(clean, noisy)) == (y > 0, y > 0)
+    shape = geometry(names[case.images["original"]])
+    assert (shape.width, shape.height, shape.tile, shape.levels) == (48, 48, 16, 3)
+    assert len({path.stat().st_size for path in (made.path / "images").rglob("*.png")}) == 1
+    study = open_study(made.path)
+    assert verify_study(study, key=key).sound
+    study.database.close()

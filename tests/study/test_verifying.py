@@ -8,6 +8,9 @@ import pytest
 from tests.study.reading import at, read
 from tests.study.tampering import copied, lines, lived, made_in, number_of, put, rechained, rows, touch
 
+from percuss.study import verifying
+from percuss.study.amending import amend_study
+from percuss.study.closing import close
 from percuss.study.opening import open_study
 from percuss.study.seal import load_key
 from percuss.study.trail import Head, read_line
@@ -119,3 +122,16 @@ def test_a_restored_backup_is_sound_and_what_it_lacks_shows_against_a_later_head
     assert verify_study(restored, head=before, key=load_key(restored.folder)).sound
     assert verify_study(restored, head=after).trail.fault == Fault("removed", after.number, after.number)
     restored.database.close()
+
+
+def test_a_study_that_is_closed_while_it_is_verified_is_sound(running, monkeypatch):
+    whole = verifying.file_faults
+
+    def in_between(folder, records):
+        monkeypatch.setattr(verifying, "file_faults", whole)
+        amend_study(running, {"readers": 3}, who="Eve", reason="one more", now=at(days=1))
+        close(running, who="Eve", reason="done", now=at(days=2))
+        return whole(folder, records)
+
+    monkeypatch.setattr(verifying, "file_faults", in_between)
+    assert verify_study(running).faults == ()

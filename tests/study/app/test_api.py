@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from tests.study.app.served import answer_to, code_of, serving
 from tests.study.small_study import make
 
+from percuss.study import standing as standings
 from percuss.study.order import OrderRules
 
 
@@ -51,6 +53,23 @@ def test_ahead_stays_within_the_session(tmp_path):
         assert [len(trial["ahead"]) for trial, _ in trials] == [2, 2, 2, 2, 1, 0]
         assert code_of(ada.get("/api/v1/trials/next")) == "washout"
         assert ada.seen[-1].json()["standing"]["opens"] is not None
+
+
+def test_an_answer_in_another_tab_between_two_looks_does_not_show(served, monkeypatch: pytest.MonkeyPatch):
+    ada = served.enrolled()
+    trial, looked = ada.get("/api/v1/trials/next").json(), standings.shown_places
+    other = served.browser()
+    other.log_in(ada.credentials.code)
+
+    def look(*given):
+        monkeypatch.setattr(standings, "shown_places", looked)
+        found = looked(*given)
+        assert other.answer(trial).status_code == 200
+        return found
+
+    monkeypatch.setattr(standings, "shown_places", look)
+    shown = ada.get("/api/v1/trials/next").json()
+    assert (shown["number"], shown["standing"]["next_number"]) == (2, 2)
 
 
 def test_an_answer_counts_once_and_is_corrected_with_a_reason(served):

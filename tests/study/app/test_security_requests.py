@@ -182,6 +182,17 @@ def test_a_database_that_is_gone_is_said_and_may_be_asked_again(served, monkeypa
     assert response.headers["retry-after"] == "2" and "secret" not in response.text
 
 
+def test_a_time_out_behind_the_guard_is_no_fault_of_the_browser(served, monkeypatch: pytest.MonkeyPatch):
+    ada = served.enrolled()
+
+    def slow(*_):
+        raise TimeoutError
+
+    monkeypatch.setattr("percuss.study.standing.standing", slow)
+    response = ada.get("/api/v1/standing")
+    assert (response.status_code, code_of(response)) == (500, "unexpected")
+
+
 def test_json_is_served_as_json(ada):
     for path in ("standing", "trials/next", "trials/last", "openapi.json"):
         response = ada.get(f"/api/v1/{path}")

@@ -74,13 +74,12 @@ class Guard:
         request = Request(scope)
         try:
             _check_origin(request)
-            body = await asyncio.wait_for(self._body(request, receive), self.patience)
+            body = await self._body_in_time(request, receive)
             _check_body(request, body)
             await self.app(scope, _replay(body, receive), with_headers)
         except Exception as error:
             if not status:
-                seen = Refusal(408, "slow", "the request took too long") if isinstance(error, TimeoutError) else error
-                await of_error(request, seen)(scope, receive, with_headers)
+                await of_error(request, error)(scope, receive, with_headers)
             else:
                 # Part of the answer is out: all that can be done is to end it, which the client sees as cut off.
                 _LOG.error("an answer broke off: %s", type(error).__name__)
@@ -88,6 +87,12 @@ class Guard:
             # The route, not the path: paths hold tokens.
             route = getattr(scope.get("route"), "path", "-")
             _LOG.info("%s %s %s %.0f ms", request.method, route, status, 1000 * (time.perf_counter() - begun))
+
+    async def _body_in_time(self, request: Request, receive: Receive) -> bytes:
+        try:
+            return await asyncio.wait_for(self._body(request, receive), self.patience)
+        except TimeoutError:
+            raise Refusal(408, "slow", "the request took too long", allowed=f"{self.patience:g} seconds") from None
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         said = request.headers.get("content-length", "0")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("percuss.study")
 #: Seconds that requests under way get when the server is asked to stop.
 GRACE = 10
+_WAITING = 2048
 
 
 def serve(
@@ -114,6 +115,7 @@ def _listen(host: str, port: int) -> socket.socket:
             listening = undone.enter_context(socket.socket(family, kind, protocol))
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
+            listening.listen(_WAITING)  # from now on who comes is kept waiting, not sent away
         except (OSError, OverflowError) as error:
             step = "give another --port (0 takes a free one) or --host, or stop what listens there"
             raise UsageError("the server cannot listen there", value=f"{host}:{port}", next_step=step) from error

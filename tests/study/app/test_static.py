@@ -108,6 +108,23 @@ def test_a_script_builds_no_markup_from_text(path):
     )
 
 
+#: Methods and objects that came after ES2017, and that no older browser has; what is asked for before it is used is not
+#: in the list.
+YOUNG = (
+    r"\.flat(?:Map)?\(|fromEntries|\.finally\(|allSettled|matchAll|replaceAll|trim(?:Start|End)|\.at\(|globalThis"
+    r"|structuredClone|queueMicrotask|\.toSorted|\.findLast|Promise\.any|\.append\(|\.prepend\(|replaceChildren"
+    r"|navigator\.locks|BroadcastChannel|showModal|hasOwn\b"
+)
+
+
+@pytest.mark.parametrize("path", OWN, **NAMED)
+def test_a_script_asks_no_old_browser_for_what_it_lacks(path):
+    source = path.read_text(encoding="utf-8")
+    assert not re.findall(YOUNG, source)
+    for name in ("ResizeObserver", "AbortController", "visualViewport", "crypto.randomUUID"):
+        assert source.count(name) != 1, f"{name} is used without asking whether it is there"
+
+
 def test_every_script_of_a_page_is_there():
     for name, values in CONTEXTS.items():
         for source in re.findall(r'(?:src|href)="/static/([^"]+)"', render(name, values)):

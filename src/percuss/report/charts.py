@@ -199,7 +199,9 @@ def _name_aside(line: Line, axis: Axis) -> str:
 
 def _names(lines: Sequence[Line], axis: Axis) -> str:
     """Names at the right ends, pushed apart where they would overlap, each with a leader to its line."""
-    ends = sorted((height(line.points[-1].value), number, line) for number, line in enumerate(lines) if line.points and line.name)
+    ends = sorted(
+        (height(line.points[-1].value), number, line) for number, line in enumerate(lines) if line.points and line.name
+    )
     places: list[float] = []
     for y, _, _ in ends:
         places.append(max(y, places[-1] + 14) if places else y)

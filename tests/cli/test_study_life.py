@@ -92,6 +92,8 @@ def test_what_the_terminal_says_of_a_new_study(percuss, run, tmp_path):
         "Next: ",
     ):
         assert part in done.stdout
+    done = percuss("study", "create", run, "--out", tmp_path / "other", "--cases", "4", "--allow-code", "--quiet")
+    assert done.exit_code == 0 and done.stdout.startswith("administrator (administrator)\nlink  "), done.stderr
     again = percuss("study", "create", run, "--out", tmp_path / "study", "--allow-code")
     assert again.exit_code == 2 and "fault of Percuss" not in again.stderr
 

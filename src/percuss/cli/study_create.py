@@ -111,10 +111,10 @@ def create(  # noqa: PLR0913
         "threads": threads,
     }
     made = create_study(run, out=out, preset=preset, data=data, model=model, progress=talk(quiet=quiet), **options)
-    _tell(made, address, as_json=as_json)
+    _tell(made, address, as_json=as_json, quiet=quiet)
 
 
-def _tell(made: Created, address: str, *, as_json: bool) -> None:
+def _tell(made: Created, address: str, *, as_json: bool, quiet: bool) -> None:
     from percuss.cli.study_open import as_record, tell_once
 
     if as_json:
@@ -122,6 +122,9 @@ def _tell(made: Created, address: str, *, as_json: bool) -> None:
         administrator = as_record(made.administrator, address)
         counts = {"trials": made.trials, "minutes": made.minutes}
         print(json.dumps({**paths, **counts, "words": made.words, "administrator": administrator}))
+        return
+    if quiet:  # link and code are told all the same: nobody could log in without
+        tell_once(made.administrator, address)
         return
     print("\n".join(made.words))
     print(f"\nstudy  {made.path}\nsecret {made.secret_path}: keep it apart from the study until that is closed\n")

@@ -58,3 +58,11 @@ def test_answers_of_other_cases_are_refused() -> None:
     curve, answers = fitted(right, trials)
     with pytest.raises(UsageError, match="not those of the curve"):
         over_cases(curve, answers, (right[:-1], trials[:-1]))
+
+
+def test_draws_without_any_case_that_is_seen_leave_the_upper_end_open() -> None:
+    # Two cases are seen from 2 on, two never: one draw in sixteen has the latter alone.
+    right = np.array([[20.0, 40, 40, 40]] * 2 + [[20.0, 20, 20, 20]] * 2)
+    trials = np.full(right.shape, 40.0)
+    curve, answers = fitted(right, trials)
+    assert over_cases(curve, answers, (right, trials)).threshold.high is None

@@ -19,6 +19,8 @@ from percuss.study.psychometric import Answers, Curve, grid, places_of, shares, 
 Floats = NDArray[np.float64]
 #: Draws at a time: the likelihood of every curve in every draw is held at once.
 _CHUNK = 25
+#: Curves whose log likelihoods differ by less do as well as each other: far beyond the tested sizes all do.
+_FLAT = 0.02
 
 
 def over_cases(
@@ -43,10 +45,13 @@ def over_cases(
     places = places_of(tested)
     # Every second slope and third lapse rate do for draws, in a fifth of the time.
     curves = grid(places, most_lapses).reshape(len(places), 41, -1, 3)[:, ::2, ::3].reshape(-1, 3)
-    found = _drawn(curve, answers, by_case, curves, draws)
+    first, last = _drawn(curve, answers, by_case, curves, draws)
     # A draw at an end of the grid says no more than that the threshold lies beyond.
-    found[found <= places[0]], found[found >= places[-1]] = -np.inf, np.inf
-    ends = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
+    first[first <= places[0]], last[last >= places[-1]] = -np.inf, np.inf
+    ends = (
+        np.quantile(first, 0.025, method="inverted_cdf"),
+        np.quantile(last, 0.975, method="inverted_cdf"),
+    )
     low = _wider(curve.threshold.low, float(ends[0]), min)
     high = _wider(curve.threshold.high, float(ends[1]), max)
     status = status_of(curve.fitted[0], low, high, tested=(min(tested), max(tested)))
@@ -57,20 +62,26 @@ def over_cases(
     return replace(curve, threshold=interval, status=status)
 
 
-def _drawn(curve: Curve, answers: Answers, by_case: tuple[Floats, Floats], curves: Floats, draws: int) -> Floats:
-    """Thresholds of the likeliest curve of each draw, ``[draws]``."""
+def _drawn(
+    curve: Curve, answers: Answers, by_case: tuple[Floats, Floats], curves: Floats, draws: int
+) -> tuple[Floats, Floats]:
+    """First and last threshold of the likeliest curves of each draw, ``[draws]`` each: apart where all do as well."""
     right, trials = by_case
     share = shares(np.asarray(answers.eps), curves, curve.target, guess=curve.guess, shape=curve.shape)
     # Logarithms of 0 would meet a count of 0 as not a number.
     share = np.clip(share, 1e-12, 1 - 1e-12)
     hit, miss = np.log(share), np.log1p(-share)
     count = np.random.default_rng(20220901).multinomial(len(right), np.full(len(right), 1 / len(right)), size=draws)
-    found = np.empty(draws)
+    places = np.unique(curves[:, 0])
+    first, last = np.empty(draws), np.empty(draws)
     for start in range(0, draws, _CHUNK):
         some = count[start : start + _CHUNK].astype(np.float64)
-        good, bad = some @ right, some @ (trials - right)
-        found[start : start + _CHUNK] = curves[(hit @ good.T + miss @ bad.T).argmax(axis=0), 0]
-    return found
+        heights = hit @ (some @ right).T + miss @ (some @ (trials - right)).T
+        profile = heights.reshape(len(places), -1, len(some)).max(axis=1)
+        kept = profile >= profile.max(axis=0) - _FLAT
+        first[start : start + _CHUNK] = places[kept.argmax(axis=0)]
+        last[start : start + _CHUNK] = places[::-1][kept[::-1].argmax(axis=0)]
+    return first, last
 
 
 def _wider(end: float | None, drawn: float, which: Callable[[float, float], float]) -> float | None:

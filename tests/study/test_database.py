@@ -23,6 +23,7 @@ from percuss.study.opening import open_study
 from percuss.study.tables import AnswerRow, OverrideRow, PlaceRow, ReaderRow, SlotRow, StudyRow, TrailRow
 from percuss.study.trail import Event, record
 from percuss.study.verify import verify_lines
+from percuss.study.verifying import verify_study
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -177,6 +178,14 @@ def test_each_database_holds_one_study(study, tmp_path, url):
         open_study(tmp_path / "third", database=whole)
     with pytest.raises(RunError, match="holds no study"):
         open_study(tmp_path / "third", database=sqlite_url(tmp_path / "empty.db"))
+
+
+def test_of_two_studies_written_at_once_into_a_database_one_is_refused(study, tmp_path, url, monkeypatch):
+    whole = url or sqlite_url(study.folder.database_path)
+    monkeypatch.setattr("percuss.study.creating._check_empty", lambda _: None)  # both looked before either wrote
+    with pytest.raises(RunError, match=f"holds a study already.*{study.info.id}"):
+        make(tmp_path / "second", cases=2, slots=1, database=whole)
+    assert not (tmp_path / "second").exists() and verify_study(study).sound
 
 
 def test_a_password_is_nowhere_in_the_study(postgresql_url, tmp_path, monkeypatch):

@@ -166,6 +166,8 @@ def _info(draft: Draft, key: Key, sealed: bytes, *, database: str | None) -> Stu
 
 def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | None, who: str) -> None:
     """Tables, orders, the row of the study and the first record of its trail."""
+    from sqlalchemy.exc import IntegrityError
+
     from percuss.study.database import open_database, sqlite_url
     from percuss.study.drawing import draw_slots
     from percuss.study.migrating import migrate
@@ -177,11 +179,15 @@ def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | Non
         _check_empty(opened)
         migrate(opened)
         with opened.write() as session:
-            rows = draw_slots(key, info.slots)
             session.add(StudyRow(id=1, study=info.id, state="open", created=info.created, closed=None))
+            session.flush()
+            rows = draw_slots(key, info.slots)
             session.add_all(rows)
             session.flush()
             record(session, created_event(info, public_of(key.frozen), rows=rows, images=folder.images, who=who))
+    except IntegrityError as error:
+        # Another study was written into it since we looked.
+        raise _held(opened, study_in(opened)) from error
     finally:
         opened.close()
 
@@ -189,9 +195,13 @@ def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | Non
 def _check_empty(database: Database) -> None:
     held = study_in(database)
     if held:
-        raise RunError(
-            "the database holds a study already",
-            value=f"{database.url}: study {held}",
-            allowed="a database of its own for each study",
-            next_step="make a new database, or leave --database out",
-        )
+        raise _held(database, held)
+
+
+def _held(database: Database, study: str | None) -> RunError:
+    return RunError(
+        "the database holds a study already",
+        value=f"{database.url}: study {study}",
+        allowed="a database of its own for each study",
+        next_step="make a new database, or leave --database out",
+    )

@@ -6,10 +6,13 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from tests.study.browser.person import Person
 from tests.study.conftest import absent
 
+#: Milliseconds that a page may take for anything: a machine that runs every test at once is slow.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS = [
     "--no-sandbox",  # a container has no user namespaces, and nothing but our own pages is opened
@@ -45,7 +48,7 @@ def person(browser: Browser) -> Iterator[Callable[..., Person]]:
 
     def come(url: str, *, cut: bool = False, **context) -> Person:
         page = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context}).new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         people.append(Person(page, url, cut=cut))
         return people[-1]
 

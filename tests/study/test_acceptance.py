@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests.study.app.served import serving
 from tests.study.small_study import make
 
 from percuss.core.results import Interval
+from percuss.core.study_results import StudyResults
 from percuss.pipeline.study_results import study_results
 from percuss.study.access import enrol
 from percuss.study.order import OrderRules
@@ -51,10 +53,8 @@ def agreed(truths: dict[str, float]) -> float:
     return sum(shares) / len(shares)
 
 
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory):
-    """Results of a study that simulated readers have read over HTTP, the network losing and doubling requests."""
-    path = tmp_path_factory.mktemp("acceptance") / "study"
+def read_and_closed(path: Path) -> StudyResults:
+    """Results of a study that simulated readers have read over HTTP."""
     arms = (
         Arm(kind="original", tasks=("diagnosis",)),
         *(
@@ -97,12 +97,12 @@ def closed(tmp_path_factory):
     return study_results(path).results
 
 
-def test_every_answer_is_counted_and_nothing_deviates(closed) -> None:
+def _every_answer_is_counted_and_nothing_deviates(closed: StudyResults) -> None:
     assert closed.study.trail_sound and [reader.answered for reader in closed.readers] == [CASES * 12] * READERS
     assert [item for item in closed.deviations if item.severity == "severe"] == []
 
 
-def test_true_positives_by_arm_and_copy(closed) -> None:
+def _true_positives_by_arm_and_copy(closed: StudyResults) -> None:
     found = {(arm.arm, arm.copy_number): arm for arm in closed.arms if arm.task == "diagnosis" and arm.reader is None}
     for name, truths in RIGHT.items():
         for copy in (1, 2, None):
@@ -112,7 +112,7 @@ def test_true_positives_by_arm_and_copy(closed) -> None:
                 assert holds(arm.per_class[truth], lapsed(share)), (name, copy, truth)
 
 
-def test_the_loss_of_true_positives_and_its_verdict(closed) -> None:
+def _the_loss_of_true_positives_and_its_verdict(closed: StudyResults) -> None:
     (endpoint,) = closed.endpoints
     lost = lapsed(RIGHT[ATTACKED]["tumour"]) - lapsed(RIGHT["original"]["tumour"])
     # A loss is counted as positive: original minus adversarial.
@@ -120,14 +120,14 @@ def test_the_loss_of_true_positives_and_its_verdict(closed) -> None:
     assert endpoint.verdict in ("inferior", "difference") and endpoint.readers == READERS
 
 
-def test_agreement_of_readers_with_themselves(closed) -> None:
+def _agreement_of_readers_with_themselves(closed: StudyResults) -> None:
     found = [item for item in closed.agreement if item.kind == "within" and item.task == "diagnosis"]
     assert len(found) >= 2 * READERS
     for item in found:
         assert holds(item.raw, agreed(RIGHT[item.arm])), item
 
 
-def test_percent_correct_and_dprime_at_each_size(closed) -> None:
+def _percent_correct_and_dprime_at_each_size(closed: StudyResults) -> None:
     dprimes = weibull_dprimes(CHANGED, threshold=THRESHOLD, slope=SLOPE)
     found = {item.arm: item for item in closed.detection if item.task == "choice" and item.reader is None}
     assert set(found) == set(CHANGED)
@@ -135,10 +135,24 @@ def test_percent_correct_and_dprime_at_each_size(closed) -> None:
         assert holds(item.correct, Perception(dprimes, lapse=LAPSE).chance_right(arm)), arm
 
 
-def test_the_threshold_of_readers_beside_that_of_the_model(closed) -> None:
+def _the_threshold_of_readers_beside_that_of_the_model(closed: StudyResults) -> None:
     (item,) = (item for item in closed.thresholds if item.scope == "all" and item.kind == "adversarial")
     # With lapses the curve is at 75 % a little later than without.
     share = 0.25 / (0.5 - LAPSE / 2)
     there = THRESHOLD * (math.log(1 - share) / math.log(0.5)) ** (1 / SLOPE)
     assert item.status == "found" and holds(item.threshold, there)
     assert item.model is not None and item.model.quartiles == (2 / 255,) * 3
+
+
+def test_the_results_of_a_study_find_what_its_readers_are_made_of(tmp_path) -> None:
+    # One test: several would read the study once for each worker.
+    closed = read_and_closed(tmp_path / "study")
+    for check in (
+        _every_answer_is_counted_and_nothing_deviates,
+        _true_positives_by_arm_and_copy,
+        _the_loss_of_true_positives_and_its_verdict,
+        _agreement_of_readers_with_themselves,
+        _percent_correct_and_dprime_at_each_size,
+        _the_threshold_of_readers_beside_that_of_the_model,
+    ):
+        check(closed)

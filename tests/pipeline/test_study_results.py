@@ -133,6 +133,7 @@ def test_a_study_that_was_touched_is_refused_unless_told(studied) -> None:
     assert found.study.trail_sound is False
     assert found.findings[0].id == "study-severe-deviations"
     assert found.deviations[0].kind == "trail-unsound"
+    assert "answer 2 of R1" in found.deviations[0].message and "Quill" not in found.model_dump_json()
 
 
 def test_other_bytes_in_the_browser_are_severe(studied) -> None:

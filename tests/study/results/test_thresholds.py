@@ -159,3 +159,7 @@ def test_the_model_on_the_same_files() -> None:
     original, attacked = model_arms(protocol, Key(frozen=freeze(protocol), trials={}, files={}, cases=cases))
     assert (original.true_positives, original.positives, original.right.value) == (2, 3, 0.75)
     assert (attacked.true_positives, attacked.flipped, attacked.attacks) == (0, 2, {"pgd": 4})
+    bare = study(cases=4)
+    blank = bare.model_copy(update={"cases": tuple(case.model_copy(update={"truth": ""}) for case in bare.cases)})
+    (found,) = model_arms(blank, key_of(blank, [1.0] * 4))
+    assert (found.right.value, found.true_positives, found.flipped) == (None, None, 4)

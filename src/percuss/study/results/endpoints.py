@@ -59,6 +59,8 @@ def _record(reads: Sequence[Read], endpoint: Endpoint, protocol: Protocol) -> En
     found = _MEASURES[endpoint.measure](_Asked(endpoint, protocol, arm, against))
     decision = decide(found.samples, expected=found.expected, alpha=endpoint.alpha, scale=found.scale)
     if found.chance is not None and found.scale == "rating":
+        # The bootstrap gives 95 % whatever the protocol's alpha.
+        endpoint = endpoint.model_copy(update={"alpha": 0.025})
         decision = Decision(found.numbers["AUC"], readers=len(readers_of(arm)))
     verdict = _verdict(endpoint, found, decision)
     loss = endpoint.measure == "true-positives"

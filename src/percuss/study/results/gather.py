@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -83,10 +84,18 @@ def happened(study: OpenStudy, key: Key, *, faults: Sequence[str] = ()) -> Happe
                 if item.reader in known.readers
             ),
             corrections=tuple(_corrections(session, known)),
-            faults=tuple(faults),
+            faults=tuple(_without_names(fault, session, known) for fault in faults),
             closed=row.closed or "",
             reason=closing[-1] if closing else "",
         )
+
+
+def _without_names(text: str, session: Session, known: Known) -> str:
+    """A sentence of Percuss's own with R1, R2, ... for the names of readers, the longest first."""
+    rows = session.scalars(select(ReaderRow).where(ReaderRow.role == "reader")).all()
+    for row in sorted(rows, key=lambda row: -len(row.name)):
+        text = re.sub(rf"(?<!\w){re.escape(row.name)}(?!\w)", known.readers[row.id], text)
+    return text
 
 
 def _versions(session: Session) -> dict[tuple[int, int], list[AnswerRow]]:

@@ -13,14 +13,14 @@ from percuss.core.study_results import ModelArmRecord
 from percuss.evaluate.intervals import mean, proportion
 from percuss.study.key import Key, ModelSays
 from percuss.study.protocol import Protocol
-from percuss.study.results.pooled import clusters_of
+from percuss.study.results.pooled import clusters_of, none
 from percuss.study.trials import Case
 
 
 def model_arms(protocol: Protocol, key: Key) -> list[ModelArmRecord]:
     """A record for the original and every arm with files of its own; cases of which the key says nothing are left out.
 
-    Right is a decision for the case's truth; a study whose cases have none has no case that is right.
+    Right is a decision for the case's truth; cases without a truth are neither right nor wrong.
     """
     says = {case.id: case.model for case in key.cases}
     names = dict.fromkeys(["original", *(arm.name for arm in protocol.arms if arm.kind != "identical")])
@@ -35,7 +35,8 @@ def model_arms(protocol: Protocol, key: Key) -> list[ModelArmRecord]:
 def _record(arm: str, chosen: Sequence[tuple[Case, ModelSays]], positive: str) -> ModelArmRecord:
     clusters = clusters_of([case.patient and f"patient {case.patient}" for case, _ in chosen])
     right = np.array([said.label == case.truth for case, said in chosen], dtype=bool)
-    share = proportion(right, clusters)
+    known = np.array([case.truth != "" for case, _ in chosen])
+    share = proportion(right, clusters, known) if known.any() else none("undefined: the cases have no truth")
     sure = mean(np.array([said.confidence for _, said in chosen]), clusters, np.ones(len(chosen), dtype=bool))
     positives = [case.truth == positive and positive != "" for case, _ in chosen]
     return ModelArmRecord(

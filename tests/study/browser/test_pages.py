@@ -72,6 +72,7 @@ def test_a_wash_out_is_waited_for_and_can_be_ended_with_a_reason(tmp_path, perso
 
         reader.tab_to("#go")
         reader.page.keyboard.press("Enter")
+        expect(heading).to_have_text("Your diagnosis")
         for number in range(first + 1, len(key.trials) + 1):
             reader.reach(number)
             reader.answer(number)

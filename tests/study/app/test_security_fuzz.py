@@ -11,6 +11,7 @@ from tests.study.app.served import answer_to, serving
 from tests.study.small_study import make
 
 from percuss.study.app.openapi import described
+from percuss.study.verifying import verify_study
 
 OPENAPI = described()
 #: Closing comes last: nothing is taken after it.
@@ -73,7 +74,7 @@ def test_no_request_gets_an_answer_that_is_not_documented(people, method, path):
 
 
 def test_an_answer_with_any_field_as_it_should_not_be_is_refused_or_saved(tmp_path):
-    study, _ = make(tmp_path / "study")
+    study, _ = make(tmp_path / "study", cases=20)
     with serving(study) as served:
         ada = served.enrolled()
         good = answer_to(ada.get("/api/v1/trials/next").json())
@@ -99,3 +100,5 @@ def test_an_answer_with_any_field_as_it_should_not_be_is_refused_or_saved(tmp_pa
 
         ask()
         assert ada.get("/api/v1/standing").json()["done"] > 0
+        verdict = verify_study(study)
+        assert verdict.sound, verdict.faults

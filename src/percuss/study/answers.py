@@ -58,6 +58,12 @@ class Same(_Answer):
 Answer = Annotated[Diagnosis | Manipulation | Choice | Same, Field(discriminator="task")]
 
 
+# Bounds that no browser meets: what is beyond them would only make tables and charts fail later.
+_Time = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+_Ratio = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
 class Shown(_Sent):
     """How the image was looked at, as the browser measured it; all of it optional, nothing of it decides a result.
 
@@ -73,21 +79,21 @@ class Shown(_Sent):
         sha256: hashes of the files as the browser received them, left first; empty where it could not hash.
     """
 
-    reaction_ms: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    screen: tuple[int, int] | None = None
-    view: tuple[int, int] | None = None
-    pixel_ratio: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    zoom_first: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    zoom_last: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    zoom_most: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    level: float | None = Field(default=None, allow_inf_nan=False)
-    width: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    focus_losses: int = Field(default=0, ge=0)
-    focus_lost_ms: float = Field(default=0, ge=0, allow_inf_nan=False)
+    reaction_ms: _Time | None = None
+    screen: tuple[_Count, _Count] | None = None
+    view: tuple[_Count, _Count] | None = None
+    pixel_ratio: _Ratio | None = None
+    zoom_first: _Ratio | None = None
+    zoom_last: _Ratio | None = None
+    zoom_most: _Ratio | None = None
+    level: float | None = Field(default=None, ge=-1e9, le=1e9, allow_inf_nan=False)
+    width: float | None = Field(default=None, gt=0, le=1e9, allow_inf_nan=False)
+    focus_losses: _Count = 0
+    focus_lost_ms: _Time = 0.0
     offline: bool = False
-    tries: int = Field(default=1, ge=1)
+    tries: int = Field(default=1, ge=1, le=10**9)
     client_time: str = Field(default="", max_length=40)
-    sha256: tuple[str, ...] = Field(default=(), max_length=2)
+    sha256: tuple[Annotated[str, Field(max_length=64)], ...] = Field(default=(), max_length=2)
 
 
 class Sent(_Sent):

@@ -130,6 +130,10 @@ BAD = {
     "long reason": {"reason": "x" * 2001},
     "negative time": {"shown": {"reaction_ms": -1}},
     "too many hashes": {"shown": {"sha256": ["a", "b", "c"]}},
+    "a number beyond all tables": {"shown": {"focus_losses": 10**400}},
+    "a time beyond all charts": {"shown": {"reaction_ms": 1e300}},
+    "a screen beyond all screens": {"shown": {"screen": [10**30, 1]}},
+    "a long hash": {"shown": {"sha256": ["a" * 65]}},
     "deep": {"shown": {"screen": [[[1]]]}},
     "more": {"arm": "original"},
 }

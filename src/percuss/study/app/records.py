@@ -5,7 +5,7 @@ Nothing here can hold an arm, a case, a truth or a hash of a file: what is not i
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,9 @@ from percuss.study.trials import Task
 #: Longest name, reason or short text that is taken, in characters.
 SHORT, LONG = 200, 2000
 _TOKEN = Field(description="random; stands for this trial or image for this reader alone")
+
+
+_Side = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Record(BaseModel):
@@ -164,7 +167,7 @@ class Display(_Record):
     calibrated: Literal["yes", "no", "unknown"] = "unknown"
     light: str = Field(default="", max_length=SHORT)
     px_per_cm: float | None = Field(default=None, gt=0, le=10_000, allow_inf_nan=False)
-    screen: tuple[int, int] | None = None
+    screen: tuple[_Side, _Side] | None = None
     pixel_ratio: float | None = Field(default=None, gt=0, le=100, allow_inf_nan=False)
     browser: str = Field(default="", max_length=500)
     note: str = Field(default="", max_length=LONG)

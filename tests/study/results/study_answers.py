@@ -91,7 +91,7 @@ def read_all(protocol: Protocol, answer: Answering, readers: Sequence[str] = ("R
                     answer=given,
                     first=given,
                     shown=Shown(reaction_ms=5000),
-                    saved=f"2026-11-21T12:{number // 60:02d}:{number % 60:02d}+00:00",
+                    saved=f"2026-11-21T{12 + number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}+00:00",
                 )
             )
     return found

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
-from percuss.evaluate.intervals import Clusters, mean, proportion
+from percuss.evaluate.intervals import Clusters, mean, proportion, wilson
 from percuss.study.results.read import Read, readers_of, units
 
 #: Bootstraps of results are drawn from this, so that the same answers give the same results.
@@ -25,7 +25,11 @@ def share(reads: Sequence[Read], flags: Sequence[bool]) -> Interval:
     """Share of the reads with the flag; no value where there is no read."""
     if not reads:
         return none()
-    clusters = Clusters.of(units(reads), SEED)
+    named = units(reads)
+    if len(set(named)) == len(named):
+        # As proportion() has it, without the draws.
+        return wilson(sum(flags), len(flags))
+    clusters = Clusters.of(named, SEED)
     found = proportion(np.asarray(flags, dtype=bool), clusters)
     return found.model_copy(update={"method": _method(found.method, reads, clusters)})
 

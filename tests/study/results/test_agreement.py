@@ -50,4 +50,4 @@ def test_readers_with_each_other() -> None:
     mean = one(records, arm=ATTACKED, kind="all pairs")
     # 9, 8 and 7 of 10 alike.
     assert (mean.raw.value, mean.items, mean.kappa) == (pytest.approx(0.8), 10, None)
-    assert mean.raw.method == "bootstrap over 10 cases, 2000 draws; readers as they are"
+    assert mean.raw.method == "Wilson, 30 answers to 10 cases as 13; readers as they are"

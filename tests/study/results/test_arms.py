@@ -39,7 +39,7 @@ def test_copies_of_a_case_are_no_further_cases() -> None:
     protocol = protocol_of()
     both = cell(arms(read_all(protocol, foote), protocol), arm="original", copy_number=None, reader="R1")
     assert (both.true_positives, both.positives, both.right.value) == (35, 40, 0.875)
-    assert both.right.method == "bootstrap over 20 cases, 2000 draws"
+    assert both.right.method == "Wilson, 40 answers to 20 cases as 20.5"
     # 40 independent answers would leave a third less.
     assert both.right.high - both.right.low > 0.25
 
@@ -52,7 +52,7 @@ def test_several_readers_and_what_is_missing() -> None:
     assert (short.asked, short.answered, short.true_positives) == (20, 15, 15)
     everybody = cell(records, arm="original", reader=None)
     assert (everybody.asked, everybody.true_positives) == (40, 40)
-    assert everybody.right.method == "Wilson over 20 cases; 2 readers as they are"
+    assert everybody.right.method == "Wilson, 40 answers to 20 cases as 20; 2 readers as they are"
 
 
 def test_classes_apart() -> None:
@@ -66,7 +66,7 @@ def test_classes_apart() -> None:
 def test_cases_of_a_patient_belong_together() -> None:
     protocol = protocol_of(copies=1, patients={number: f"p{number // 4}" for number in range(20)})
     found = cell(arms(read_all(protocol, foote), protocol), arm="original")
-    assert found.right.method == "bootstrap over 5 patients, 2000 draws"
+    assert found.right.method == "Wilson, 20 answers to 5 patients as 5"
 
 
 def test_ratings_are_neither_right_nor_wrong() -> None:

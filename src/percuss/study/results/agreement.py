@@ -14,7 +14,7 @@ from percuss.core.results import Interval
 from percuss.core.study_results import AgreementRecord
 from percuss.study.agreement import Agreement, agreement
 from percuss.study.protocol import Protocol
-from percuss.study.results.pooled import clusters_of, none, share
+from percuss.study.results.pooled import none, share
 from percuss.study.results.read import Read, categories, of, readers_of, shown_kinds, units
 from percuss.study.trials import Task
 
@@ -23,7 +23,7 @@ def agreements(reads: Sequence[Read], protocol: Protocol) -> list[AgreementRecor
     """Every reader over successive copies, every two readers in each copy, and the mean over all pairs of readers.
 
     Cases without one of both answers are left out: ``items`` counts those that have both. The mean over pairs (of three
-    readers or more) is of raw agreement alone, by bootstrap over cases, readers as they are.
+    readers or more) is of raw agreement alone, readers as they are.
     """
     found: list[AgreementRecord] = []
     for task, arm in shown_kinds(protocol):
@@ -89,7 +89,7 @@ def _all_pairs(reads: Sequence[Read], answers: dict[str, dict[str, str]], copy: 
     if not items:
         return none()
     found = share(items, flags)
-    count = clusters_of(units(items)).count
+    count = len(set(units(items)))
     return found.model_copy(update={"n": count, "method": f"{found.method.partition(';')[0]}; readers as they are"})
 
 

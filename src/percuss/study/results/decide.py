@@ -19,13 +19,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
 from percuss.study.mrmc import Estimate, estimate
 from percuss.study.paired_share import PairedTable, mcnemar, newcombe, score_bounds
-from percuss.study.results.pooled import effective, none
+from percuss.study.results.pooled import effective, none, wilson_bounds
 
 Scale = Literal["share", "rating"]
 
@@ -124,7 +123,7 @@ def _shares(samples: Sequence[Sample], alpha: float) -> Decision:
     many = "; readers as they are" if len({sample.reader for sample in samples}) > 1 else ""
     tail = several + level(alpha) + many
     if samples[0].second is None:
-        low, high = _wilson(value, worth, confidence)
+        low, high = wilson_bounds(value, worth, confidence=confidence)
         return Decision(Interval(value=value, low=low, high=high, n=len(units), method=f"Wilson{tail}"))
     ahead = sum(max(sample.value, 0.0) for sample in samples) * worth / each
     behind = sum(max(-sample.value, 0.0) for sample in samples) * worth / each
@@ -187,10 +186,3 @@ def _t(found: Estimate, alpha: float, *, scale: str, method: str) -> Interval:
     ends = {"share": (-1.0, 1.0), "one share": (0.0, 1.0), "one rating": (1.0, 5.0)}.get(scale, (-math.inf, math.inf))
     low, high = max(ends[0], value - half), min(ends[1], value + half)
     return Interval(value=value, low=low, high=high, n=found.interval.n, method=method + level(alpha))
-
-
-def _wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
-    z = float(norm.ppf(0.5 + confidence / 2))
-    middle, scale = share + z**2 / (2 * n), 1 + z**2 / n
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return min(share, max(0.0, (middle - half) / scale)), max(share, min(1.0, (middle + half) / scale))

@@ -1,20 +1,21 @@
 """Shares and means over answers, with the case (or patient) as what varies by chance, however often it was read.
 
-Where each answer is of another case: Wilson's interval of a share, the bootstrap over cases of a mean. Where cases
-were read several times, by several readers or in several copies: the bootstrap over cases; readers are then taken as
-they are, and nothing is said of others (``several_readers`` does). Where the cases of a patient are known to belong
-together, patients are drawn instead.
+Shares: Wilson's interval with as many answers as these are worth independent ones (all, where each is of another case).
+Means: the bootstrap over cases. Of several readers both take readers as they are, and say nothing of others
+(``several_readers`` does). Where several cases are known to be of one patient, patients take the place of cases.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
-from percuss.evaluate.intervals import Clusters, mean, proportion, wilson
+from percuss.evaluate.intervals import Clusters, mean, wilson
 from percuss.study.results.read import Read, readers_of, units
 
 #: Bootstraps of results are drawn from this, so that the same answers give the same results.
@@ -25,13 +26,24 @@ def share(reads: Sequence[Read], flags: Sequence[bool]) -> Interval:
     """Share of the reads with the flag; no value where there is no read."""
     if not reads:
         return none()
-    named = units(reads)
-    if len(set(named)) == len(named):
-        # As proportion() has it, without the draws.
+    by: dict[str, list[float]] = {}
+    for name, flag in zip(units(reads), flags, strict=True):
+        by.setdefault(name, []).append(float(flag))
+    if len(by) == len(reads):
         return wilson(sum(flags), len(flags))
-    clusters = Clusters.of(named, SEED)
-    found = proportion(np.asarray(flags, dtype=bool), clusters)
-    return found.model_copy(update={"method": _method(found.method, reads, clusters)})
+    worth, value = effective(list(by.values())), sum(flags) / len(reads)
+    low, high = wilson_bounds(value, worth)
+    method = f"Wilson, {len(reads)} answers to {len(by)} {_what(reads)} as {worth:.3g}{_as_they_are(reads)}"
+    return Interval(value=value, low=low, high=high, n=len(reads), method=method)
+
+
+def wilson_bounds(share: float, n: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's limits of a share in so many answers, which need not be whole."""
+    z = float(norm.ppf(0.5 + confidence / 2))
+    middle, scale = share + z**2 / (2 * n), 1 + z**2 / n
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    # Rounding must not push a limit past the share itself.
+    return min(share, max(0.0, (middle - half) / scale)), max(share, min(1.0, (middle + half) / scale))
 
 
 def average(reads: Sequence[Read], values: Sequence[float]) -> Interval:
@@ -42,7 +54,8 @@ def average(reads: Sequence[Read], values: Sequence[float]) -> Interval:
     found = mean(np.asarray(values, dtype=np.float64), clusters, np.ones(len(reads), dtype=bool))
     if found.low == found.high:
         return found.model_copy(update={"low": None, "high": None, "method": "undefined: all answers alike"})
-    return found.model_copy(update={"method": _method(found.method, reads, clusters)})
+    text = f"bootstrap over {clusters.count} {_what(reads)}, {len(clusters.draws)} draws{_as_they_are(reads)}"
+    return found.model_copy(update={"method": text if "bootstrap" in found.method else found.method})
 
 
 def clusters_of(names: Sequence[str]) -> Clusters:
@@ -78,12 +91,10 @@ def none(why: str = "undefined: no answer") -> Interval:
     return Interval(value=None, low=None, high=None, n=0, method=why)
 
 
-def _method(text: str, reads: Sequence[Read], clusters: Clusters) -> str:
-    """The method in a study's words: cases where an audit says images or patients."""
-    what = "patients" if any(read.patient for read in reads) else "cases"
-    if text.startswith("Wilson over"):
-        text = f"Wilson over {clusters.count} {what}"
-    elif "bootstrap" in text:
-        text = f"bootstrap over {clusters.count} {what}, {len(clusters.draws)} draws"
+def _what(reads: Sequence[Read]) -> str:
+    return "patients" if any(read.patient for read in reads) else "cases"
+
+
+def _as_they_are(reads: Sequence[Read]) -> str:
     several = len(readers_of(reads))
-    return f"{text}; {several} readers as they are" if several > 1 else text
+    return f"; {several} readers as they are" if several > 1 else ""

@@ -4,7 +4,9 @@ import threading
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -97,3 +99,18 @@ def test_a_migration_that_fails_leaves_nothing_half_done(database, monkeypatch):
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "0001"
     with database.write() as session:
         session.execute(text("DELETE FROM trail"))
+
+
+def test_every_step_is_shipped_in_one_line(root):
+    """A wheel holds the packages that setuptools finds; the steps follow each other without a fork."""
+    from setuptools import find_packages
+
+    assert {"percuss.study.migrations", "percuss.study.migrations.versions"} <= set(find_packages(root / "src"))
+    config = Config()
+    config.set_main_option("script_location", "percuss.study:migrations")
+    config.set_main_option("path_separator", "os")
+    steps = list(ScriptDirectory.from_config(config).walk_revisions())
+    files = {path.stem for path in (root / "src/percuss/study/migrations/versions").glob("s[0-9]*.py")}
+    assert len(steps) == len(files) and [step.revision for step in steps] == sorted(
+        (name[1:5] for name in files), reverse=True
+    )

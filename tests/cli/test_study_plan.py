@@ -132,3 +132,14 @@ def test_a_created_study_says_what_it_can_show(percuss, plan, tmp_path):
         assert done.exit_code == 2 and "alone" in done.stderr
     done = percuss("study", "plan", tmp_path)
     assert done.exit_code == 2 and "made by percuss study create" in " ".join(done.stderr.split())
+
+
+def test_the_sizes_of_the_page_are_those_that_the_command_gives(plan, root):
+    page = (root / "docs" / "study-plan.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith(("| 5 p", "| 10 p", "| 15 p"))]
+    assert len(rows) == 3
+    for margin, *cells in rows:
+        for share, cell in zip((0.05, 0.1, 0.2, 0.3), cells, strict=True):
+            options = ("--margin", int(margin.split()[0]) / 100, "--discordance", share, "--draws", 0)
+            score, wald = (plan(*options, "--test", test)["needed"]["cases"] for test in ("score", "wald"))
+            assert cell.strip() == f"{score} ({wald})"

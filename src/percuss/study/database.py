@@ -32,6 +32,8 @@ WHOLE_URL = "PERCUSS_STUDY_DATABASE"
 WAIT = 30
 #: No connection, wrong password, no such database, out of space or connections, shut down, broken.
 _GONE = {"08", "28", "3D", "53", "57", "58", "XX"}
+#: Errors of the connection that the driver hands on as they are.
+_LINE = (ConnectionError, TimeoutError, SSLError, DisconnectionError)
 _WRITES = "percuss_writes"
 _FORMS = "sqlite:///FILE, or postgresql+pg8000://USER@HOST/NAME"
 
@@ -97,8 +99,8 @@ class Database:
             if not _is_gone(error):
                 raise
             raise _unreachable(self.url, error) from error
-        except (ConnectionError, TimeoutError, SSLError, DisconnectionError) as error:
-            # pg8000 hands the socket's own error on, and SQLAlchemy then keeps its other dead connections: end them.
+        except (*_LINE, self.engine.dialect.loaded_dbapi.Error) as error:
+            # The socket's or driver's own error: SQLAlchemy did not notice, and keeps its other dead connections.
             self.engine.dispose()
             raise _unreachable(self.url, error) from error
 

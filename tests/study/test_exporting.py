@@ -16,6 +16,7 @@ from percuss.study.closing import close
 from percuss.study.export_tables import as_csv
 from percuss.study.exporting import export_study
 from percuss.study.protocol import load
+from percuss.study.results.gather import gather
 from percuss.study.trail import Head
 from percuss.study.verify import verify
 
@@ -63,6 +64,10 @@ def test_every_answer_stands_with_what_was_shown(study, tmp_path):
     first, second = (row for row in answers if row["reader"] == "R2" and row["number"] == "3")
     assert (first["version"], second["version"], second["reason"]) == ("1", "2", "a slip")
     assert first["comment"] == "'=1+1"
+    reads = {(read.reader, str(read.number)): read for read in gather(opened, key)}
+    for row in answers:
+        found = reads[row["reader"], row["number"]]
+        assert (found.trial.case, found.trial.arm, found.side) == (row["case"], row["arm"], row["side"])
     orders = table(tmp_path / "out", "orders.csv")
     assert len(orders) == 24 and {row["reader"] for row in orders} == {"R1", "R2"}
     by_side = [row["side"] for row in orders if row["task"] == "choice"]
@@ -93,15 +98,17 @@ def test_protocol_and_trail_can_be_checked_without_the_study(study, tmp_path):
 
 def test_imrmc_has_the_readers_who_read_all(study, tmp_path):
     opened, key = study
+    save_answer(opened, 1, sent(opened, 1, 8, label="normal", reason="a slip"), now=at(minutes=3))
     close(opened, who="administrator", reason="done", now=at(hours=1))
     export_study(opened, key, out=tmp_path / "out")
     lines = (tmp_path / "out" / "diagnosis-copy1.imrmc").read_text().splitlines()
     assert lines[2:6] == ["NR: 1", "N0: 2", "N1: 2", "NM: 2"]
-    # Ada said tumour with confidence 4 to everything.
-    assert sorted(line for line in lines if line.startswith("R1,C1,")) == [
-        f"R1,C1,adversarial {SIZE},9",
-        "R1,C1,original,9",
-    ]
+    # Ada said tumour with confidence 4 to everything, and took one back: so sure that it is normal is 2.
+    scores = [line.rpartition(",")[2] for line in lines if line.startswith("R1,")]
+    assert sorted(scores) == ["2", *["9"] * 7]
+    (row,) = [row for row in table(tmp_path / "out", "answers.csv") if row["version"] == "2" and row["reader"] == "R1"]
+    (name,) = {case["imrmc"] for case in table(tmp_path / "out", "cases.csv") if case["case"] == row["case"]}
+    assert f"R1,{name},{row['arm']},2" in lines
 
 
 def test_a_study_that_nobody_read_can_be_exported(tmp_path):

@@ -91,7 +91,11 @@ def test_the_cookie_is_for_our_own_page_alone(tmp_path, secure):
         assert {"httponly", "samesite=strict", "path=/"} == attributes - {"secure"}
         assert ("secure" in attributes) == secure
         assert len(value) >= 43 and value not in response.text
-        assert value.encode() not in study.folder.database_path.read_bytes(), "kept as a hash alone"
+        token, signature = value.split(".")
+        assert token.encode() not in study.folder.database_path.read_bytes(), "kept as a hash alone"
+        for forged in (token, f"{token}.{'0' * len(signature)}"):
+            assert served.browser(Cookie=f"percuss_session={forged}").get("/api/v1/standing").status_code == 401
+        assert served.browser(Cookie=f"percuss_session={value}").get("/api/v1/standing").status_code == 200
 
 
 def test_logging_in_rotates_and_a_planted_cookie_is_worth_nothing(served):

@@ -1,7 +1,7 @@
 """Logging in and out, and who a request comes from.
 
-The cookie holds 256 bits of chance and nothing else; the server keeps their SHA-256 with who it is, since when, and
-whether it ended. There is nothing in it that could be read or forged, so it needs no signature.
+The cookie holds 256 bits of chance with their signature and nothing else; the server keeps their SHA-256 with who it
+is, since when, and whether it ended.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import APIKeyCookie, APIKeyHeader
 
 from percuss.study import access
+from percuss.study.app.cookie import COOKIE, signed, unsigned
 from percuss.study.app.current import Study, secure
 from percuss.study.app.limits import Attempts
 from percuss.study.app.problems import Refusal, problems
 from percuss.study.app.records import LoggedIn, Login
 
-#: Name of the cookie, and of the header that shows that a POST comes from our own page.
-COOKIE, CSRF = "percuss_session", "X-CSRF-Token"
+#: Name of the header that shows that a POST comes from our own page.
+CSRF = "X-CSRF-Token"
 router = APIRouter(tags=["login"])
 _cookie = APIKeyCookie(name=COOKIE, scheme_name="session", auto_error=False)
 _csrf = APIKeyHeader(name=CSRF, scheme_name="csrf", auto_error=False)
 
 
-def logged_in(study: Study, token: Annotated[str | None, Depends(_cookie)]) -> access.Login:
+def token_in(request: Request, cookie: str | None) -> str | None:
+    """The token of a cookie that this study has signed, else None."""
+    return unsigned(cookie, request.app.state.cookie_key) if cookie else None
+
+
+def logged_in(study: Study, cookie: Annotated[str | None, Depends(_cookie)], *, request: Request) -> access.Login:
     """Who a request comes from; 401 where nobody is logged in."""
+    token = token_in(request, cookie)
     login = access.login_of(study, token) if token else None
     if login is None:
         step = "open your link, or enter your code on the first page; answers that were not sent yet are kept"
@@ -77,10 +84,11 @@ def login(sent: Login, study: Study, *, request: Request, response: Response) ->
         step = "type it as it was given, or ask the administrator for a new one"
         raise Refusal(401, "wrong-secret", "this code or link is not valid", next_step=step)
     attempts.right(address)
-    before = request.cookies.get(COOKIE)
+    before = token_in(request, request.cookies.get(COOKIE))
     if before:
         access.log_out(study, before)
-    response.set_cookie(COOKIE, found.token, httponly=True, samesite="strict", secure=secure(request), path="/")
+    cookie = signed(found.token, request.app.state.cookie_key)
+    response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure(request), path="/")
     return LoggedIn(csrf=found.csrf, name=found.reader.name, role=found.reader.role)  # type: ignore[arg-type]
 
 

@@ -12,8 +12,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from percuss.study import access
+from percuss.study.app.cookie import COOKIE
 from percuss.study.app.current import Study
-from percuss.study.app.login import COOKIE
+from percuss.study.app.login import token_in
 from percuss.study.app.problems import Refusal
 
 _HERE = Path(__file__).parent
@@ -48,7 +49,7 @@ def page(name: str, status: int = 200, /, **values: object) -> HTMLResponse:
 
 def login_by_cookie(request: Request, study: Study) -> access.Login | None:
     """Who is logged in in this browser, or None."""
-    token = request.cookies.get(COOKIE)
+    token = token_in(request, request.cookies.get(COOKIE))
     return access.login_of(study, token) if token else None
 
 

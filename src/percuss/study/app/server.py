@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from percuss.core.errors import PercussError
 from percuss.study.app import admin, api, images, login, pages
+from percuss.study.app.cookie import signing_key
 from percuss.study.app.guard import Guard
 from percuss.study.app.limits import Attempts
 from percuss.study.app.pictures import check_lengths
@@ -37,12 +38,12 @@ def create_app(study: OpenStudy, *, secure: bool = False) -> FastAPI:
         secure: browsers reach it by TLS, here or at a reverse proxy: cookies travel by TLS only.
 
     Raises:
-        RunError: image files that differ in length.
+        RunError: image files that differ in length, or no key for the cookies.
     """
     check_lengths(study.folder.images)
     app = bare_app()
     app.state.study, app.state.secure, app.state.attempts = study, secure, Attempts()
-    app.state.wrong_codes = WrongCodes()
+    app.state.wrong_codes, app.state.cookie_key = WrongCodes(), signing_key(study.folder.path)
     return app
 
 

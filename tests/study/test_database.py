@@ -247,6 +247,18 @@ def test_commits_of_sqlite_are_on_the_disk(tmp_path):
     study.database.close()
 
 
+def test_a_writer_within_a_writer_is_an_error_and_no_hang(tmp_path, monkeypatch):
+    monkeypatch.setattr("percuss.study.database.WAIT", 0.3)
+    study, _ = make(tmp_path / "study", cases=2, slots=1)
+    with pytest.raises(RunError, match="cannot be used"), study.database.write() as outer:
+        record(outer, Event(who="A", what="b"))
+        with study.database.write() as inner:
+            record(inner, Event(who="A", what="c"))
+    with study.database.write() as session:
+        assert record(session, Event(who="A", what="d")).number == 2
+    study.database.close()
+
+
 def test_creating_is_refused_where_something_is(tmp_path):
     study, _ = make(tmp_path / "study", cases=2, slots=1)
     study.database.close()

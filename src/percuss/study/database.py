@@ -53,7 +53,8 @@ class Database:
 
     engine: Engine
     url: str
-    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    # Re-entrant: a writer within a writer, a mistake, ends with an error after WAIT seconds and does not hang a server.
+    _turn: contextlib.AbstractContextManager[object] = field(default_factory=threading.RLock, repr=False)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Session]:

@@ -19,7 +19,8 @@ from percuss.report.reader_study_schema import (
     read_study_results,
     write_study_results,
 )
-from percuss.report.reader_study_text import results_text
+from percuss.report.reader_study_tables import p_text
+from percuss.report.reader_study_text import results_text, threshold_sentence, without_curve
 from percuss.study.results.compute import Studied, compute
 from percuss.study.results.happened import Happened, Person
 from percuss.study.results.sizes import sizes_of
@@ -141,11 +142,12 @@ def test_the_verdict_comes_first_in_plain_words() -> None:
 def test_table_1b_stands_in_page_and_text() -> None:
     results = resulted(protocol_of(), foote)
     rows = re.findall(
-        r"<tr><td>copy (\d)</td><td class=\"n\">(.*?)</td><td class=\"n\">(.*?)</td></tr>", study_page(results)
+        r"<tr><td>R1</td><td>copy (\d)</td><td class=\"n\">(.*?)</td><td class=\"n\">(.*?)</td></tr>",
+        study_page(results),
     )
     assert rows == [("1", "17 of 20", "18 of 20"), ("2", "18 of 20", "18 of 20")]
     text = results_text(results)
-    assert re.search(r"copy 1\s+17 of 20\s+18 of 20\ncopy 2\s+18 of 20\s+18 of 20", text)
+    assert re.search(r"copy 1\s+17 of 20\s+18 of 20\nR1  copy 2\s+18 of 20\s+18 of 20", text)
     assert "primary: true positives: NOT SHOWN" in text
 
 
@@ -172,3 +174,20 @@ def test_answers_in_words() -> None:
     assert given_text({"task": "diagnosis", "label": "tumour", "confidence": 4}) == "tumour, confidence 4"
     assert given_text({"task": "same", "same": False}) == "different"
     assert given_text({}) == "no answer"
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (0.0001, "<0.001"), (0.0469, "0.047"), (1.0, "1.000")])
+def test_p_values(value, text) -> None:
+    assert p_text(value) == text
+
+
+def test_a_threshold_beyond_the_sizes_shown_is_told_as_such(whole: StudyResults) -> None:
+    one = next(item for item in whole.thresholds if item.kind == "adversarial" and item.scope == "all")
+    bounds = one.threshold.model_copy(update={"value": None, "low": 12 / 255, "high": 30 / 255})
+    beyond = {"status": "undetermined", "fitted": (20 / 255, 2.0, 0.0), "threshold": bounds}
+    text = threshold_sentence(one.model_copy(update=beyond))
+    assert "75 % right near or above the largest size shown, 16/255 [95 % interval 12/255 to 30/255]." in text
+    below = beyond | {"fitted": (0.5 / 255, 2.0, 0.0)}
+    assert "near or below the smallest size shown, 1/255" in threshold_sentence(one.model_copy(update=below))
+    blank = one.model_copy(update={"status": "none", "why": "no answers", "fitted": None, "curve": []})
+    assert without_curve([blank]) == ["No curve for adversarial, linf, choice: no answers."]

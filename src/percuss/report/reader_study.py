@@ -24,7 +24,7 @@ from percuss.report.reader_study_tables import (
     several_table,
     table_1b,
 )
-from percuss.report.reader_study_text import threshold_sentence
+from percuss.report.reader_study_text import threshold_sentence, without_curve
 from percuss.report.schema import write_text
 from percuss.report.templates import environment, style
 
@@ -45,7 +45,8 @@ def study_page(results: StudyResults) -> str:
         "charts": threshold_charts(results.thresholds),
         "sentences": [
             threshold_sentence(item) for item in results.thresholds if item.scope == "all" and item.status != "none"
-        ],
+        ]
+        + without_curve(results.thresholds),
         "thresholds": thresholds_table(results.thresholds),
         "by_case": cases_table(results.thresholds),
         "detection": detection_table(results),
@@ -133,7 +134,8 @@ def _details(results: StudyResults) -> list[dict[str, Any]]:
         tables = [table for table in (paired_table(item), numbers_table(item)) if table is not None]
         if tables:
             left = f" (left out, not finished: {', '.join(item.left_out)})" if item.left_out else ""
-            found.append({"name": f"{item.name}: what is behind it{left}", "tables": tables})
+            name = f"{item.name}: what is behind it" if item.role == "primary" else item.name
+            found.append({"name": f"{name}{left}", "tables": tables, "primary": item.role == "primary"})
     return found
 
 

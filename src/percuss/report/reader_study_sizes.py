@@ -16,12 +16,13 @@ def thresholds_table(records: Sequence[ThresholdRecord]) -> Table | None:
     """Sizes that readers detect, all of them and each, beside those that flip the model on a quarter, half, ..."""
     body = []
     for item in records:
-        if item.scope != "case":
+        if item.scope != "case" and item.status != "none":
             model = item.model
             quartiles = " / ".join(_flip(size, item) for size in model.quartiles) if model else DASH
             never = DASH if model is None else f"{model.censored} of {model.cases}"
-            status = item.why if item.status == "none" else item.status
-            body.append((item.task, item.kind, item.norm, item.name or "all", _sizes(item), status, quartiles, never))
+            body.append(
+                (item.task, item.kind, item.norm, item.name or "all", _sizes(item), item.status, quartiles, never)
+            )
     head = ("task", "kind", "norm", "reader", "size detected [95 % interval]", "status", "model flips at (quartiles)")
     return Table((*head, "never"), tuple(body), words=4) if body else None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from percuss.core.results import Interval
 from percuss.core.study_results import ArmRecord, EndpointRecord, StudyResults
 from percuss.report.numbers import NBSP, bracket_plain, counted_share, decimal, plain, share
@@ -12,22 +10,18 @@ from percuss.report.sections import Table
 DASH = "–"
 
 
-def table_1b(results: StudyResults) -> list[Table]:
-    """True positives as A. Foote et al. (2022), Table 1b: copies down, arms across, a table for each reader."""
-    rows = [item for item in results.arms if item.task == "diagnosis" and item.copy_number and item.positives]
-    readers = [name for name in dict.fromkeys(item.reader for item in rows) if name is not None]
-    return [_scores(results, [item for item in rows if item.reader == name], name) for name in readers]
-
-
-def _scores(results: StudyResults, rows: Sequence[ArmRecord], reader: str) -> Table:
+def table_1b(results: StudyResults) -> Table | None:
+    """True positives as A. Foote et al. (2022), Table 1b: copies down, arms across, readers below each other."""
+    rows = [item for item in results.arms if item.task == "diagnosis" and item.copy_number and item.reader]
+    rows = [item for item in rows if item.positives]
     arms = list(dict.fromkeys(item.arm for item in rows))
-    by = {(item.copy_number, item.arm): item for item in rows}
-    copies = list(dict.fromkeys(item.copy_number for item in rows))
-    body = [(f"copy {copy}", *(_hits(by.get((copy, arm))) for arm in arms)) for copy in copies]
-    model = {item.arm: item for item in results.model}
-    if any(arm in model and model[arm].true_positives is not None for arm in arms):
-        body.append(("the model", *(_model_hits(results, arm) for arm in arms)))
-    return Table(("", *arms), tuple(body), caption=f"True positives, {reader}: of the cases whose truth is positive")
+    by = {(item.reader, item.copy_number, item.arm): item for item in rows}
+    places = list(dict.fromkeys((item.reader, item.copy_number) for item in rows))
+    body = [(str(who), f"copy {copy}", *(_hits(by.get((who, copy, arm))) for arm in arms)) for who, copy in places]
+    if any(item.true_positives is not None for item in results.model if item.arm in arms):
+        body.append(("the model", "", *(_model_hits(results, arm) for arm in arms)))
+    caption = "Cases called positive, of those whose truth is positive"
+    return Table(("reader", "", *arms), tuple(body), words=2, caption=caption) if rows else None
 
 
 def _hits(item: ArmRecord | None) -> str:
@@ -76,7 +70,7 @@ def endpoints_table(results: StudyResults) -> Table:
             endpoint_value(item),
             _margin(item),
             item.verdict,
-            DASH if item.p_value is None else f"{item.p_value:.3f}",
+            p_text(item.p_value),
             str(item.readers),
             str(item.value.n),
         )
@@ -97,8 +91,8 @@ def paired_table(item: EndpointRecord) -> Table | None:
             *(str(count) for count in (row.both, row.against_only, row.arm_only, row.neither)),
             points(row.difference),
             points(row.newcombe),
-            f"{row.mcnemar_exact:.3f}",
-            f"{row.mcnemar_mid_p:.3f}",
+            p_text(row.mcnemar_exact),
+            p_text(row.mcnemar_mid_p),
         )
         for row in item.tables
     ]
@@ -164,7 +158,7 @@ def several_table(results: StudyResults) -> Table | None:
             _value(item.against_value, item.measure),
             _value(item.arm_value, item.measure),
             _change(item.difference, item.measure),
-            DASH if item.p_value is None else f"{item.p_value:.3f}",
+            p_text(item.p_value),
             _change(item.obuchowski_rockette, item.measure),
         )
         for item in done
@@ -226,6 +220,13 @@ def points(value: Interval) -> str:
     if value.low is not None and value.high is not None:
         text += f" [{100 * value.low:+.1f},{NBSP}{100 * value.high:+.1f}]"
     return text.replace("+0.0", "0.0").replace("-0.0", "0.0").replace("-", "−")
+
+
+def p_text(value: float | None) -> str:
+    """A p value with three digits; below them only that it is."""
+    if value is None:
+        return DASH
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _margin(item: EndpointRecord) -> str:

@@ -32,22 +32,18 @@ def _endpoints(results: StudyResults) -> str:
 
 
 def _table_1b(arms: Sequence[ArmRecord]) -> str:
-    """Rows copies, columns arms, a table for each reader; the scores are true positives."""
-    rows = [item for item in arms if item.task == "diagnosis" and item.copy_number and item.positives]
-    readers = [name for name in dict.fromkeys(item.reader for item in rows) if name is not None]
-    return "\n\n".join(_of_reader([item for item in rows if item.reader == name], name) for name in readers)
-
-
-def _of_reader(rows: Sequence[ArmRecord], reader: str) -> str:
+    """Rows copies, columns arms, readers below each other; the scores are true positives."""
+    rows = [item for item in arms if item.task == "diagnosis" and item.copy_number and item.reader and item.positives]
+    if not rows:
+        return ""
     names = list(dict.fromkeys(item.arm for item in rows))
-    scores = {(item.copy_number, item.arm): f"{item.true_positives} of {item.positives}" for item in rows}
-    copies = list(dict.fromkeys(item.copy_number for item in rows))
+    scores = {(item.reader, item.copy_number, item.arm): f"{item.true_positives} of {item.positives}" for item in rows}
     wide = [max(len(name), 8) for name in names]
-    lines = [f"True positives, {reader}"]
-    lines.append("         " + "  ".join(name.rjust(size) for name, size in zip(names, wide, strict=True)))
-    for copy in copies:
-        cells = (scores.get((copy, name), "-").rjust(size) for name, size in zip(names, wide, strict=True))
-        lines.append(f"copy {copy:<4}" + "  ".join(cells))
+    lines = ["True positives"]
+    lines.append(" " * 13 + "  ".join(name.rjust(size) for name, size in zip(names, wide, strict=True)))
+    for who, copy in dict.fromkeys((item.reader, item.copy_number) for item in rows):
+        cells = (scores.get((who, copy, name), "-").rjust(size) for name, size in zip(names, wide, strict=True))
+        lines.append(f"{who:<4}copy {copy:<4}" + "  ".join(cells))
     return "\n".join(lines)
 
 
@@ -72,7 +68,7 @@ def threshold_sentence(item: ThresholdRecord) -> str:
         "found": f"at {size_like(item.threshold.value, item)} {_bounds(item)}",
         "above": f"above every size shown, {size_like(largest, item)} being the largest",
         "below": "below every size shown",
-        "undetermined": f"at a size that these answers leave open {_bounds(item)}",
+        "undetermined": f"{_nearly(item)} {_bounds(item)}",
     }[item.status]
     what = "right" if item.task == "choice" else "called different"
     text = f"{item.kind}, {item.norm}, {item.task}: {100 * item.target:g} % {what} {says}."
@@ -88,6 +84,18 @@ def threshold_sentence(item: ThresholdRecord) -> str:
     return f"{text} The model flips {flips}{none}."
 
 
+def _nearly(item: ThresholdRecord) -> str:
+    """Where a threshold that the answers leave open lies most likely."""
+    tested = [point.eps for point in item.points if point.eps > 0]
+    bounds = (item.threshold.low, item.threshold.high)
+    if item.fitted is not None and bounds != (None, None):
+        if item.fitted[0] > max(tested):
+            return f"near or above the largest size shown, {size_like(max(tested), item)}"
+        if item.fitted[0] < min(tested):
+            return f"near or below the smallest size shown, {size_like(min(tested), item)}"
+    return "at a size that these answers leave open"
+
+
 def _bounds(item: ThresholdRecord) -> str:
     low, high = item.threshold.low, item.threshold.high
     if low is None and high is None:
@@ -95,6 +103,15 @@ def _bounds(item: ThresholdRecord) -> str:
     if low is None or high is None:
         return f"(above {size_like(low, item)})" if high is None else f"(below {size_like(high, item)})"
     return f"[95 % interval {size_like(low, item)} to {size_like(high, item)}]"
+
+
+def without_curve(thresholds: Sequence[ThresholdRecord]) -> list[str]:
+    """Why some have no curve, a sentence for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for item in thresholds:
+        if item.status == "none" and item.scope == "all":
+            reasons.setdefault(item.why, []).append(f"{item.kind}, {item.norm}, {item.task}")
+    return [f"No curve for {'; '.join(names)}: {why}." for why, names in reasons.items()]
 
 
 def _doubts(results: StudyResults) -> str:

@@ -9,7 +9,6 @@ from tests.study.app.served import serving
 from tests.study.small_study import make
 
 from percuss.study.access import enrol
-from percuss.study.closing import close
 from percuss.study.order import OrderRules
 from percuss.study.tables import AnswerRow
 
@@ -84,20 +83,3 @@ def test_a_correction_on_the_page_between_sessions(study, person) -> None:
         expect(title).to_have_text("This session is complete. Thank you.")
         reader.saved()
         assert stored(study)[-1] == (6, 2, "tumour", "looked again")
-
-
-def test_an_answer_to_a_study_that_was_closed_is_set_aside(study, person) -> None:
-    with serving(study) as served:
-        reader = person(served.address)
-        reader.begin(enrol(study, "A").code)
-        reader.answer(1)
-        reader.ready(2)
-        reader.saved()
-        close(study, who="Admin", reason="enough")
-        reader.answer(2)
-        title = reader.page.locator("#page:not([hidden]) h1")
-        expect(title).to_have_text("An answer was not taken")
-        expect(reader.page.locator("#page")).to_contain_text("Image 2: ")
-        reader.go_on("An answer was not taken")
-        expect(title).to_have_text("This study is closed")
-        assert [row[0] for row in stored(study)] == [1]

@@ -86,6 +86,13 @@
         told.login();
         return false;
       }
+      if (status === 422 && !result.item.bare) {
+        // Perhaps a browser told something odd of itself: what was shown decides nothing, the answer must not hang on it.
+        result.item.bare = true;
+        result.item.sent.shown = {};
+        await store.set(key, result.item);
+        return true;
+      }
       if (status >= 400 && status < 500 && status !== 429 && status !== 408) {
         paused = true;
         if (!(await told.refused(result.item, result.answer))) {

@@ -27,7 +27,7 @@ class Point:
 @dataclass(frozen=True)
 class Line:
     """One line of a chart; ``style`` is a class of the style sheet (worst, stored, noise, said, a0 to a5), perhaps with
-    ``smooth`` (a line without dots) or ``marks`` (dots without a line) behind it. A line without a name is not labelled.
+    ``smooth`` (a line without dots) or ``marks`` (dots without a line) behind it. Without a name it has no label.
 
     ``bars`` draws the interval of each point as a thin line, ``shift`` moves the points aside (in units of the picture,
     so that bars of several lines can be told apart), and the style ``said`` draws open squares without a line.

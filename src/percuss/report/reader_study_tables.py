@@ -105,9 +105,9 @@ def numbers_table(item: EndpointRecord) -> Table | None:
     tested = f"; p value: {item.test}" if item.test else ""
     body = [("the value", endpoint_value(item), f"{item.value.method}{tested}")] if item.value.n else []
     body += [(name, _number(name, value), value.method) for name, value in item.numbers.items() if value.n]
-    for value in item.beside:
-        shown = points(value) if item.unit == "share" and item.against else _number("rating", value)
-        body.append(("the same otherwise", shown, value.method))
+    # Other methods give the same number, in the same unit.
+    same = [item.model_copy(update={"value": value}) for value in item.beside]
+    body += [("the same otherwise", endpoint_value(one), one.value.method) for one in same]
     caption = "" if item.tables else f"{item.name}: {item.sign}"
     return Table((item.name, "value [interval]", "method"), tuple(body), words=1, caption=caption) if body else None
 

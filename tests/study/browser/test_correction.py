@@ -31,6 +31,7 @@ def correct(reader, label: str, reason: str) -> None:
     """By the keyboard: U, the other diagnosis, the reason, save."""
     reader.page.keyboard.press("u")
     expect(reader.page.locator("#question")).to_have_text("Your last answer, to be corrected")
+    reader.page.locator("#trial[data-ready]").wait_for()
     reader.page.keyboard.press(label)
     reader.page.keyboard.press("Enter")
     expect(reader.page.locator("#problem")).to_have_text("Please say why the answer is corrected.")
@@ -50,6 +51,7 @@ def test_a_correction_in_the_middle_of_a_trial(study, person) -> None:
         reader.saved()
         reader.page.keyboard.press("2")
         reader.page.keyboard.press("u")
+        reader.ready(1)
         checked = reader.page.locator('input[name="label"]:checked')
         expect(checked).to_have_value("normal")
         expect(reader.page.locator('input[name="confidence"]:checked')).to_have_value("2")

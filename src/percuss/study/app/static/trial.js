@@ -167,6 +167,7 @@
         const kept = now;
         if (kept) {
           kept.clock.leave();
+          by("trial").removeAttribute("data-ready");
           now = null;
         }
         return kept;

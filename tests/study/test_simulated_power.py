@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from percuss.core.errors import UsageError
-from percuss.study.simulated_power import Model, answers, simulate
+from percuss.study.simulated_power import Model, Simulated, answers, simulate
 
 PAIRS = {"values": (1, -1, 0), "test": "score", "alpha": 0.025}
 
@@ -60,3 +61,10 @@ def test_shares_that_no_mixture_has_are_refused():
     model = Model(shares=(0.1, 0.1, 0.8), null=0.1, below=True, case_share=0.5, reader_share=0.2, **PAIRS)
     with pytest.raises(UsageError, match="square roots"):
         simulate(model, 20, 3)
+
+
+@pytest.mark.parametrize(("share", "draws"), [(0.8, 4000), (0.0, 200), (1.0, 200), (0.5, 100)])
+def test_the_interval_of_a_simulation_is_the_exact_one_of_its_draws(share, draws):
+    found = Simulated(share, 0.01, draws).interval
+    peer = binomtest(round(share * draws), draws).proportion_ci(0.95, method="exact")
+    assert found == pytest.approx((peer.low, peer.high))

@@ -36,6 +36,7 @@ _HOMES = {
     "Run": "percuss.pipeline.run",
     "smallest": "percuss.attacks.smallest:smallest_change",
     "smallest_flips": "percuss.pipeline.fragility",
+    "study_results": "percuss.pipeline.study_results",
     "train": "percuss.pipeline.training_interface",
     "tile": "percuss.pipeline.tile_interface",
     "transfer": "percuss.pipeline.transfer",

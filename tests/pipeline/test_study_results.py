@@ -13,6 +13,7 @@ pytest.importorskip("sqlalchemy", reason="the extra study is not installed")
 from sqlalchemy import text
 from tests.study.small_study import ARMS, make
 
+import percuss
 from percuss.core.errors import RunError
 from percuss.pipeline.study_results import study_results
 from percuss.study.access import enrol, revoke
@@ -92,7 +93,7 @@ def test_a_closed_study_becomes_results_and_a_page(studied) -> None:
         record(session, Event(who="Ada Quill", what="display", new={"monitor": "my own"}))
     revoke(study, "Bo Quartz", who="me", reason="on leave")
     close(study, who="me", reason="done")
-    found = study_results(study.folder.path)
+    found = percuss.study_results(study.folder.path)
     results = found.results
     content = json.loads((study.folder.path / "results.json").read_text())
     assert content["schema_version"] == "1.0" and found.report_path.read_text().startswith("<!doctype html>")

@@ -44,7 +44,8 @@ def _options(name: str, command: Any) -> list[str]:
     if not params:
         return []
     kinds = get_type_hints(inspect.unwrap(command.callback))
-    arguments = "".join(f" {_flag(param)}" for param in params if param.param_type_name == "argument")
+    given = [param for param in params if param.param_type_name == "argument"]
+    arguments = "".join(f" {_flag(param)}" if param.required else f" [{_flag(param)}]" for param in given)
     must = [param for param in params if param.required and param.param_type_name == "option"]
     needed = "".join(f" {_flag(param)} {_kind(kinds[param.name])}" for param in must)
     rows = ["| option | value | default | meaning |", "|---|---|---|---|"]

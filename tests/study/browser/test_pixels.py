@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import struct
 import zlib
 from itertools import pairwise
@@ -10,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from percuss.core.pixel_range import PixelRange
 from percuss.store.png import encode, uncompressed
@@ -36,9 +38,9 @@ DECODE = """text => {
 }"""
 
 
-def scripts(browser, change=lambda source: source):
+def scripts(browser, change=lambda source: source, *, ratio=1):
     """A page of nothing but the scripts that read and show images."""
-    made = browser.new_context(viewport={"width": 400, "height": 300}).new_page()
+    made = browser.new_context(viewport={"width": 400, "height": 300}, device_scale_factor=ratio).new_page()
     made.set_content(BLANK)
     made.add_style_tag(content=(STATIC / "page.css").read_text())
     made.add_script_tag(content=PACK)
@@ -242,3 +244,32 @@ def test_blending_would_be_seen(browser):
     painted = shown(smooth, values, levels=255, zoom=3)
     smooth.context.close()
     assert (painted != expected(painted, np.broadcast_to(values, (3, 51, 70)), 3)).mean() > 0.3
+
+
+@pytest.mark.parametrize("ratio", [1, 1.25, 1.5, 2, 3])
+@pytest.mark.parametrize("place", [("13.4px", "21.7px"), ("10.6px", "9.2px"), ("0px", "52.3px")])
+def test_the_screen_shows_the_canvas_pixel_by_pixel(browser, ratio, place):
+    """Also where the page is scaled, and the image begins between two pixels of the screen."""
+    page = scripts(browser, ratio=ratio)
+    values = noise(1, 80, 90, 255)
+    page.evaluate(
+        """([data, width, height, left, top]) => {
+          const stage = document.getElementById("stage");
+          stage.className = "stage";
+          Object.assign(stage.style, {position: "absolute", left, top, width: "301px", height: "203px"});
+          const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+          readerStudy.viewer.open(stage, () => null).show([{width, height, channels: 1, levels: 255, data: bytes}]);
+        }""",
+        [base64.b64encode(values.astype("u1").tobytes()).decode(), 90, 80, *place],
+    )
+    screen = np.array(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)[..., 0]
+    page.context.close()
+    zoom = int(202 * ratio // 80)
+    large = values[0].repeat(zoom, axis=0).repeat(zoom, axis=1)
+    tops, lefts = (range(side - part + 1) for side, part in zip(screen.shape, large.shape, strict=True))
+    assert any(
+        (screen[top, left : left + 40] == large[0, :40]).all()
+        and (screen[top : top + large.shape[0], left : left + large.shape[1]] == large).all()
+        for top in tops
+        for left in lefts
+    )

@@ -13,8 +13,8 @@
     const zoom = window.outerWidth && window.innerWidth ? window.outerWidth / window.innerWidth : 1;
     const pinched = window.visualViewport && Math.abs(window.visualViewport.scale - 1) > 0.01;
     if (Math.abs(ratio - Math.round(ratio)) > 0.001) {
-      found.push("The browser or the system scales this page by " + Math.round(100 * ratio) + " %. Image pixels may look "
-        + "uneven. Please set the browser's zoom to 100 % (Ctrl + 0), or the scaling of the display to a whole number.");
+      found.push("The browser or the system scales this page by " + Math.round(100 * ratio) + " %. On some systems image pixels "
+        + "then look uneven. Please set the browser's zoom to 100 % (Ctrl + 0), or the scaling of the display to a whole number.");
     } else if (pinched || (window.outerWidth > 400 && (zoom > 1.2 || zoom < 0.8))) {
       found.push("The browser's zoom does not seem to be at 100 %. Please set it so (Ctrl + 0; on a phone, pinch the page "
         + "back).");

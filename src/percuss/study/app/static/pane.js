@@ -17,10 +17,20 @@
     return best;
   }
 
-  function deviceSize(element) {
+  /* The whole device pixels within an element: where they begin in it (a part of a pixel), and how many there are. */
+  function devicePixels(element) {
     const ratio = window.devicePixelRatio || 1;
+    const grid = ratio === Math.round(ratio) ? ratio : 1; // browsers place elements on CSS pixels where these are whole
     const box = element.getBoundingClientRect();
-    return { width: Math.max(1, Math.round(box.width * ratio)), height: Math.max(1, Math.round(box.height * ratio)) };
+    const to = (value, round) => grid * round((value * ratio) / grid);
+    const before = (value) => to(value - 0.01, Math.ceil) - value * ratio;
+    const left = before(box.left);
+    const top = before(box.top);
+    return {
+      left: left, top: top, ratio: ratio,
+      width: Math.max(1, to(box.width - left / ratio + 0.01, Math.floor)),
+      height: Math.max(1, to(box.height - top / ratio + 0.01, Math.floor)),
+    };
   }
 
   function open(holder, label) {
@@ -43,15 +53,17 @@
 
     /* middle: the image point (in image pixels) at the middle of the pane. */
     function draw(zoom, middle) {
-      const size = deviceSize(element);
-      const ratio = window.devicePixelRatio || 1;
+      const size = devicePixels(element);
       if (canvas.width !== size.width || canvas.height !== size.height) {
         canvas.width = size.width;
         canvas.height = size.height;
       }
-      // Never stretched: the browser shows one pixel of the canvas on one of the screen.
-      canvas.style.width = size.width / ratio + "px";
-      canvas.style.height = size.height / ratio + "px";
+      // Never stretched and never between pixels: the browser shows one pixel of the canvas on one of the screen, also
+      // where the page is scaled by 125 or 150 %.
+      canvas.style.left = size.left / size.ratio + "px";
+      canvas.style.top = size.top / size.ratio + "px";
+      canvas.style.width = size.width / size.ratio + "px";
+      canvas.style.height = size.height / size.ratio + "px";
       const context = canvas.getContext("2d");
       context.clearRect(0, 0, size.width, size.height);
       context.imageSmoothingEnabled = false;
@@ -75,7 +87,7 @@
       element: element,
       canvas: canvas,
       draw: draw,
-      size: () => deviceSize(element),
+      size: () => devicePixels(element),
       show: function (next, greys) {
         picture = next;
         app.grey.paint(source, picture, greys);

@@ -15,7 +15,8 @@ KEYS = {
 }
 #: What a browser says by itself while it has no connection; asked for only where a test cuts the connection.
 CUT = re.compile(
-    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED|SOCKET_NOT_CONNECTED|TIMED_OUT)|status of 502 "
+    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED|SOCKET_NOT_CONNECTED|TIMED_OUT)"
+    r"|status of 502 "
 )
 #: What a browser says by itself of a refusal that the page asks for: no trial is left, the login has ended.
 REFUSED = re.compile(r"status of (401|409) ")

@@ -236,3 +236,18 @@ def test_the_interval_of_copies_holds_the_true_loss(repeat: float) -> None:
         found = decide(samples, expected=120, alpha=0.025, scale="share").value
         held += found.low <= 0.05 <= found.high
     assert held >= 182
+
+
+def test_alpha_sets_the_level_of_several_readers_and_of_ratings_too() -> None:
+    missed = {"R1": {0, 1}, "R2": {1, 2, 3}, "R3": {5}}
+
+    def answer(reader, trial, truth):
+        return diagnosis("normal" if trial.arm == ATTACKED and number_of(trial) in missed[reader] else "tumour")
+
+    wide, narrow = (
+        of_one(protocol_of(cases=12, copies=1, endpoints=(LOSS.model_copy(update={"alpha": alpha}),)), answer, missed)
+        for alpha in (0.025, 0.05)
+    )
+    assert wide.value.value == narrow.value.value
+    assert narrow.value.high - narrow.value.low < 0.95 * (wide.value.high - wide.value.low)
+    assert narrow.value.method.endswith("90 % interval") and not wide.value.method.endswith("interval")

@@ -89,7 +89,9 @@ class Cluster:
 
     def _launch(self) -> None:
         place = ["-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self.port)]
-        command = [self._program("postgres"), *place]
+        # A test run that is killed takes its server along, where setpriv is there to ask for that.
+        along = [path, "--pdeathsig", "QUIT"] if (path := shutil.which("setpriv")) else []
+        command = [*along, self._program("postgres"), *place]
         log = {"stdout": self._log, "stderr": subprocess.STDOUT}
         self._process = subprocess.Popen(command, user=self._user, cwd=self.folder, **log)
 

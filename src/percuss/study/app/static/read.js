@@ -77,13 +77,17 @@
 
   /* Keeps an answer in the browser; it is on its way from then on. */
   async function keep(item) {
+    let failed = false;
     any = true;
     for (;;) {
       try {
         await queue.add(item);
-        app.status.notice("");
+        if (failed) {
+          app.status.notice("");
+        }
         return;
       } catch (error) {
+        failed = true;
         app.status.notice("This browser could not keep your answer (" + error.message
           + "). Please make room on its disk and leave this page open; it is tried again.");
         await pause(app.upcoming.AGAIN);

@@ -24,7 +24,19 @@
     });
   }
 
-  function inDatabase(db) {
+  function inDatabase(first) {
+    let db = first;
+
+    /* Some browsers drop the connection of a page that slept: then it is opened again, once. */
+    async function again(act) {
+      try {
+        return await act();
+      } catch (error) {
+        db = await opened();
+        return act();
+      }
+    }
+
     /* Resolves when the transaction is complete, that is when the record is on its way to the disk. */
     function write(change) {
       return new Promise(function (resolve, reject) {
@@ -38,10 +50,13 @@
     const shelf = () => db.transaction(SHELF, "readonly").objectStore(SHELF);
     return {
       lasting: true,
-      get: (key) => asked(shelf().get(key)),
-      set: (key, value) => write((to) => to.put(value, key)),
-      remove: (key) => write((to) => to.delete(key)),
-      keys: (prefix) => asked(shelf().getAllKeys()).then((all) => all.filter((key) => key.startsWith(prefix)).sort()),
+      get: (key) => again(() => asked(shelf().get(key))),
+      set: (key, value) => again(() => write((to) => to.put(value, key))),
+      remove: (key) => again(() => write((to) => to.delete(key))),
+      keys: async function (prefix) {
+        const all = await again(() => asked(shelf().getAllKeys()));
+        return all.filter((key) => key.startsWith(prefix)).sort();
+      },
     };
   }
 

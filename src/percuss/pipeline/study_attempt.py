@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from percuss.core.errors import RunError, UsageError
+from percuss.core.errors import RunError
 from percuss.store.safe import SCRATCH, disk_errors
+from percuss.study.creating import check_free
 from percuss.study.folder import StudyFolder
 
 
@@ -27,7 +28,7 @@ def attempt(path: Path) -> Iterator[None]:
     folder, mark = StudyFolder(path), path.absolute().parent / f"{SCRATCH}{path.name}.making"
     begun = mark.exists()
     if not begun:
-        _check_free(folder)
+        check_free(folder)
     with disk_errors(path):
         mark.parent.mkdir(parents=True, exist_ok=True)
         file = mark.open("ab")
@@ -36,22 +37,11 @@ def attempt(path: Path) -> Iterator[None]:
         if begun and not folder.info_path.exists():
             _clear(folder)
         try:
-            _check_free(folder)
+            check_free(folder)
             with _undone(folder):
                 yield
         finally:
             mark.unlink(missing_ok=True)
-
-
-def _check_free(folder: StudyFolder) -> None:
-    for path in (folder.path, folder.secret_path):
-        if path.exists():
-            raise UsageError(
-                "a study needs a place of its own",
-                value=path,
-                allowed="a new folder, with no secret beside it",
-                next_step="give another --out; an existing study is never touched",
-            )
 
 
 @contextmanager

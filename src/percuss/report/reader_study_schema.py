@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 from pydantic import ValidationError
 
 from percuss.core.errors import RunError
 from percuss.core.study_results import STUDY_SCHEMA, StudyResults
-from percuss.report.schema import not_finite, write_text
+from percuss.report.schema import fits, not_finite, write_text
 
 STUDY_SCHEMA_FILE = Path(__file__).parent / "schema" / f"study-results-{STUDY_SCHEMA}.json"
 
@@ -70,13 +69,5 @@ def _check(content: Any, path: Path) -> None:
             allowed=f"results of a study, version {STUDY_SCHEMA}",
             next_step="open it with the Percuss that wrote it, or give percuss study results STUDY again",
         )
-    try:
-        jsonschema.validate(content, committed_study_schema())
-    except jsonschema.ValidationError as error:
-        place = ".".join(str(part) for part in error.absolute_path) or "the top level"
-        raise RunError(
-            f"{path} does not fit its schema at {place}",
-            value=error.message[:300],
-            allowed=f"schema {STUDY_SCHEMA_FILE.name}",
-            next_step="percuss study results STUDY",
-        ) from error
+    step = "percuss study results STUDY"
+    fits(content, committed_study_schema(), STUDY_SCHEMA_FILE.name, path=path, next_step=step)

@@ -105,13 +105,18 @@ def _check(content: Any, path: Path) -> None:
             allowed=SCHEMA_VERSION,
             next_step="open it with the Percuss that wrote it, or run the audit again",
         )
+    fits(content, committed_schema(), SCHEMA_FILE.name, path=path, next_step="run percuss audit again")
+
+
+def fits(content: Any, schema: dict[str, Any], name: str, *, path: Path, next_step: str) -> None:
+    """RunError naming the place where the content of a file at ``path`` does not fit the schema called ``name``."""
     try:
-        jsonschema.validate(content, committed_schema())
+        jsonschema.validate(content, schema)
     except jsonschema.ValidationError as error:
         place = ".".join(str(part) for part in error.absolute_path) or "the top level"
         raise RunError(
             f"{path} does not fit its schema at {place}",
             value=error.message[:300],
-            allowed=f"schema {SCHEMA_FILE.name}",
-            next_step="run percuss audit again",
+            allowed=f"schema {name}",
+            next_step=next_step,
         ) from error

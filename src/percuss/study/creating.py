@@ -74,7 +74,7 @@ def create_folder(
 
     database = database or os.environ.get(WHOLE_URL) or None
     folder = StudyFolder(path)
-    _check_free(folder)
+    check_free(folder)
     names = _names(draft)
     key = _key(draft, names)
     with disk_errors(path):
@@ -102,13 +102,16 @@ def _write(folder: StudyFolder, draft: Draft, key: Key, *, database: str | None,
     write_bytes(folder.info_path, json_line(info))
 
 
-def _check_free(folder: StudyFolder) -> None:
+def check_free(folder: StudyFolder) -> None:
+    """UsageError where a folder or a secret lies in the place of a new study."""
     for path in (folder.path, folder.secret_path):
         if path.exists():
             raise UsageError(
                 "a study needs a place of its own",
                 value=path,
-                next_step="give another folder with --out; one without study.json is left from a kill, and may go",
+                allowed="a new folder, with no secret beside it",
+                next_step="give another --out: an existing study is never touched; a folder without study.json is left "
+                "from a kill, and may go",
             )
 
 

@@ -4,8 +4,9 @@
 - Several answers per case (copies of one reader, or readers of whom fewer than two finished), or several cases per
   patient: the same intervals with as many independent answers as these are worth (``pooled.effective``), counts scaled
   to them. Held in simulations, see docs/study-results.md.
-- Two readers or more who answered everything: readers and cases random (``mrmc``), copies averaged. Readers who did
-  not finish are left out and named. Where readings agree so far that there are no bounds, the interval above stands in.
+- Two readers or more who answered everything: readers and cases random (``mrmc``), copies averaged, never narrower than
+  as many independent answers (``widening``). Readers who did not finish are left out and named. Where readings agree so
+  far that there are no bounds, the interval above stands in.
 - Ratings: Student's t over cases, or readers and cases random.
 """
 
@@ -25,8 +26,15 @@ from percuss.core.results import Interval
 from percuss.study.mrmc import Estimate, estimate
 from percuss.study.paired_share import PairedTable, mcnemar, newcombe, score_bounds
 from percuss.study.results.pooled import effective, none, wilson_bounds
+from percuss.study.results.widening import Kind, p_alone, widened
 
 Scale = Literal["share", "rating"]
+_KINDS: dict[tuple[Scale, bool], Kind] = {
+    ("share", False): "share",
+    ("share", True): "difference",
+    ("rating", False): "rating",
+    ("rating", True): "rating difference",
+}
 
 
 @dataclass(frozen=True)
@@ -105,8 +113,15 @@ def _many(samples: Sequence[Sample], readers: Sequence[str], *, alpha: float, sc
         return None
     what = "patients" if len(units) < len({sample.case for sample in samples}) else "cases"
     method = f"U-statistic, {len(readers)} readers and {what} random, Hillis df"
-    p_value = float(2 * student.sf(abs(found.interval.value or 0.0) / found.error, found.df)) if paired else None
     value = _t(found, alpha, scale=scale if paired else f"one {scale}", method=method)
+    answers = [sample.value for sample in samples]
+    kind = _KINDS[scale, paired]
+    value = widened(value, answers, kind, confidence=1 - 2 * alpha)
+    p_value = None
+    if paired:
+        # No more certain than the interval that was widened.
+        p_value = float(2 * student.sf(abs(found.interval.value or 0.0) / found.error, found.df))
+        p_value = max(p_value, p_alone(answers, kind))
     beside = [_shares(samples, alpha).value] if scale == "share" else []
     return Decision(value, beside, p_value, "t, readers and cases random" if paired else "")
 

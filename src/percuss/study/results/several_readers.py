@@ -2,7 +2,8 @@
 
 Right answers are those to every case; AUC is of the reader's confidence, from surely positive to surely negative, in
 studies of two labels with cases of both. Copies of a case are averaged. Beside ``mrmc.difference`` stands the analysis
-of variance of Obuchowski and Rockette. Where anything is missing for it, the record says what.
+of variance of Obuchowski and Rockette. Intervals of right answers are never narrower than those of as many independent
+answers (``widening``); for an AUC there is no such floor. Where anything is missing for it, the record says what.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from percuss.study.mrmc_anova import obuchowski_rockette_of
 from percuss.study.mrmc_table import Readings
 from percuss.study.protocol import Protocol
 from percuss.study.results.read import Read, readers_of, shown_kinds
+from percuss.study.results.widening import p_alone, widened
 
 Floats = NDArray[np.float64]
 
@@ -75,9 +77,17 @@ def _record(reads: Sequence[Read], protocol: Protocol, arm: str, measure: Measur
     if missing:
         return _empty(arm, measure, missing, (len(names), len(protocol.cases)))
     tables = [readings(reads, protocol, measure, copy=copy) for copy in range(1, protocol.copies + 1)]
-    one, two = (_averaged([kernel(table, name, measure=measure) for table in tables]) for name in ("original", arm))
+    copies = [np.stack([kernel(table, name, measure=measure) for table in tables]) for name in ("original", arm)]
+    one, two = (np.asarray(item.mean(axis=0)) for item in copies)
     change = estimate(one - two, paired=True)
     test = obuchowski_rockette_of((one, two), cases=len(protocol.cases))
+    values = [estimate(item, paired=False).interval for item in (one, two)]
+    gap, p_value = change.interval, change.p_value
+    if measure == "share":
+        values = [widened(item, copy.ravel().tolist(), "share") for item, copy in zip(values, copies, strict=True)]
+        answers = (copies[0] - copies[1]).ravel().tolist()
+        gap = widened(gap, answers, "difference")
+        p_value = None if p_value is None else max(p_value, p_alone(answers, "difference"))
     per_reader = dict(zip(tables[0].readers, change.per_reader, strict=True))
     return ManyReadersRecord(
         task="diagnosis",
@@ -87,10 +97,10 @@ def _record(reads: Sequence[Read], protocol: Protocol, arm: str, measure: Measur
         missing="",
         readers=len(names),
         cases=len(protocol.cases),
-        arm_value=estimate(two, paired=False).interval,
-        against_value=estimate(one, paired=False).interval,
-        difference=change.interval,
-        p_value=change.p_value,
+        arm_value=values[1],
+        against_value=values[0],
+        difference=gap,
+        p_value=p_value,
         df=_finite(change),
         reader_variance=change.reader_variance,
         per_reader={name: float(value) for name, value in per_reader.items()},
@@ -115,10 +125,6 @@ def _missing(reads: Sequence[Read], protocol: Protocol, names: Sequence[str], me
     positives = sum(case.truth == protocol.positive for case in protocol.cases)
     few = min(positives, len(protocol.cases) - positives)
     return "" if few >= 2 else f"two positive and two negative cases; one kind has {few}"
-
-
-def _averaged(kernels: Sequence[Floats]) -> Floats:
-    return np.asarray(np.mean(np.stack(list(kernels)), axis=0))
 
 
 def _finite(found: Estimate) -> float | None:

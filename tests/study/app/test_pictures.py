@@ -84,7 +84,8 @@ def test_tiles_are_served_and_the_whole_is_not(tmp_path):
         }
         assert len(lengths) == 1
         statuses = [
-            ada.get(f"{image['url']}/tiles/{place}").status_code for place in ("0/0/0", "3/7/0", "3/0/5", "4/0/0")
+            ada.get(f"{image['url']}/tiles/{place}").status_code
+            for place in ("0/0/0", "3/7/0", "3/0/5", "4/0/0", f"3/{'9' * 300}/0")
         ]
-        assert statuses == [200, 404, 404, 404]
+        assert statuses == [200, 404, 404, 404, 404]
         assert ada.get(image["url"]).status_code == 404

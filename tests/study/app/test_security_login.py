@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event, select
@@ -72,6 +73,16 @@ def test_an_address_cannot_give_itself_another_name_without_a_proxy(served):
         browser = served.browser(**{"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"})
         statuses.append(browser.log_in(WRONG[0]).status_code)
     assert statuses == [401] * 10 + [429]
+
+
+def test_right_codes_of_one_address_at_one_moment_are_not_taken_for_wrong_ones(served):
+    codes = [enrol(served.study, f"Boss {number}", role="administrator").code for number in range(30)]
+    browsers = [served.browser() for _ in codes]
+    with ThreadPoolExecutor(len(codes)) as pool:
+        responses = list(pool.map(lambda browser, code: browser.log_in(code), browsers, codes))
+    assert {response.status_code for response in responses} == {200}
+    with served.study.database.read() as session:
+        assert not any("refused" in line for line in session.scalars(select(TrailRow.line)))
 
 
 def test_no_secret_is_looked_at_while_an_address_waits(served, monkeypatch: pytest.MonkeyPatch):

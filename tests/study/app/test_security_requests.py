@@ -33,6 +33,7 @@ def test_a_post_without_or_with_a_wrong_csrf_token_is_refused(shared, ada, boss)
         {"Origin": "null"},
         {"Origin": ""},
         {"Origin": "http://127.0.0.1"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],

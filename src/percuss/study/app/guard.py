@@ -135,10 +135,18 @@ def _check_origin(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
     host = request.headers.get("host", "")
     # Hosts, not schemes: a reverse proxy that ends TLS speaks plain HTTP to us.
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    foreign = origin is not None and _host_of(origin) != host.lower()
     if foreign or site not in ("same-origin", "none"):
         step = "open the study's own page; behind a reverse proxy, let it pass on the header Host"
         raise Refusal(403, "foreign-origin", "the request comes from another site", next_step=step)
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port, in small letters; None where the text is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as http://[
+        return None
 
 
 def _check_body(request: Request, body: bytes) -> None:

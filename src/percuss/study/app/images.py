@@ -7,6 +7,7 @@ read lately, and an original is read more often than a copy: answers leave at wh
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import time
 from pathlib import Path
@@ -82,7 +83,7 @@ def _read(study: OpenStudy, reader: int, token: str, inner: str) -> bytes | None
         return None
     try:
         return (path / inner).read_bytes() if inner else path.read_bytes()
-    except FileNotFoundError:
-        if inner:
-            return None  # a tile beyond the edge
+    except OSError as error:
+        if inner and error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None  # a tile beyond the edge, or far beyond
         raise

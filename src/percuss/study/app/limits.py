@@ -38,6 +38,9 @@ class _Bucket:
 class Attempts:
     """Counts attempts to log in; safe to share between threads.
 
+    ``turn`` is held from ``ask`` to ``right``: an attempt under way counts as wrong until it is known, and many readers
+    who log in at one moment from one hospital's address would fill its store with right codes.
+
     Args:
         each: wrong attempts that one address may make at once, then one every ``seconds``.
         seconds: see ``each``.
@@ -58,6 +61,7 @@ class Attempts:
         self._of: OrderedDict[str, _Bucket] = OrderedDict()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
+        self.turn = threading.Lock()
 
     def ask(self, address: str | None) -> int:
         """0, and the attempt is counted; or the whole seconds to wait, and it is not."""

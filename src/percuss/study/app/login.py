@@ -71,19 +71,7 @@ def login(sent: Login, study: Study, *, request: Request, response: Response) ->
     Every wrong secret gets the same answer. After ten an address waits half a minute for each further one (429 with
     ``Retry-After``); who is logged in already is not concerned. The audit trail tells how many were refused.
     """
-    attempts: Attempts = request.app.state.attempts
-    address = request.client.host if request.client else None
-    wait = attempts.ask(address)
-    if wait:
-        request.app.state.wrong_codes.refused(study)
-        step = f"wait {wait} seconds and try again; whoever lost their code asks the administrator for a new one"
-        raise Refusal(429, "too-often", "too many wrong codes", next_step=step, headers={"Retry-After": str(wait)})
-    found = access.log_in(study, sent.secret)
-    if found is None:
-        request.app.state.wrong_codes.refused(study)
-        step = "type it as it was given, or ask the administrator for a new one"
-        raise Refusal(401, "wrong-secret", "this code or link is not valid", next_step=step)
-    attempts.right(address)
+    found = _asked(sent.secret, study, request)
     before = token_in(request, request.cookies.get(COOKIE))
     if before:
         access.log_out(study, before)
@@ -103,6 +91,24 @@ def logout(who: Anybody, study: Study, *, request: Request, response: Response) 
     """End the login of this browser."""
     access.log_out(study, who.token)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure(request), path="/")
+
+
+def _asked(secret: str, study: Study, request: Request) -> access.Login:
+    """The login of a right secret; else the refusal, which is counted."""
+    attempts: Attempts = request.app.state.attempts
+    address = request.client.host if request.client else None
+    with attempts.turn:
+        wait = attempts.ask(address)
+        found = None if wait else access.log_in(study, secret)
+        if found is not None:
+            attempts.right(address)
+            return found
+    request.app.state.wrong_codes.refused(study)
+    if wait:
+        step = f"wait {wait} seconds and try again; whoever lost their code asks the administrator for a new one"
+        raise Refusal(429, "too-often", "too many wrong codes", next_step=step, headers={"Retry-After": str(wait)})
+    step = "type it as it was given, or ask the administrator for a new one"
+    raise Refusal(401, "wrong-secret", "this code or link is not valid", next_step=step)
 
 
 def _in_role(login: access.Login, role: str) -> access.Login:

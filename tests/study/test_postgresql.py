@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.study import conftest
+from tests.study.postgresql import free_port
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -30,3 +33,9 @@ def test_absent_is_a_skip_or_where_required_a_failure(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PERCUSS_POSTGRESQL", "required" if required else "")
     with pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception, match="apt-get install postg"):
         conftest.absent("PostgreSQL's server", "PERCUSS_POSTGRESQL", "postgresql")
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_connections() -> None:
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(given.read_text().split()[0]) if given.exists() else 49_152
+    assert all(1024 < free_port() < lowest for _ in range(50))

@@ -21,6 +21,24 @@ CUT = re.compile(
 #: What a browser says by itself of a refusal that the page asks for: no trial is left, the login has ended.
 REFUSED = re.compile(r"status of (401|409) ")
 
+_WORDS_CUT = """selector => {
+  const cut = [];
+  for (const element of document.querySelectorAll(selector)) {
+    for (const text of Array.from(element.childNodes).filter((node) => node.nodeType === Node.TEXT_NODE)) {
+      for (const word of text.data.matchAll(/\\S+/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        const boxes = Array.from(range.getClientRects());
+        if (new Set(boxes.map((box) => box.top)).size > 1 || boxes.some((box) => box.right > window.innerWidth)) {
+          cut.push(word[0]);
+        }
+      }
+    }
+  }
+  return cut;
+}"""
+
 
 class Person:
     """A page and who sits in front of it.
@@ -96,6 +114,10 @@ class Person:
     def scrolls_sideways(self) -> bool:
         """Whether the page is wider than the window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+    def words_cut(self, selector: str) -> list[str]:
+        """Words that are broken over lines or reach beyond the window, without scrolling sideways."""
+        return self.page.evaluate(_WORDS_CUT, selector)
 
     def _heard(self, message) -> None:
         forgiven = REFUSED.search(message.text) or (self._cut and CUT.search(message.text))

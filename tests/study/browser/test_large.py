@@ -66,10 +66,14 @@ def made(path, monkeypatch, *, levels, **fields):
 
 
 def on_screen(page) -> list[np.ndarray]:
-    """What the screen shows of every pane, as [H, W] of greys."""
+    """What the screen shows of every pane once it stands still, as [H, W] of greys."""
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(300)
-    shots = [pane.screenshot() for pane in page.locator("#stage .pane > .picture").all()]
+    shots: list[bytes] = []
+    for _ in range(40):
+        before, shots = shots, [pane.screenshot() for pane in page.locator("#stage .pane > .picture").all()]
+        if shots == before:
+            break
+        page.wait_for_timeout(150)
     found = [np.array(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int) for shot in shots]
     return [shot[..., 1] for shot in found]
 

@@ -112,7 +112,8 @@ def test_no_page_is_wider_than_the_screen(tmp_path, person, screen: str) -> None
         rules=OrderRules(distance=1),
         title="Do experts see what flips the model? A study of 12 bit",
     )
-    code, boss_code = enrol(study, "Dr A").code, enrol(study, "Boss", role="administrator").code
+    code = enrol(study, "Dr A. Reader of the second hospital").code
+    boss_code = enrol(study, "Boss", role="administrator").code
 
     def look(name: str) -> None:
         who.page.screenshot(path=tmp_path / f"{screen}-{name}.png")
@@ -158,6 +159,7 @@ def test_no_page_is_wider_than_the_screen(tmp_path, person, screen: str) -> None
         who.page.keyboard.press("Enter")
         expect(who.page.locator("#readers tr")).to_have_count(2)
         look("admin")
+        assert who.words_cut("caption, #readers th, #readers td, #readers button") == []
 
 
 def _order(study) -> list[SlotRow]:

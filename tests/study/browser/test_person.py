@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.study.app.served import serving
 from tests.study.small_study import make
 
@@ -25,8 +26,13 @@ def test_every_kind_of_fault_is_noticed(tmp_path, person) -> None:
         assert who.faults == []
         for words, planted in PLANTED.items():
             who.page.evaluate(f"() => {{ {planted}; }}")
-            who.page.wait_for_timeout(150)
-            assert any(words in fault for fault in who.faults), (words, who.faults)
+            for _ in range(100):
+                if any(words in fault for fault in who.faults):
+                    break
+                who.page.wait_for_timeout(50)
+            else:
+                pytest.fail(f"{words} is not noticed: {who.faults}")
+            who.page.wait_for_timeout(50)  # a refused style is said twice
             who.faults.clear()
         assert who.page.evaluate("window.grown") is None
         who.page.route("http://127.0.0.2:9/", lambda route: route.fulfill(body="another server"))

@@ -26,10 +26,13 @@
     },
   };
 
-  function cell(row, text, kind) {
-    const made = document.createElement(kind || "td");
+  /* A cell names its column, for screens where a row is a list. */
+  function cell(row, text, column) {
+    const made = document.createElement(column ? "td" : "th");
     made.textContent = text;
-    if (kind === "th") {
+    if (column) {
+      made.setAttribute("data-column", column);
+    } else {
       made.scope = "row";
     }
     row.appendChild(made);
@@ -65,8 +68,8 @@
   function line(reader, open) {
     const row = document.createElement("tr");
     const reads = reader.role !== "administrator";
-    cell(row, reader.name, "th");
-    const done = cell(row, reads ? reader.done + " of " + reader.total + " " : "\u2013");
+    cell(row, reader.name);
+    const done = cell(row, reads ? reader.done + " of " + reader.total + " " : "\u2013", "Done");
     if (reads) {
       const bar = document.createElement("progress");
       bar.max = reader.total || 1;
@@ -74,10 +77,10 @@
       bar.setAttribute("aria-label", "Progress of " + reader.name);
       done.appendChild(bar);
     }
-    cell(row, reads ? String(reader.session || "\u2013") + (reader.sessions ? " of " + reader.sessions : "") : "\u2013");
-    cell(row, when(reader.last_saved));
-    cell(row, stateOf(reader));
-    const acts = cell(row, "");
+    cell(row, reads ? String(reader.session || "\u2013") + (reader.sessions ? " of " + reader.sessions : "") : "\u2013", "Session");
+    cell(row, when(reader.last_saved), "Last answer");
+    cell(row, stateOf(reader), "State");
+    const acts = cell(row, "", "Actions");
     if (open && reads) {
       if (!reader.revoked) {
         button(acts, "Revoke \u2026", () => ask("revoke", reader));

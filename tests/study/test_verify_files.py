@@ -61,6 +61,11 @@ FILES = {
         lambda f: rewrite(f.info_path, lambda v: v.update(protocol_hash="0" * 64)),
         "study.json: protocol is not as in the trail",
     ),
+    "the title": (lambda f: rewrite(f.info_path, lambda v: v.update(title="x")), "study.json: title is not as in"),
+    "what pixels mean": (
+        lambda f: rewrite(f.info_path, lambda v: v["pixels"].update(levels=100)),
+        "study.json: described is not as in the trail",
+    ),
     "study.json is none": (lambda f: f.info_path.write_text("{}"), "study.json: a file of the study cannot be read"),
     "closed.json": (
         lambda f: rewrite(f.closed_path, lambda v: v.update(number=3)),

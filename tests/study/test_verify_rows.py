@@ -88,6 +88,15 @@ ROWS = {
     "a reader's name": ("UPDATE readers SET name = 'Eva' WHERE name = 'Bob'", "Eva: not enrolled as the trail says"),
     "a reader's order": ("UPDATE readers SET slot = 4 WHERE name = 'Bob'", "Bob: not enrolled as the trail says"),
     "a reader let in": ("UPDATE readers SET revoked = NULL", "Bob: access is not as the trail says"),
+    "a reader's code": ("UPDATE readers SET code_hash = 'x' WHERE name = 'Ada'", "Ada: code or link are not those"),
+    "a reader's link": ("UPDATE readers SET link_hash = 'x' WHERE name = 'Ada'", "Ada: code or link are not those"),
+    "when a reader came": ("UPDATE readers SET enrolled = '2026' WHERE name = 'Bob'", "Bob: not enrolled as the trail"),
+    "when a reader left": ("UPDATE readers SET revoked = '2026' WHERE name = 'Bob'", "Bob: access is not as the trail"),
+    "a login": (
+        "INSERT INTO logins SELECT 'x', 1, 'y', '2026-01-01T00:00:00.000000+00:00', seen, NULL FROM logins LIMIT 1",
+        "Ada: a login that is not in the trail",
+    ),
+    "when it was closed": ("UPDATE study SET closed = created", "closed at another time than the trail says"),
     "a reader removed": ("DELETE FROM readers WHERE name = 'Bob'", "(enrol reader Bob) has no row: it was removed"),
     "the study": ("UPDATE study SET study = 'x'", "does not hold this study any more"),
 }

@@ -90,7 +90,7 @@ def test_an_answer_and_its_record_rewritten_show_against_a_head_noted_before(run
 
 
 def test_rewriting_after_the_closing_shows_against_closed_json(study):
-    number = number_of(study, "log in", "Bob")
+    number = number_of(study, "session 1 begins", "Bob")
     put(study, rechained(lines(study), number, time="2026-03-01T09:00:00.000000+00:00"))
     last = len(lines(study))
     assert verify_study(study).faults == (

@@ -14,6 +14,7 @@ from percuss.core.errors import UsageError
 from percuss.study.clock import moment, stamp
 from percuss.study.credentials import Credentials, check_name, draw, hash_of_secret, hash_of_token
 from percuss.study.reasons import check_open, check_reason, check_who, reader_called
+from percuss.study.recorded import access_digest, enrolment
 from percuss.study.tables import LoginRow, PlaceRow, ReaderRow, SlotRow
 from percuss.study.trail import Event, record
 
@@ -82,9 +83,7 @@ def enrol(
         session.add(reader)
         session.flush()
         _draw_tokens(session, reader)
-        record(
-            session, Event(who=who, what=f"enrol {role} {name}", new={"reader": reader.id, "slot": reader.slot}), now=at
-        )
+        record(session, Event(who=who, what=f"enrol {role} {name}", new=enrolment(reader)), now=at)
     return credentials
 
 
@@ -119,7 +118,8 @@ def renew(study: OpenStudy, name: str, *, who: str, reason: str, now: datetime |
         reader.link_hash = hash_of_secret(credentials.link_token)
         reader.revoked = None
         _end_logins(session, reader.id, at)
-        record(session, Event(who=who, what=f"renew {name}", reason=reason), now=at)
+        new = {"access": access_digest(reader)}
+        record(session, Event(who=who, what=f"renew {name}", new=new, reason=reason), now=at)
     return credentials
 
 

@@ -16,7 +16,7 @@ from percuss.study.public import PublicProtocol
 from percuss.study.trail import Event
 
 if TYPE_CHECKING:
-    from percuss.study.tables import AnswerRow, OverrideRow, SlotRow
+    from percuss.study.tables import AnswerRow, OverrideRow, ReaderRow, SlotRow
 
 CREATED = "study created"
 AMENDED = "amend"
@@ -36,6 +36,7 @@ def created_event(info: StudyInfo, public: PublicProtocol, *, rows: Iterable[Slo
             "public": public_digest(public),
             "orders": digest(as_table(rows)),
             "pictures": pictures_digest(images),
+            "described": described_digest(info),
         },
     )
 
@@ -87,6 +88,21 @@ def answer_event(name: str, row: AnswerRow, before: AnswerRow | None) -> Event:
 def override_event(name: str, row: OverrideRow) -> Event:
     """The record of a session of reader ``name`` that was opened early."""
     return Event(who=row.who, what=f"wash-out overridden {name} session {row.session}", reason=row.reason)
+
+
+def enrolment(row: ReaderRow) -> dict[str, JsonValue]:
+    """What the record of an enrolment says: the order that a reader got, and by what they get in."""
+    return {"reader": row.id, "slot": row.slot, "access": access_digest(row)}
+
+
+def access_digest(row: ReaderRow) -> str:
+    """SHA-256 of the hashes of somebody's code and link: it tells neither, and changes with either."""
+    return digest([row.code_hash, row.link_hash])
+
+
+def described_digest(info: StudyInfo) -> str:
+    """SHA-256 of what ``study.json`` says for good: all but what an amendment or a move of the database changes."""
+    return digest(info.model_dump(mode="json", exclude={"title", "sealed_sha256", "database"}))
 
 
 def public_digest(public: PublicProtocol) -> str:

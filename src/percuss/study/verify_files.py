@@ -16,7 +16,7 @@ from percuss.study.order import Order, Place, check_order
 from percuss.study.pictures import sha_at
 from percuss.study.protocol import check_frozen, in_force
 from percuss.study.public import public_of
-from percuss.study.recorded import AMENDED, CREATED, pictures_digest, public_digest
+from percuss.study.recorded import AMENDED, CREATED, described_digest, pictures_digest, public_digest
 from percuss.study.tables import SlotRow
 from percuss.study.trail import Record
 from percuss.study.trials import Trial
@@ -35,7 +35,8 @@ def file_faults(folder: StudyFolder, records: Mapping[int, Record]) -> Iterator[
     info: list[StudyInfo] = []
     yield from _trying("study.json", lambda: info.append(folder.info()))
     for one in info:
-        found = {"id": one.id, "title": told["title"], "protocol": one.protocol_hash, "sealed": one.sealed_sha256}
+        found = {"id": one.id, "title": one.title, "protocol": one.protocol_hash, "sealed": one.sealed_sha256}
+        found["described"] = described_digest(one)
         for name, value in found.items():
             if told.get(name) != value:
                 yield f"study.json: {name} is not as in the trail"

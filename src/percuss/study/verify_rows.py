@@ -12,11 +12,11 @@ from percuss.study.drawing import as_table
 from percuss.study.recorded import CLOSED, CREATED, answer_event, override_event
 from percuss.study.tables import AnswerRow, OverrideRow, PlaceRow, ReaderRow, SlotRow
 from percuss.study.trail import Event, Record
+from percuss.study.verify_people import people_faults
 
 #: Beginnings of what the trail calls acts that leave a row behind.
 _ANSWERS = ("answer ", "correct ")
 _OVERRIDES = ("wash-out overridden ",)
-_ENROLLED = ("enrol ",)
 
 
 def row_faults(session: Session, records: Mapping[int, Record]) -> Iterator[str]:
@@ -29,7 +29,7 @@ def row_faults(session: Session, records: Mapping[int, Record]) -> Iterator[str]
     readers = {row.id: row for row in session.scalars(select(ReaderRow).order_by(ReaderRow.id))}
     yield from _answers(session, records, readers)
     yield from _overrides(session, records, readers)
-    yield from _readers(readers.values(), records)
+    yield from people_faults(session, readers.values(), records)
     yield from _places(session, readers.values())
     created = records.get(1)
     orders = created.new.get("orders") if created and isinstance(created.new, dict) else None
@@ -62,27 +62,6 @@ def _overrides(session: Session, records: Mapping[int, Record], readers: Mapping
         named = f"override of session {row.session} of {name}"
         yield from _held(named, records.get(row.record), override_event(name, row), row.time)
     yield from _lost(records, _OVERRIDES, {row.record for row in rows})
-
-
-def _readers(readers: Iterable[ReaderRow], records: Mapping[int, Record]) -> Iterator[str]:
-    enrolled = {record.what: record for record in records.values() if record.what.startswith(_ENROLLED)}
-    shut: dict[str, bool] = {}
-    for _, record in sorted(records.items()):
-        act, _, name = record.what.partition(" ")
-        if act in ("revoke", "renew"):
-            shut[name] = act == "revoke"
-    known = set()
-    for row in readers:
-        act = f"enrol {row.role} {row.name}"
-        known.add(act)
-        told = enrolled.get(act)
-        if told is None or told.new != {"reader": row.id, "slot": row.slot}:
-            yield f"{row.name}: not enrolled as the trail says"
-        if (row.revoked is not None) != shut.get(row.name, False):
-            yield f"{row.name}: access is not as the trail says"
-    for what, record in enrolled.items():
-        if what not in known:
-            yield f"record {record.number} ({what}) has no row: it was removed"
 
 
 def _places(session: Session, readers: Iterable[ReaderRow]) -> Iterator[str]:

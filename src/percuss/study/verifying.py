@@ -130,6 +130,8 @@ def _closing_faults(session: Session, study: OpenStudy, records: Mapping[int, Re
     closing = [record for record in records.values() if record.what == CLOSED]
     if (row.state == "closed") != bool(closing):
         yield f"the study is {row.state}, which the trail does not say"
+    elif row.closed != (closing[0].time if closing else None):
+        yield "the study was closed at another time than the trail says"
     if not study.folder.closed_path.exists():
         if closing:
             yield "closed.json is missing: close the study again to have it written"

@@ -118,8 +118,8 @@ def renew(study: OpenStudy, name: str, *, who: str, reason: str, now: datetime |
         reader.link_hash = hash_of_secret(credentials.link_token)
         reader.revoked = None
         _end_logins(session, reader.id, at)
-        new = {"access": access_digest(reader)}
-        record(session, Event(who=who, what=f"renew {name}", new=new, reason=reason), now=at)
+        event = Event(who=who, what=f"renew {name}", new={"access": access_digest(reader)}, reason=reason)
+        record(session, event, now=at)
     return credentials
 
 

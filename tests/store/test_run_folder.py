@@ -52,6 +52,13 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         RunFolder.existing(tmp_path)
 
 
+def test_the_run_one_folder_below_is_named(tmp_path):
+    RunFolder.start(tmp_path / "demo" / "run", IDENTITY).close()
+    with pytest.raises(RunError, match="holds no run") as caught:
+        RunFolder.existing(tmp_path / "demo")
+    assert caught.value.next_step == f"name {tmp_path / 'demo' / 'run'}"
+
+
 def test_left_over_scratch_of_a_kill_before_the_manifest_is_no_content(tmp_path):
     (tmp_path / ".percuss-abc").write_bytes(b"half")
     folder = RunFolder.start(tmp_path, IDENTITY)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
-from percuss.cli.options import Reason, StudyDatabase, StudyPath, StudyPerson, Verbose, Who
+from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, StudyPerson, Verbose, Who
 
 
 def override(  # noqa: PLR0913
@@ -17,6 +18,7 @@ def override(  # noqa: PLR0913
     reason: Reason,
     who: Who = "administrator",
     database: StudyDatabase = None,
+    as_json: StudyJson = False,
     verbose: Verbose = False,
 ) -> None:
     """Let a reader begin a session before the wash-out is over; the results list it as a deviation."""
@@ -26,4 +28,7 @@ def override(  # noqa: PLR0913
         from percuss.study.overriding import override_washout
 
         override_washout(target, name, session, who=who, reason=reason)
+    if as_json:
+        print(json.dumps({"name": name, "session": session, "overridden": True}))
+        return
     print(f"{name} may begin session {session} when the one before is finished; the results will list this")

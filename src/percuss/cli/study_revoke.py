@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from percuss.cli.options import Reason, StudyDatabase, StudyPath, StudyPerson, Verbose, Who
+import json
+
+from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, StudyPerson, Verbose, Who
 
 
-def revoke(
+def revoke(  # noqa: PLR0913
     study: StudyPath,
     *,
     name: StudyPerson,
     reason: Reason,
     who: Who = "administrator",
     database: StudyDatabase = None,
+    as_json: StudyJson = False,
     verbose: Verbose = False,
 ) -> None:
     """End somebody's access to a study: link, code and every login. What they answered stays and counts."""
@@ -21,4 +24,7 @@ def revoke(
         from percuss.study.access import revoke as shut_out
 
         shut_out(target, name, who=who, reason=reason)
-    print(f"{name} has no access any more; percuss study renew gives it back")
+    if as_json:
+        print(json.dumps({"name": name, "revoked": True}))
+    else:
+        print(f"{name} has no access any more; percuss study renew gives it back")

@@ -52,7 +52,9 @@ class RunFolder:
     def existing(cls, path: Path) -> RunFolder:
         """The run in a folder; RunError where there is none."""
         if not (path / "manifest.json").exists():
-            raise RunError("this folder holds no run", value=path, next_step="name the --out folder of percuss audit")
+            within = path / "run"  # where percuss demo and reproductions put theirs
+            named = str(within) if (within / "manifest.json").exists() else "the --out folder of percuss audit"
+            raise RunError("this folder holds no run", value=path, next_step=f"name {named}")
         return cls(path, _read_manifest(path))
 
     @property

@@ -49,6 +49,21 @@ def test_every_command_and_option_is_described(check, root, command):
         assert check("docs").missing({f"percuss {name}".strip(), *options} - {"--help"}, text) == [], name
 
 
+def test_no_option_is_named_that_no_command_has(check, root, command):
+    """In the pages of the reader study, and in what its code says: an error's next step must be there to be taken."""
+    known = {"--help", "--no-ask-seen", "--all-right"} | {option for _, options in walk(command) for option in options}
+    code = [path for path in (root / "src" / "percuss").rglob("*.py") if "study" in path.relative_to(root).as_posix()]
+    texts = {path: path.read_text(encoding="utf-8") for path in code}
+    texts |= {
+        path: check("docs").inline_code(path.read_text(encoding="utf-8"))
+        for path in pages(root)
+        if "study" in path.name
+    }
+    assert len(texts) > 100
+    named = {path.name: check("docs").options_named(text) - known for path, text in texts.items()}
+    assert {name: options for name, options in named.items() if options} == {}
+
+
 def test_every_finding_is_described(check, root):
     ids = check("docs").finding_ids(root / "src")
     assert ids

@@ -9,6 +9,8 @@ from pathlib import Path
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)")
 HEADING = re.compile(r"^#+\s+(?P<text>.+?)\s*$", re.MULTILINE)
 FENCE = re.compile(r"^```(?P<kind>[\w-]*)[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(?P<code>[^`\n]+)`")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 FINDING = re.compile(r"\bFinding\(\s*(?:id=)?\"(?P<id>[a-z0-9-]+)\"")
 
 
@@ -46,6 +48,16 @@ def commands(block: Block) -> list[str]:
     """Commands of a console block: lines behind ``$ ``, joined where they end in a backslash."""
     joined = block.body.replace("\\\n", " ")
     return [line[2:].strip() for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def options_named(text: str) -> set[str]:
+    """Options, ``--like-this``, in any text."""
+    return set(OPTION.findall(text))
+
+
+def inline_code(text: str) -> str:
+    """What a page has between single backticks, a line each."""
+    return "\n".join(match["code"] for match in INLINE.finditer(text))
 
 
 def says_nothing(page: Path) -> bool:

@@ -33,3 +33,9 @@ def test_unmarked_block_is_seen(check):
     docs = check("docs")
     assert docs.unmarked(text) == [6]
     assert docs.commands(docs.blocks(text)[1]) == ["percuss x    --y"]
+
+
+def test_options_named_are_read(check):
+    docs = check("docs")
+    assert docs.options_named("give --task a,b; not a--b or -x (--no-ask-seen)") == {"--task", "--no-ask-seen"}
+    assert docs.inline_code("a `--task x` b\n```\n--other\n```\n`y`") == "--task x\ny"

@@ -179,7 +179,7 @@ def words(design: Design, protocol: Protocol) -> list[str]:
         f"{len(protocol.cases)} cases; between two showings of one at least {rules.distance - 1} trials of others",
     ]
     if "diagnosis" in protocol.tasks[1:]:
-        found.append("diagnoses come after tasks that tell readers of changed images: name diagnosis first in --tasks")
+        found.append("diagnoses come after tasks that tell readers of changed images: name diagnosis first in --task")
     tested = [item for item in make_endpoints(design) if item.margin is not None and item.measure == "true-positives"]
     return found + ([_reach(protocol, tested[0].margin or 0.0)] if tested else [])
 
@@ -197,15 +197,15 @@ def _reach(protocol: Protocol, margin: float) -> str:
 
 def _check_tasks(data: DataRecord, tasks: Sequence[Task]) -> None:
     if not tasks:
-        raise UsageError("a study without a task", next_step="give --tasks diagnosis,choice,same")
+        raise UsageError("a study without a task", next_step="give --task diagnosis,choice,same")
     if "diagnosis" not in tasks or data.task == "classify":
         return
-    ways = {"multilabel": "audit one label with --label, or ask for detection alone: --tasks choice,same"}
+    ways = {"multilabel": "audit one label with --label, or ask for detection alone: --task choice,same"}
     raise UsageError(
         "a diagnosis needs one class per image",
         value=data.task,
         allowed="choice, same, manipulation",
-        next_step=ways.get(data.task, "ask whether readers see the change: --tasks choice,same"),
+        next_step=ways.get(data.task, "ask whether readers see the change: --task choice,same"),
     )
 
 

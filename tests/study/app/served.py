@@ -20,6 +20,8 @@ ANSWERS = {
     "choice": {"side": "left"},
     "same": {"same": True},
 }
+#: Addresses whose server has ended: a page that is still open there loses its connection, by no fault of its own.
+ENDED: set[str] = set()
 
 
 @contextlib.contextmanager
@@ -34,9 +36,11 @@ def serving(study, *, secure=False, proxy=False, app=None):
             time.sleep(0.005)
         found = Served(study, f"http://127.0.0.1:{listening.getsockname()[1]}", app)
         found.server = server
+        ENDED.discard(found.address)
         try:
             yield found
         finally:
+            ENDED.add(found.address)
             for browser in found.browsers:
                 browser.client.close()
             server.should_exit = True

@@ -9,6 +9,7 @@ from tests.study.small_study import make
 from percuss.study.access import enrol
 
 PLANTED = {
+    "ERR_CONNECTION_RESET": "fetch('/reset').catch(() => null)",
     "error: lost": "console.error('lost')",
     "error: broken": "setTimeout(() => { throw new Error('broken'); }, 0)",
     "script-src": "document.body.appendChild(document.createElement('script')).textContent = 'window.grown = 1'",
@@ -24,6 +25,7 @@ def test_every_kind_of_fault_is_noticed(tmp_path, person) -> None:
         who = person(served.address)
         who.begin(code)
         assert who.faults == []
+        who.page.route("**/reset", lambda route: route.abort("connectionreset"))
         for words, planted in PLANTED.items():
             who.page.evaluate(f"() => {{ {planted}; }}")
             for _ in range(100):
@@ -39,3 +41,18 @@ def test_every_kind_of_fault_is_noticed(tmp_path, person) -> None:
         who.page.goto("http://127.0.0.2:9/")
         assert who.faults == ["a request to elsewhere: http://127.0.0.2:9/"]
         who.faults.clear()
+
+
+def test_that_the_server_of_a_test_has_ended_is_no_fault_of_the_page(tmp_path, person) -> None:
+    study, _ = make(tmp_path / "study", cases=2)
+    with serving(study) as served:
+        who = person(served.address)
+        who.begin(enrol(study, "A").code)
+    heard: list[str] = []
+    who.page.on("console", lambda message: heard.append(message.text))
+    who.page.evaluate("fetch('/healthz').catch(() => null)")
+    for _ in range(100):
+        if heard:
+            break
+        who.page.wait_for_timeout(50)
+    assert "ERR_CONNECTION_REFUSED" in heard[0] and who.faults == []

@@ -40,6 +40,12 @@ def fitted(images, targets):
     return net
 
 
+@pytest.fixture(name="fitted", scope="session")
+def fitted_fixture():
+    """``fitted`` for tests: a conftest of another folder may have its name when it is imported."""
+    return fitted
+
+
 @pytest.fixture(scope="session")
 def tissue():
     return load_data(TISSUE)

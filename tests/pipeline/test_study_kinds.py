@@ -253,9 +253,8 @@ def test_a_file_that_does_not_flip_is_no_case_of_foote(scans, tmp_path, monkeypa
 
 
 @pytest.mark.real
-def test_the_papers_study_of_real_patches(real_data, tmp_path):
+def test_the_papers_study_of_real_patches(real_data, tmp_path, fitted):
     import percuss
-    from conftest import fitted
     from percuss.core.model import Model, ModelInfo
 
     data = percuss.load_data(f"folder:{real_data / 'pcam_patches'}")

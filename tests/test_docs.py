@@ -60,7 +60,7 @@ def test_no_option_is_named_that_no_command_has(check, root, command):
         if "study" in path.name
     }
     assert len(texts) > 100
-    named = {path.name: check("docs").options_named(text) - known for path, text in texts.items()}
+    named = {str(path): check("docs").options_named(text) - known for path, text in texts.items()}
     assert {name: options for name, options in named.items() if options} == {}
 
 

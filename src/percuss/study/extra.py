@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from percuss.core.errors import UsageError
 
-_PACKAGES = ("sqlalchemy", "alembic", "cryptography", "fastapi", "uvicorn")
+_PACKAGES = ("sqlalchemy", "alembic", "cryptography", "fastapi", "starlette", "uvicorn")
 
 
 def require_extra() -> None:

@@ -34,6 +34,24 @@ def test_help_is_quick():
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("length", [10, 1_000_000])
+def test_whoever_reads_no_further_is_no_fault(length):
+    text = f"""
+from percuss.cli.exits import guarded
+import typer
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(guarded(lambda: (input(), print("x" * {length}))))
+app()
+"""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", text], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as asked:
+        asked.stdout.close()
+        asked.stdin.write("\n")
+        asked.stdin.close()
+        told = asked.stderr.read()
+    assert (asked.returncode, told) == (141, "")
+
+
 def test_errors_are_short_lines():
     error = DataError("the set is empty", value="x", allowed="images", next_step="add some")
     assert explain(error) == "the set is empty: x\n  Allowed: images\n  Next: add some"

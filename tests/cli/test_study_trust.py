@@ -53,6 +53,16 @@ def test_an_answer_changed_behind_the_trail_shows(percuss, study):
     assert done.exit_code == 1 and "answer" in done.stdout
 
 
+def test_an_export_is_no_study_that_was_touched(percuss, study, tmp_path):
+    close(study, who="administrator", reason="all have read")
+    out = tmp_path / "my files"
+    assert percuss("study", "export", study.folder.path, "--out", out).exit_code == 0
+    done = percuss("study", "verify", out)
+    assert done.exit_code == 2 and done.stdout == "" and "this is an export, not a study" in done.stderr
+    assert f"percuss study verify '{out / 'trail.jsonl'}'" in " ".join(done.stderr.split())
+    assert percuss("study", "verify", out / "trail.jsonl").exit_code == 0
+
+
 @pytest.mark.parametrize("value", ["'no JSON'", "'[1]'", "12", "X'00FF'", "''"])
 def test_an_answer_that_cannot_be_read_any_more_is_named(percuss, study, value):
     touch(study, f"UPDATE answers SET answer = {value} WHERE number = 2")

@@ -91,6 +91,7 @@ def test_an_amendment_is_added_and_what_stood_stays(frozen):
         ({"readers": 2}, {"now": datetime(2026, 1, 1)}, "without a zone"),
         ({"reader": 2}, {}, "no such field: reader. Allowed: readers"),
         ({"version": "2"}, {}, "no such field: version"),
+        ({"margin": 0.2}, {}, "no such field: margin.*amend endpoints"),
         ({"readers": 1}, {}, "changes nothing"),
         ({}, {}, "changes nothing"),
         ({"readers": 0}, {}, "field of the protocol readers"),

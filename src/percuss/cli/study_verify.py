@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,6 +78,9 @@ def _study(path: Path, head: Head | None, secret: Path | None, database: str | N
     from percuss.study.extra import require_extra
 
     require_extra()
+    if not (path / "sealed.bin").exists() and (path / "trail.jsonl").exists():
+        step = f"percuss study verify {shlex.quote(str(path / 'trail.jsonl'))}, with --head as noted at closing"
+        raise UsageError("this is an export, not a study", value=path, next_step=step)
     try:
         return _opened(path, head, secret, database)
     except RunError:

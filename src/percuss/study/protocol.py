@@ -189,6 +189,8 @@ def amend(
     for name in changes:
         if name not in fields:
             step = "name a field that can be amended"
+            if name in Endpoint.model_fields:
+                step = "each endpoint has its own: amend endpoints, all of them, as they stand in protocol.json"
             raise UsageError(
                 "the protocol has no such field", value=name, allowed=nearest(name, fields), next_step=step
             )

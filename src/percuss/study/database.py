@@ -213,8 +213,7 @@ def _unreachable(url: str, error: Exception) -> DatabaseGone:
     cause = error.orig if isinstance(error, DBAPIError) else error
     first = next(iter(getattr(cause, "args", ())), None)
     told = first.get("M", first) if isinstance(first, dict) else cause
-    return DatabaseGone(
-        f"the database {url} cannot be used",
-        value=told,
-        next_step=f"check that it is there, not full and not held by another program; a password stands in {PASSWORD}",
-    )
+    step = f"check that it is there, not full and not held by another program; a password stands in {PASSWORD}"
+    if url.startswith("sqlite"):
+        step = "check that it is there, not full, not held by another program, and in a folder that can be written"
+    return DatabaseGone(f"the database {url} cannot be used", value=told, next_step=step)

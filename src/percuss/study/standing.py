@@ -70,7 +70,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a reader may look at now: the last trial answered, the next, and up to two behind it in the same session."""
+    """What a reader may look at now: the last trial answered, the next, and up to two more of its session and task."""
 
     last: Place | None
     next: Place | None
@@ -144,7 +144,9 @@ def shown_places(study: OpenStudy, reader_id: int, *, now: datetime | None = Non
         if following is None:
             return Shown(last=_place(last), next=None, ahead=())
         behind = (session.get(PlaceRow, (reader_id, following.number + step)) for step in range(1, AHEAD + 1))
-        same = (_place(row) for row in behind if row is not None and row.session == following.session)
+        # Another task is not told of before its turn: it may say what the one before must not know.
+        asked = (following.session, following.task)
+        same = (_place(row) for row in behind if row is not None and (row.session, row.task) == asked)
         return Shown(
             last=_place(last), next=_place(following), ahead=tuple(found for found in same if found is not None)
         )

@@ -42,6 +42,31 @@ def reading(tmp_path_factory):
         yield {"study": study, "key": key, "trials": trials, "arms": shown, "seen": ada.seen + boss.seen}
 
 
+def sources(browser):
+    """All that the page of a reader is made of, in small letters, by name."""
+    page = browser.get("/read").text
+    scripts = re.findall(r'src="(/static/[^"]+)"', page)
+    return {"page": page.lower()} | {
+        name: browser.get(name).text.lower() for name in scripts if "seadragon" not in name
+    }
+
+
+def test_who_diagnoses_finds_no_later_task_in_the_source_nor_ahead(tmp_path):
+    study, _ = make(tmp_path / "study", cases=2, arms=ARMS[:2], tasks=TASKS)
+    with serving(study) as served:
+        ada = served.enrolled()
+        for number in range(1, 5):
+            trial = ada.get("/api/v1/trials/next").json()
+            assert trial["task"] == "diagnosis"
+            told = sources(ada) | {"next": str(trial), "standing": ada.get("/api/v1/standing").text}
+            for name, source in told.items():
+                hint = re.search(r"manipul|computer program|was changed|rating:|task-[cms]", source)
+                assert not hint, (number, name, hint)
+            ada.answer(trial)
+        assert ada.get("/api/v1/trials/next").json()["task"] == "manipulation"
+        assert "Was this image changed" in ada.get("/static/task-manipulation.js").text
+
+
 def test_no_byte_served_names_what_is_hidden(reading):
     study, key = reading["study"], reading["key"]
     hidden = {case.id for case in key.frozen.protocol.cases} | {case.patient for case in key.frozen.protocol.cases}

@@ -33,6 +33,7 @@
         return false;
       }
       const last = found.body;
+      await app.questions.ready(last.task);
       const pictures = await app.loading.open().pictures(last.images);
       const sent = await parts.trial.ask(last, pictures, now.standing, last.answer);
       if (sent) {

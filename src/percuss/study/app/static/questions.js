@@ -1,10 +1,9 @@
-/* What each task asks: its instructions, the parts of its form, and the answer in them. A task tells of changed images
-   only where changed images are what it is about. */
+/* What a task asks: its instructions, the parts of its form, and the answer in them. Every other task than the first has
+   a script of its own, which is loaded when its turn has come: nobody reads ahead in the source of a page. */
 (function (app) {
   "use strict";
 
   const CERTAIN = ["Not at all", "Slightly", "Moderately", "Very", "Completely"];
-  const CHANGED = ["Certainly not changed", "Probably not", "Undecided", "Probably changed", "Certainly changed"];
 
   const TASKS = {
     diagnosis: {
@@ -19,44 +18,21 @@
         { name: "confidence", legend: "How confident are you?", values: [1, 2, 3, 4, 5], texts: CERTAIN, keys: "shift" },
       ],
     },
-    manipulation: {
-      title: "Was this image changed?",
-      text: [
-        "You will see one image at a time. Some of these images were changed by a computer program, others were not.",
-        "Say how sure you are that the image in front of you was changed.",
-      ],
-      keys: [["1 to 5", "choose how sure you are"]],
-      parts: () => [{
-        name: "rating", legend: "Was this image changed by a computer program?", values: [1, 2, 3, 4, 5], texts: CHANGED,
-        keys: "digit",
-      }],
-    },
-    choice: {
-      title: "Which of the two was changed?",
-      text: [
-        "You will see two images of one case side by side. One of the two was changed by a computer program.",
-        "Say which one. Where you cannot tell, choose the one that seems likelier.",
-      ],
-      keys: [["\u2190 or \u2192", "choose the left or the right image"]],
-      parts: () => [{
-        name: "side", legend: "Which image was changed?", values: ["left", "right"], texts: ["Left", "Right"],
-        keys: "arrow",
-      }],
-    },
-    same: {
-      title: "The same, or different?",
-      text: [
-        "You will see two images side by side. They may be exactly the same, or one may have been changed a little by a "
-        + "computer program.",
-        "Say whether they are the same or different.",
-      ],
-      keys: [["S or D", "same or different"]],
-      parts: () => [{
-        name: "same", legend: "Are the two images the same?", values: ["true", "false"], texts: ["Same", "Different"],
-        keys: "letter",
-      }],
-    },
   };
+
+  /* Waits until a task can be asked; rejected, as a cut connection is, where its script cannot be had now. */
+  function ready(task) {
+    return TASKS[task] ? Promise.resolve() : new Promise(function (resolve, reject) {
+      const script = document.createElement("script");
+      script.src = "/static/task-" + task + ".js";
+      script.addEventListener("load", () => resolve());
+      script.addEventListener("error", function () {
+        script.parentNode.removeChild(script);
+        reject({ offline: true });
+      });
+      document.head.appendChild(script);
+    });
+  }
 
   const SEEN = {
     name: "seen", legend: "Do you remember having seen this case before?", values: ["true", "false"],
@@ -152,10 +128,8 @@
     const answer = { task: task, comment: values.comment.trim(), seen: standing.ask_seen ? values.seen === "true" : null };
     partsOf(task, standing).forEach(function (part) {
       const value = values[part.name];
-      if (part.name === "same") {
-        answer.same = value === "true";
-      } else if (part.name !== "seen") {
-        answer[part.name] = part.name === "confidence" || part.name === "rating" ? Number(value) : value;
+      if (part.name !== "seen") {
+        answer[part.name] = part.values.find((one) => String(one) === value);
       }
     });
     return { answer: answer };
@@ -176,6 +150,6 @@
   }
 
   app.questions = {
-    TASKS: TASKS, build: build, fill: fill, draft: draft, read: read, choose: choose, keyed: keyed, element: element,
+    TASKS: TASKS, ready: ready, build: build, fill: fill, draft: draft, read: read, choose: choose, keyed: keyed, element: element,
   };
 })((window.readerStudy = window.readerStudy || {}));

@@ -4,6 +4,7 @@
 
   const by = (id) => document.getElementById(id);
   const AGAIN = 5000;
+  const SOON = 200; // an answer on its way to the server is waited for so long before it is said
 
   /* now: {standing, answered, current, stopped}. ask: {queue, take(standing), login(), busy()}. */
   function open(now, ask) {
@@ -21,10 +22,10 @@
       }
     }
 
-    function woken() {
+    function woken(time) {
       return new Promise(function (resolve) {
         waker = resolve;
-        setTimeout(resolve, AGAIN);
+        setTimeout(resolve, time || AGAIN);
       });
     }
 
@@ -55,6 +56,7 @@
         ask.take(answer.body.standing);
       }
       if (answer.status === 200) {
+        await app.questions.ready(answer.body.task); // those ahead are of the same task
         learn(answer.body);
       }
       return answer.status === 200;
@@ -62,7 +64,7 @@
 
     /* The next trial, or null where a page is to be shown instead. */
     async function next() {
-      while (!now.stopped) {
+      for (let first = true; !now.stopped; first = false) {
         if (now.answered && plan.has(now.answered + 1) && now.standing.phase === "reading") {
           return plan.get(now.answered + 1);
         }
@@ -80,6 +82,10 @@
           if (!error.offline) {
             throw error;
           }
+        }
+        if (first) {
+          await woken(SOON);
+          continue;
         }
         holdOn(ask.queue.waiting
           ? "No further image is loaded yet. What you have answered is kept in this browser, and is sent as soon as the "

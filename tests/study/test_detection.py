@@ -98,6 +98,10 @@ def test_same_different_at_its_ends():
     assert sharp.value is sharp.high is None
     assert sharp.low > 2
     assert same_different(0, 0, alarms=1, same=5).value is None
+    # A reader who says the same to every pair says nothing of d': 0 would be a claim.
+    for called in (0, 40):
+        alike = same_different(called, 40, alarms=called, same=40)
+        assert (alike.value, alike.low, alike.high) == (None, None, None) and "alike" in alike.method
 
 
 def test_no_trials_and_refusals():

@@ -91,7 +91,7 @@ def same_different(hits: float, different: float, *, alarms: float, same: float)
     A pair is called different where the two impressions lie further apart than a criterion (Macmillan and Creelman,
     section 9; as images vary from pair to pair there is no fixed impression to judge each image by). Value by maximum
     likelihood, at least 0 by definition; bounds by profile likelihood over the criterion. No upper bound where the
-    data set none.
+    data set none; neither value nor bounds where all pairs of both kinds were called alike.
 
     Args:
         hits, alarms: answers "different" to different and to same pairs; from 0 to their trials, else UsageError.
@@ -118,6 +118,9 @@ def same_different(hits: float, different: float, *, alarms: float, same: float)
     best = float(minimize_scalar(loss, bounds=(0.0, _MOST), method="bounded", options={"xatol": 1e-6}).x)
     best = min((0.0, best, _MOST), key=loss)
     low, high = _crossings(loss, best)
+    if hits == alarms == 0 or (hits == different and alarms == same):
+        method = "undefined: all pairs were called alike, which any d' allows"
+        return Interval(value=None, low=None, high=None, n=n, method=method)
     value = None if best >= _MOST else best
     return Interval(value=value, low=low, high=high, n=n, method="profile likelihood, differencing rule")
 

@@ -203,10 +203,30 @@ def test_agreement_with_oneself() -> None:
     endpoint = LOSS.model_copy(update={"measure": "agreement", "margin": None})
     found = of_one(protocol_of(endpoints=(endpoint,)), foote)
     # Original: 19 of 20 alike (case 2); attacked: 18 (cases 1 and 3).
-    assert found.value.value == pytest.approx(-0.05)
+    assert found.value.value == pytest.approx(0.05)
+    assert found.sentence.startswith("Loss of agreement with oneself: 5 points") and "original minus" in found.sign
     assert found.numbers["raw, R1"].value == pytest.approx(0.9)
     alone = endpoint.model_copy(update={"against": ""})
     assert of_one(protocol_of(endpoints=(alone,)), foote).value.value == pytest.approx(0.9)
+
+
+def test_lost_agreement_does_not_stay_below_a_margin() -> None:
+    """A reader who agrees with themselves on originals alone."""
+
+    def answer(reader, trial, truth):
+        return diagnosis("normal" if trial.arm == ATTACKED and trial.copy_number == 2 else "tumour")
+
+    endpoint = LOSS.model_copy(update={"measure": "agreement", "margin": 0.1})
+    found = of_one(protocol_of(endpoints=(endpoint,)), answer)
+    assert (found.value.value, found.verdict) == (1.0, "inferior")
+    (table,) = found.tables
+    assert (table.against_only, table.arm_only) == (20, 0)
+
+
+def test_pairs_called_different_beside_nothing_are_no_choice() -> None:
+    protocol = protocol_of(arms=PAIRS, tasks=("same",), copies=1, endpoints=(asked(task="same"),))
+    found = of_one(protocol, lambda *_: same(False))
+    assert found.sentence.startswith("Called different: 100 %") and found.verdict == "described"
 
 
 def test_answers_of_a_case_are_worth_what_they_vary() -> None:

@@ -1,8 +1,8 @@
 """What came out of each endpoint of the protocol: the number, its interval, and the verdict.
 
-A true-positive endpoint counts a loss: share right in ``against`` minus share right in ``arm``. All others count an
-excess: ``arm`` minus ``against``. So a margin is always held against the upper bound: not more than so much is lost,
-or not by so much more is seen.
+Endpoints of true positives and of agreement count a loss: the share in ``against`` minus that in ``arm``. All others
+count an excess: ``arm`` minus ``against``. So a margin is always held against the upper bound: not more than so much is
+lost, or not by so much more is seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from percuss.study.results.detection import called, choice_dprime, pairs_dprime
 from percuss.study.results.rating_auc import rating_auc
 from percuss.study.results.read import Read, categories, counted_cases, of, readers_of
 from percuss.study.results.samples import agreeing, joined, pairs, singles, tables
-from percuss.study.results.sentences import Told, sentence
+from percuss.study.results.sentences import LOSSES, Told, sentence
 
 #: Ratings go from 1 to 5: a margin, which is a share, is held against this part of them.
 SPAN = 4.0
@@ -63,7 +63,7 @@ def _record(reads: Sequence[Read], endpoint: Endpoint, protocol: Protocol) -> En
         endpoint = endpoint.model_copy(update={"alpha": 0.025})
         decision = Decision(found.numbers["AUC"], readers=len(readers_of(arm)))
     verdict = _verdict(endpoint, found, decision)
-    loss = endpoint.measure == "true-positives"
+    loss = endpoint.measure in LOSSES
     paired = bool(found.samples) and found.samples[0].second is not None
     told = Told(endpoint, decision.value, verdict, decision.readers, found.scale, found.chance)
     return EndpointRecord(
@@ -185,7 +185,7 @@ def _agreement(asked: _Asked) -> _Found:
         numbers[f"raw, {who}"] = item.raw
         numbers |= {f"{name}, {who}": both for name, both in (("kappa", item.kappa), ("AC1", item.ac1)) if both}
     if asked.endpoint.against:
-        return _Found(joined(arm, agreeing(asked.against)), expected, numbers=numbers)
+        return _Found(joined(agreeing(asked.against), arm), expected, numbers=numbers)
     return _Found(arm, expected, numbers=numbers)
 
 

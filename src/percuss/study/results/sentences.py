@@ -9,6 +9,9 @@ from percuss.core.study_results import Verdict
 from percuss.study.protocol import Endpoint
 from percuss.study.results.decide import Scale
 
+#: Measures of which less is worse: they count what the arm has less than the other.
+LOSSES = ("true-positives", "agreement")
+
 
 @dataclass(frozen=True)
 class Told:
@@ -34,6 +37,8 @@ class Told:
             ("detection", "choice"): "share right in the choice",
             ("agreement", self.endpoint.task): "share of cases answered alike in two copies",
         }.get((self.endpoint.measure, self.endpoint.task), "mean rating")
+        if two and self.endpoint.measure in LOSSES:
+            return f"{what}, {two} minus {one}; above 0: agreement is lost"
         return f"{what}, {one} minus {two}" if two else f"{what}, {one}"
 
     @property
@@ -45,10 +50,12 @@ class Told:
         if self.endpoint.measure == "true-positives":
             return "Loss of true positives" if two else "True positives"
         if self.endpoint.measure == "agreement":
-            return "Difference in agreement with oneself" if two else "Agreement with oneself"
+            return "Loss of agreement with oneself" if two else "Agreement with oneself"
         if self.endpoint.measure == "rating" or self.scale == "rating":
             return "Difference in mean rating" if two else "Mean rating"
-        return "Detected more often than the other arm" if two else "Right in the choice"
+        if two:
+            return "Detected more often than the other arm"
+        return "Right in the choice" if self.endpoint.task == "choice" else "Called different"
 
 
 def sentence(told: Told) -> str:

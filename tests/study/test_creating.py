@@ -84,6 +84,8 @@ def test_nothing_but_the_sealed_key_knows_cases_truths_and_arms_of_trials(study)
     assert opened.folder.secret_path.parent == opened.folder.path.parent
     assert opened.folder.secret_path.stat().st_mode & 0o777 == 0o600
     assert opened.folder.path.stat().st_mode & 0o077 == 0
+    kept = list(opened.folder.path.glob("study.db*"))
+    assert kept and all(path.stat().st_mode & 0o077 == 0 for path in kept), "answers, names and logins"
 
 
 def test_every_slot_holds_every_trial_and_sides_are_those_drawn(study):

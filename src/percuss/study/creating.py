@@ -177,6 +177,10 @@ def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | Non
     from percuss.study.recorded import created_event
     from percuss.study.tables import StudyRow
 
+    if not database:
+        # Names, answers and CSRF tokens: for its owner alone, as what SQLite lays beside it then is too.
+        with disk_errors(folder.database_path):
+            folder.database_path.touch(mode=0o600)
     opened = open_database(database or sqlite_url(folder.database_path))
     try:
         _check_empty(opened)

@@ -8,6 +8,7 @@ from percuss.core.images import PixelRange
 from percuss.pipeline.study_create import create_study
 from percuss.pipeline.study_model import as_seen
 from percuss.store.png import slug
+from percuss.study.database import open_database
 from percuss.study.folder import StudyFolder
 from percuss.study.order import check_order
 from percuss.study.pictures import sha_at
@@ -200,6 +201,22 @@ def test_the_seed_decides_the_study(usual, run, source, tmp_path):
     assert set(key_of(again).files) != set(key_of(usual).files)
     other = create_study(run.path, out=tmp_path / "other", **source, **SMALL | {"seed": 4})
     assert key_of(other).frozen.hash != key_of(usual).frozen.hash
+
+
+def test_a_database_that_cannot_take_it_is_told_before_the_attacks(run, source, tmp_path, monkeypatch):
+    def never(*_):
+        pytest.fail("images were attacked first")
+
+    monkeypatch.setattr("percuss.pipeline.study_create.make_files", never)
+    nowhere = {**SMALL, "database": "postgresql+pg8000://nobody:pass@127.0.0.1:1/none"}
+    with pytest.raises(RunError, match="cannot be used"):
+        create_study(run.path, out=tmp_path / "study", **source, **nowhere)
+    held = open_database(f"sqlite:///{tmp_path / 'other.db'}")
+    monkeypatch.setattr("percuss.study.database.open_database", lambda _: held)
+    monkeypatch.setattr("percuss.study.opening.study_in", lambda _: "0" * 16)
+    with pytest.raises(RunError, match="holds a study already.*study 0000"):
+        create_study(run.path, out=tmp_path / "study", **source, **nowhere)
+    assert not (tmp_path / "study").exists()
 
 
 def test_an_existing_study_is_never_touched(usual, run, source):

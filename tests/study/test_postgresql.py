@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.study import conftest
 from tests.study.postgresql import free_port
+
+from percuss.core.errors import RunError
+from percuss.study.database import open_database
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -26,6 +31,17 @@ def test_a_wrong_password_is_refused(postgresql_url: str) -> None:
     with pytest.raises(SQLAlchemyError, match="password authentication failed"):
         engine.connect()
     engine.dispose()
+
+
+def test_a_missing_password_is_no_fault_of_ours(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PERCUSS_STUDY_DATABASE_PASSWORD")
+    user, _, place = postgresql_url.rpartition("@")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the driver leaves the socket of a refused login open
+        with pytest.raises(RunError, match=r"cannot be used.*PERCUSS_STUDY_DATABASE_PASSWORD") as caught:
+            open_database(f"{user.rpartition(':')[0]}@{place}")
+        del caught
+        gc.collect()
 
 
 @pytest.mark.parametrize("required", [False, True])

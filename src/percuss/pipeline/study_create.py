@@ -108,10 +108,28 @@ def create_study(
         design = make_design(found, wanted, preset)
         pools = make_pools(found, design, preset)
         check_protocol(found, design, pools)
+        _check_database(wanted.database)
         making, notes = _opened(found, design, source, say)
         with environment.threads(making.work.plan.threads if making.work else None):
             chosen = _choose(making, pools)
         return _written(path, making, chosen, notes)
+
+
+def _check_database(url: str | None) -> None:
+    """RunError where a database cannot be reached or is taken: said before the minutes that attacks take."""
+    if url is None or url.startswith("sqlite"):  # a file is made with the study
+        return
+    from percuss.study.database import open_database
+    from percuss.study.opening import study_in
+
+    database = open_database(url)
+    try:
+        held = study_in(database)
+    finally:
+        database.close()
+    if held:
+        step = "make a new database, or leave --database out"
+        raise RunError("the database holds a study already", value=f"{database.url}: study {held}", next_step=step)
 
 
 def _opened(found: Finished, design: Design, source: Source, say: Progress) -> tuple[Making, list[str]]:

@@ -66,8 +66,8 @@ def test_a_study_that_kept_to_its_protocol_has_none() -> None:
         ({"sha256": ("0" * 64,)}, "other-bytes", "severe"),
         ({"sha256": ()}, "not-hashed", "info"),
         ({"zoom_most": 0.5}, "below-true-pixels", "warning"),
-        ({"reaction_ms": 120}, "fast", "warning"),
-        ({"reaction_ms": 900_000}, "slow", "info"),
+        ({"reaction_ms": 499.9}, "fast", "warning"),
+        ({"reaction_ms": 300_000.1}, "slow", "info"),
         ({"focus_losses": 2}, "focus-lost", "info"),
         ({"offline": True}, "offline", "info"),
     ],
@@ -80,6 +80,14 @@ def test_how_an_image_was_looked_at(shown, kind, severity) -> None:
     assert (found.kind, found.severity, found.reader, found.count) == (kind, severity, "R1", 1)
     assert found.evidence["places"] == [7]
     assert found.message.startswith("1 of 80 answers of R1 were ")
+
+
+@pytest.mark.parametrize("reaction", [500.0, 300_000.0])
+def test_half_a_second_and_five_minutes_are_neither_fast_nor_slow(reaction: float) -> None:
+    protocol = protocol_of()
+    reads, happened = clean(protocol)
+    reads[6] = seen_as_sent(reads[6], reaction_ms=reaction)
+    assert deviations(reads, freeze(protocol), happened) == []
 
 
 def test_files_of_a_pair_are_told_left_and_right() -> None:

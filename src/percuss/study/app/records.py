@@ -138,7 +138,7 @@ class Question(_Record):
 
 
 class TrialShown(Question):
-    """The question whose turn it is; ``ahead``: up to two that follow in the session, to be loaded beforehand."""
+    """The question whose turn it is; ``ahead``: up to two more of its session and task, to be loaded beforehand."""
 
     ahead: tuple[Question, ...] = ()
     standing: StandingNow

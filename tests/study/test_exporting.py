@@ -78,6 +78,7 @@ def test_every_answer_stands_with_what_was_shown(study, tmp_path):
     attacked = [row for row in cases if row["arm"] == f"adversarial {SIZE}"]
     assert [row["imrmc"] for row in cases[::2]] == ["C1", "C2", "C3", "C4"]
     assert len(cases) == 8 and all(row["model_flips"] == "True" for row in attacked)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
     assert set(files) >= {"answers.csv", "trail.jsonl", "protocol.json", "key.json", "study.json", "closed.json"}
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from percuss.core.errors import UsageError
-from percuss.store.safe import write_bytes
+from percuss.store.safe import disk_errors, write_bytes
 from percuss.study.canonical import canonical
 from percuss.study.export_tables import Known, answer_rows, as_csv, case_rows, order_rows, reader_rows
 from percuss.study.imrmc_export import imrmc_text
@@ -31,8 +31,9 @@ _AS_THEY_ARE = ("study.json", "closed.json", "results.json", "report.html")
 def export_study(study: OpenStudy, key: Key, *, out: Path) -> dict[str, str]:
     """Write a closed study into a new folder; the SHA-256 of each file by its name, as manifest.json has it.
 
-    Readers are called R1, R2, ... in the tables; readers.csv and the trail have their names. Comments and reasons are
-    in answers.csv as they were given, but for an apostrophe before what a spreadsheet would take for a formula.
+    The folder is for its owner alone. Readers are called R1, R2, ... in the tables; readers.csv and the trail have
+    their names. Comments and reasons are in answers.csv as they were given, but for an apostrophe before what a
+    spreadsheet would take for a formula.
 
     Raises:
         UsageError: the study is open, or the folder holds something.
@@ -52,6 +53,9 @@ def export_study(study: OpenStudy, key: Key, *, out: Path) -> dict[str, str]:
         path = study.folder.path / name
         if path.exists():
             files[name] = path.read_bytes()
+    with disk_errors(out):
+        # Names of readers and their answers: the study's own folder is for its owner alone, so is its copy.
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = {name: write_bytes(out / name, content) for name, content in sorted(files.items())}
     manifest = {
         "study": study.info.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -107,6 +107,19 @@ class Tensors:
     instances: Tensor | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)
     scored: bool = False
+
+    def some(self, rows: Sequence[int]) -> Tensors:
+        """The images at these rows, in this order; what is said of the whole stays."""
+        at = list(rows)
+        return replace(
+            self,
+            ids=[self.ids[row] for row in at],
+            images=self.images[at],
+            targets=self.targets[at],
+            groups=[self.groups[row] for row in at],
+            region=None if self.region is None else self.region[at],
+            instances=None if self.instances is None else self.instances[at],
+        )
 
 
 class ImageSet(ABC):

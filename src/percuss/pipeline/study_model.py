@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def _attacked(work: Work, batch: Tensors, size: Budget) -> dict[str, tuple[Tenso
         swept = run_attack(
             catalogue.function("attacks", name, allow_code=work.plan.allow_code),
             work.model,
-            some(batch, left),
+            batch.some(left),
             [size],
             seed=work.plan.seed,
             batch_size=work.plan.batch_size,
@@ -131,20 +131,6 @@ def _to_the_end(work: Work, size: Budget) -> dict[str, Any]:
         return {}
     # Of masks the best iterate may be the clean image, where no mask became worse.
     return {"early_stop": False} | ({"keep": "last"} if work.model.task == "segment" else {})
-
-
-def some(batch: Tensors, rows: Sequence[int]) -> Tensors:
-    """Some rows of a batch."""
-    at = list(rows)
-    return replace(
-        batch,
-        ids=[batch.ids[row] for row in at],
-        images=batch.images[at],
-        targets=batch.targets[at],
-        groups=[batch.groups[row] for row in at],
-        region=None if batch.region is None else batch.region[at],
-        instances=None if batch.instances is None else batch.instances[at],
-    )
 
 
 def as_seen(png: bytes, name: str, pixels: PixelRange) -> Tensor:

@@ -185,7 +185,7 @@ def smallest_sizes(
         ends = np.array([budget.eps(batch.images.shape[1:], batch.range) for budget in probe.sizes])
 
         def attacked(rows: Sequence[int], size: int) -> Sizes:
-            return take(rows, run_attack(probe.attack, model, _some(batch, rows), [probe.sizes[size]], **options))
+            return take(rows, run_attack(probe.attack, model, batch.some(rows), [probe.sizes[size]], **options))
 
         bisected(attacked, len(best), ends)
     return best if probe.sizes[0].norm is Norm.L0 else best * _shortest(model, batch, flips, best, batch_size)
@@ -239,15 +239,3 @@ def bisected(attacked: Callable[[Sequence[int], int], Sizes], count: int, sizes:
 def _size(row: Outcome) -> float:
     """The measured size of a flip, at most its budget; infinity for none."""
     return min(float(getattr(row, row.norm)), row.eps) if row.success else math.inf
-
-
-def _some(batch: Tensors, rows: Sequence[int]) -> Tensors:
-    at = list(rows)
-    return replace(
-        batch,
-        ids=[batch.ids[i] for i in at],
-        images=batch.images[at],
-        targets=batch.targets[at],
-        groups=[batch.groups[i] for i in at],
-        region=None if batch.region is None else batch.region[at],
-    )

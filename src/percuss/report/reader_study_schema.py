@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from percuss.core.errors import RunError
 from percuss.core.study_results import STUDY_SCHEMA, StudyResults
-from percuss.report.schema import fits, not_finite, write_text
+from percuss.report.schema import check_finite, fits, write_text
 
 STUDY_SCHEMA_FILE = Path(__file__).parent / "schema" / f"study-results-{STUDY_SCHEMA}.json"
 
@@ -33,14 +33,7 @@ def write_study_results(results: StudyResults, path: Path) -> Path:
 
     Raises RunError where a number is NaN or infinite, a value does not fit the schema, or the disk refuses.
     """
-    wrong = not_finite(results.model_dump(), "results")
-    if wrong:
-        raise RunError(
-            f"{path} would hold NaN or infinity",
-            value=", ".join(wrong[:5]),
-            allowed="finite numbers, or null where a number is undefined",
-            next_step="report this as a fault of Percuss",
-        )
+    check_finite(results.model_dump(), path)
     content = results.model_dump(mode="json")
     _check(content, path)
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -35,7 +35,16 @@ def write_results(results: Results, path: Path) -> Path:
 
     Raises RunError where a number is NaN or infinite, a value does not fit the schema, or the disk refuses.
     """
-    wrong = not_finite(results.model_dump(exclude={"findings", "attacks", "requirements", "checks"}), "results")
+    check_finite(results.model_dump(exclude={"findings", "attacks", "requirements", "checks"}), path)
+    content = results.model_dump(mode="json")  # NaN among free evidence and settings becomes null here
+    _check(content, path)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return path
+
+
+def check_finite(values: dict[str, Any], path: Path) -> None:
+    """RunError naming up to five places of NaN or infinity in the records that the file at ``path`` is to hold."""
+    wrong = not_finite(values, "results")
     if wrong:
         raise RunError(
             f"{path} would hold NaN or infinity",
@@ -43,10 +52,6 @@ def write_results(results: Results, path: Path) -> Path:
             allowed="finite numbers, or null where a number is undefined",
             next_step="report this as a fault of Percuss",
         )
-    content = results.model_dump(mode="json")  # NaN among free evidence and settings becomes null here
-    _check(content, path)
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    return path
 
 
 def not_finite(value: Any, place: str) -> list[str]:

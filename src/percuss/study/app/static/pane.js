@@ -33,14 +33,15 @@
     };
   }
 
-  function open(holder, label) {
+  /* A pane with what shows its picture, an element of the given kind, and its caption where it has one. */
+  function frame(holder, label, kind) {
     const element = document.createElement("div");
     element.className = "pane";
-    const canvas = document.createElement("canvas");
-    canvas.className = "picture";
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", label || "The image");
-    element.appendChild(canvas);
+    const shown = document.createElement(kind);
+    shown.className = "picture";
+    shown.setAttribute("role", "img");
+    shown.setAttribute("aria-label", label || "The image");
+    element.appendChild(shown);
     if (label) {
       const caption = document.createElement("p");
       caption.className = "side";
@@ -48,6 +49,13 @@
       element.appendChild(caption);
     }
     holder.appendChild(element);
+    return { element: element, shown: shown };
+  }
+
+  function open(holder, label) {
+    const made = frame(holder, label, "canvas");
+    const element = made.element;
+    const canvas = made.shown;
     const source = document.createElement("canvas");
     let picture = null;
 
@@ -96,5 +104,5 @@
     };
   }
 
-  app.pane = { open: open, fitting: fitting, STEPS: STEPS };
+  app.pane = { open: open, frame: frame, fitting: fitting, STEPS: STEPS };
 })((window.readerStudy = window.readerStudy || {}));

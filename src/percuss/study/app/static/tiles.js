@@ -83,24 +83,6 @@
     };
   }
 
-  function holder(stage, label) {
-    const element = document.createElement("div");
-    element.className = "pane";
-    const box = document.createElement("div");
-    box.className = "picture";
-    box.setAttribute("role", "img");
-    box.setAttribute("aria-label", label || "The image");
-    element.appendChild(box);
-    if (label) {
-      const caption = document.createElement("p");
-      caption.className = "side";
-      caption.textContent = label;
-      element.appendChild(caption);
-    }
-    stage.appendChild(element);
-    return { element: element, box: box };
-  }
-
   /* Device pixels per image pixel: below 1 halves, so that a pixel of a level of tiles is one of the screen. */
   const HALVES = [12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1].map((power) => Math.pow(2, -power));
   const STEPS = HALVES.concat(app.pane.STEPS.filter((step) => step >= 1));
@@ -144,10 +126,10 @@
     }
 
     function openPane(Seadragon, image, at) {
-      const made = holder(stage, images.length === 2 ? SIDES[at] : "");
+      const made = app.pane.frame(stage, images.length === 2 ? SIDES[at] : "", "div");
       return new Promise(function (resolve, reject) {
         const seadragon = new Seadragon.Viewer({
-          element: made.box, tileSources: sourceOf(image, () => map), showNavigationControl: false,
+          element: made.shown, tileSources: sourceOf(image, () => map), showNavigationControl: false,
           imageSmoothingEnabled: false, animationTime: 0, springStiffness: 20, blendTime: 0, alwaysBlend: false,
           maxZoomPixelRatio: 64, minZoomImageRatio: 0.01, visibilityRatio: 0.1, immediateRender: false,
           minPixelRatio: 0.75, // takes the level of tiles whose pixels are the screen's
@@ -168,7 +150,7 @@
         });
         seadragon.addHandler("canvas-scroll", function (event) {
           event.preventDefault = true;
-          const box = made.box.getBoundingClientRect();
+          const box = made.shown.getBoundingClientRect();
           zoom(event.scroll > 0 ? 1 : -1, event.position.x - box.width / 2, event.position.y - box.height / 2);
         });
         seadragon.addHandler("canvas-drag-end", align);

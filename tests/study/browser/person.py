@@ -57,13 +57,14 @@ class Person:
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("request", self._asked)
 
-    def log_in(self, code: str) -> None:
-        """Type the code on the first page."""
+    def log_in(self, code: str, *, to: str = "/read") -> None:
+        """Type the code on the first page, and come to the page of a reader or of an administrator."""
         self.page.goto(f"{self.url}/")
+        # A browser gives the focus that a page asks for at its first painting, which may come after its loading.
         expect(self.page.locator("#code")).to_be_focused()
         self.page.keyboard.type(code.lower())
         self.page.keyboard.press("Enter")
-        self.page.wait_for_url(f"{self.url}/read")
+        self.page.wait_for_url(f"{self.url}{to}")
 
     def go_on(self, title: str) -> None:
         """Leave a page between trials by its button, reached by Tab."""

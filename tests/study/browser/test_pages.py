@@ -49,10 +49,7 @@ def test_a_wash_out_is_waited_for_and_can_be_ended_with_a_reason(tmp_path, perso
         boss = person(served.address)
         heard: list[str] = []
         boss.page.on("response", lambda reply: heard.append(reply.text()) if "/admin/" in reply.url else None)
-        boss.page.goto(f"{served.address}/")
-        boss.page.keyboard.type(boss_code)
-        boss.page.keyboard.press("Enter")
-        boss.page.wait_for_url(f"{served.address}/admin")
+        boss.log_in(boss_code, to="/admin")
         row = boss.page.locator("#readers tr").filter(has_text="Dr A")
         expect(row).to_contain_text(f"{first} of {len(key.trials)}")
         expect(row).to_contain_text("Wash-out until")
@@ -154,9 +151,7 @@ def test_no_page_is_wider_than_the_screen(tmp_path, person, screen: str) -> None
         look("error")
         assert all("404 (Not Found)" in fault for fault in who.faults)
         who.faults.clear()
-        who.page.goto(f"{served.address}/")
-        who.page.keyboard.type(boss_code)
-        who.page.keyboard.press("Enter")
+        who.log_in(boss_code, to="/admin")
         expect(who.page.locator("#readers tr")).to_have_count(2)
         look("admin")
         assert who.words_cut("caption, #readers th, #readers td, #readers button") == []

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from percuss.evaluate.intervals import wilson
-from percuss.study.psychometric import Answers, psychometric
-from percuss.study.psychometric_cases import over_cases
 from percuss.study.results.decide import Sample, decide
+from percuss.study.statistics.psychometric import Answers, psychometric
+from percuss.study.statistics.psychometric_cases import over_cases
 
 #: Readers, cases, copies, cases of a patient, share lost, share gained, how often an outcome is repeated.
 ENDPOINTS = (

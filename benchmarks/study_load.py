@@ -31,7 +31,7 @@ from tests.study.small_study import make
 
 from percuss.study.access import enrol
 from percuss.study.opening import OpenStudy
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 from percuss.testing.faults import Faults
 from percuss.testing.study_load import Account, Crowd, account
 

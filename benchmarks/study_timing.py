@@ -25,7 +25,7 @@ from tests.study.app.served import Served, serving
 from tests.study.small_study import make
 
 from percuss.study.access import enrol, log_in, revoke
-from percuss.study.key import Key
+from percuss.study.design.key import Key
 from percuss.study.opening import OpenStudy
 from percuss.testing.simulated_readers import oracle_of
 

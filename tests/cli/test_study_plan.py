@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.study.small_study import make
 
-from percuss.study.protocol import save
+from percuss.study.design.protocol import save
 
 
 @pytest.fixture

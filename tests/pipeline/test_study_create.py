@@ -9,8 +9,8 @@ from percuss.pipeline.study_create import create_study
 from percuss.pipeline.study_model import as_seen
 from percuss.store.png import slug
 from percuss.study.database import open_database
+from percuss.study.design.order import check_order
 from percuss.study.folder import StudyFolder
-from percuss.study.order import check_order
 from percuss.study.pictures import sha_at
 from percuss.study.seal import load_key
 
@@ -178,8 +178,8 @@ def test_nothing_of_the_folder_tells_an_arm(usual, run):
 def test_orders_are_those_of_the_protocol_and_lie_in_the_database(usual):
     from sqlalchemy import select
 
+    from percuss.study.design.order import draw_order
     from percuss.study.opening import open_study
-    from percuss.study.order import draw_order
     from percuss.study.tables import SlotRow
 
     key = key_of(usual)
@@ -270,7 +270,7 @@ def test_changes_stay_in_the_region_of_the_run_and_large_cases_are_tiled(tissue,
     from percuss.pipeline.interface import audit
     from percuss.study.app.pictures import geometry
     from percuss.study.opening import open_study
-    from percuss.study.verifying import verify_study
+    from percuss.study.verification.whole import verify_study
 
     mask = Image.new("L", (48, 48))
     mask.paste(255, (0, 0, 48, 16))

@@ -20,11 +20,11 @@ from percuss.study.access import enrol, revoke
 from percuss.study.answering import save_answer
 from percuss.study.answers import Sent, Shown
 from percuss.study.closing import close
+from percuss.study.design.trials import Arm
 from percuss.study.results.gather import gather, happened
 from percuss.study.standing import place
 from percuss.study.tables import PlaceRow
 from percuss.study.trail import Event, record
-from percuss.study.trials import Arm
 
 TASKS = ("diagnosis", "choice", "same")
 PAIRS = (*ARMS, Arm(kind="identical"))

@@ -12,7 +12,7 @@ from percuss.core.errors import PercussError
 from percuss.study.access import enrol, log_in
 from percuss.study.answering import save_answer
 from percuss.study.answers import Sent
-from percuss.study.order import OrderRules
+from percuss.study.design.order import OrderRules
 from percuss.study.standing import place
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -10,13 +10,13 @@ import torch
 from percuss.core.pixel_range import PixelRange
 from percuss.store.png import encode, uncompressed
 from percuss.study.creating import Draft, create_folder
+from percuss.study.design.key import CaseKey, Key, ModelSays
+from percuss.study.design.order import OrderRules
+from percuss.study.design.protocol import Endpoint, Protocol
+from percuss.study.design.trials import Arm, Case
 from percuss.study.folder import Pixels
-from percuss.study.key import CaseKey, Key, ModelSays
 from percuss.study.opening import OpenStudy
-from percuss.study.order import OrderRules
 from percuss.study.pictures import even, sha_of
-from percuss.study.protocol import Endpoint, Protocol
-from percuss.study.trials import Arm, Case
 
 SIZE = "linf=2/255"
 ARMS = (Arm(kind="original"), Arm(kind="adversarial", size=SIZE), Arm(kind="noise", size=SIZE))

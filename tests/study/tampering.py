@@ -13,7 +13,7 @@ from percuss.study.closing import close
 from percuss.study.opening import open_study
 from percuss.study.overriding import override_washout
 from percuss.study.trail import Record, hash_of, read_line
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 GROWING = ("trail", "slots", "answers", "places", "overrides")
 

@@ -14,9 +14,9 @@ from percuss.core.results import Interval
 from percuss.core.study_results import StudyResults
 from percuss.pipeline.study_results import study_results
 from percuss.study.access import enrol
-from percuss.study.order import OrderRules
-from percuss.study.protocol import Endpoint
-from percuss.study.trials import Arm
+from percuss.study.design.order import OrderRules
+from percuss.study.design.protocol import Endpoint
+from percuss.study.design.trials import Arm
 from percuss.testing.perception import Perception, weibull_dprimes
 from percuss.testing.simulated_readers import SimulatedReader, oracle_of, take_part
 from percuss.testing.study_client import Denied, StudyClient

@@ -11,11 +11,11 @@ from percuss.core.errors import RunError, UsageError
 from percuss.study import amending
 from percuss.study.amending import amend_study
 from percuss.study.closing import close
+from percuss.study.design.protocol import in_force
 from percuss.study.opening import open_study
-from percuss.study.protocol import in_force
 from percuss.study.seal import load_key
 from percuss.study.trail import head
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.study.small_study import ARMS, make
 from percuss.study.answers import as_json
 from percuss.study.opening import open_study
 from percuss.study.tables import AnswerRow
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 CHILD = Path(__file__).with_name("answering_child.py")
 KILLS = 3

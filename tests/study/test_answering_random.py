@@ -21,7 +21,7 @@ from percuss.study.opening import open_study
 from percuss.study.overriding import override_washout
 from percuss.study.standing import image_of, place, standing
 from percuss.study.tables import AnswerRow
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 NAMES = ("Ada", "Grace")
 LAST, ALL = 6, 12  # last place of the first session, and of the second

@@ -13,13 +13,13 @@ from percuss.store.blind import leaks
 from percuss.store.png import padded
 from percuss.study.creating import create_folder
 from percuss.study.database import sqlite_url
+from percuss.study.design.order import OrderRules
+from percuss.study.design.trials import Arm
 from percuss.study.opening import open_study
-from percuss.study.order import OrderRules
 from percuss.study.pictures import even, sha_of
 from percuss.study.seal import load_key
 from percuss.study.tables import SlotRow
-from percuss.study.trials import Arm
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 ALL = (*ARMS, Arm(kind="identical"), Arm(kind="visible", size="linf=8/255"))
 DRAFT = {

@@ -22,8 +22,8 @@ from percuss.study.database import open_database, sqlite_url, stored_url
 from percuss.study.opening import open_study
 from percuss.study.tables import AnswerRow, OverrideRow, PlaceRow, ReaderRow, SlotRow, StudyRow, TrailRow
 from percuss.study.trail import Event, record
-from percuss.study.verify import verify_lines
-from percuss.study.verifying import verify_study
+from percuss.study.verification.trail_lines import verify_lines
+from percuss.study.verification.whole import verify_study
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,12 +13,12 @@ from percuss.core.errors import UsageError
 from percuss.study.access import revoke
 from percuss.study.answering import save_answer
 from percuss.study.closing import close
+from percuss.study.design.protocol import load
 from percuss.study.export_tables import as_csv
 from percuss.study.exporting import export_study
-from percuss.study.protocol import load
 from percuss.study.results.gather import gather
 from percuss.study.trail import Head
-from percuss.study.verify import verify
+from percuss.study.verification.trail_lines import verify
 
 
 @pytest.fixture

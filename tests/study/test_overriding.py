@@ -10,7 +10,7 @@ from tests.study.small_study import ARMS, make
 from percuss.core.errors import UsageError
 from percuss.study.access import enrol
 from percuss.study.closing import close
-from percuss.study.order import OrderRules
+from percuss.study.design.order import OrderRules
 from percuss.study.overriding import override_washout
 from percuss.study.standing import standing
 from percuss.study.tables import OverrideRow, TrailRow

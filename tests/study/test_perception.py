@@ -6,10 +6,10 @@ import pytest
 
 from percuss.core.errors import UsageError
 from percuss.core.results import Interval
-from percuss.study.agreement import agreement
 from percuss.study.answers import Choice, Diagnosis, Manipulation, Same
-from percuss.study.detection import same_different, two_alternatives, yes_no
-from percuss.study.psychometric import Answers, psychometric
+from percuss.study.statistics.agreement import agreement
+from percuss.study.statistics.detection import same_different, two_alternatives, yes_no
+from percuss.study.statistics.psychometric import Answers, psychometric
 from percuss.testing.perception import Perception, Sight, weibull_dprimes
 
 CASES = [str(number) for number in range(600)]

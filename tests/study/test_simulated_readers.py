@@ -13,8 +13,8 @@ from tests.study import small_study
 from percuss.core.errors import DataError
 from percuss.study.access import enrol
 from percuss.study.answers import as_json
+from percuss.study.design.trials import Arm
 from percuss.study.tables import AnswerRow, PlaceRow
-from percuss.study.trials import Arm
 from percuss.testing.faults import Faults, FaultyTransport
 from percuss.testing.perception import Perception, Sight
 from percuss.testing.simulated_readers import SimulatedReader, oracle_of, take_part

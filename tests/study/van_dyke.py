@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from percuss.study.mrmc_table import Readings
+from percuss.study.statistics.mrmc_table import Readings
 
 _SPIN_ECHO = """
 122151111111411111111131311214111113121211233131133111111221111332111555545554555434245555555154454553555115554451

@@ -12,9 +12,9 @@ from percuss.cli.options import Seed, StudySecret, Verbose
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from percuss.study.given_size import Reach
-    from percuss.study.planning import Needed
-    from percuss.study.public import PublicProtocol
+    from percuss.study.design.public import PublicProtocol
+    from percuss.study.planning.given_size import Reach
+    from percuss.study.planning.needed_size import Needed
 
 Option = typer.Option
 Share = float | None
@@ -64,7 +64,7 @@ def plan(  # noqa: PLR0913
     Give one of --margin, --effect, --undetectable and --detectable, or --cases; or both: the power of that size. Or
     give a created study: what each of its endpoints can show.
     """
-    from percuss.study.seconds import SECONDS
+    from percuss.study.planning.seconds import SECONDS
 
     asked = {"no_loss": margin, "difference": effect, "undetectable": undetectable, "detectable": detectable}
     size = {"readers": readers, "copies": copies, "case_share": case_share, "reader_share": reader_share}
@@ -92,9 +92,9 @@ def plan(  # noqa: PLR0913
 def _tell_study(
     study: tuple[Path | None, Path | None], protocol: Path | None, settings: dict[str, Any], *, as_json: bool
 ) -> None:
-    from percuss.study.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
-    from percuss.study.protocol import load
-    from percuss.study.public import public_of
+    from percuss.study.design.protocol import load
+    from percuss.study.design.public import public_of
+    from percuss.study.planning.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
 
     if protocol is not None:
         frozen = load(protocol)
@@ -117,7 +117,7 @@ def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol,
     """A study's protocol and, where the secret is at hand, how many of its cases are positive: no more of the key."""
     from percuss.study.extra import require_extra
     from percuss.study.folder import StudyFolder
-    from percuss.study.plan_study import positives_in
+    from percuss.study.planning.plan_study import positives_in
 
     assert study is not None, "a study or a protocol is given"
     folder = StudyFolder(study)
@@ -131,7 +131,7 @@ def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol,
 
 
 def _question(asked: dict[str, Share], *, as_d_prime: bool, alone: bool) -> tuple[str, float] | None:
-    from percuss.study.power import percent_correct
+    from percuss.study.planning.power import percent_correct
 
     given = [(question, value) for question, value in asked.items() if value is not None]
     if len(given) > 1 or (alone and not given):
@@ -151,7 +151,7 @@ def _question(asked: dict[str, Share], *, as_d_prime: bool, alone: bool) -> tupl
 def _planned(
     question: tuple[str, float], settings: dict[str, Any], cases: int | None, *, draws: int, seed: int
 ) -> Needed:
-    from percuss.study.planning import Wanted, needed, sized
+    from percuss.study.planning.needed_size import Wanted, needed, sized
 
     wanted = Wanted(*question, **settings)
     return needed(wanted, draws=draws, seed=seed) if cases is None else sized(wanted, cases, draws=draws, seed=seed)
@@ -160,7 +160,7 @@ def _planned(
 def _reached(
     cases: int | None, size: dict[str, Any], goal: dict[str, Any], *, flips: tuple[int, int] | None
 ) -> Reach | None:
-    from percuss.study.given_size import Size, reach
+    from percuss.study.planning.given_size import Size, reach
 
     if flips is not None and (cases is None or size["readers"] > 1):
         raise UsageError(
@@ -174,7 +174,7 @@ def _reached(
 
 
 def _record(planned: Needed | None, reached: Reach | None) -> dict[str, Any]:
-    from percuss.study.plan_record import needed_record, reach_record
+    from percuss.study.planning.plan_record import needed_record, reach_record
 
     return {
         "needed": None if planned is None else needed_record(planned),
@@ -183,8 +183,8 @@ def _record(planned: Needed | None, reached: Reach | None) -> dict[str, Any]:
 
 
 def _parts(planned: Needed | None, reached: Reach | None) -> list[str]:
-    from percuss.study.given_size import reach_text
-    from percuss.study.plan_text import needed_text
+    from percuss.study.planning.given_size import reach_text
+    from percuss.study.planning.plan_text import needed_text
 
     parts = [] if planned is None else [needed_text(planned)]
     return parts if reached is None else [*parts, reach_text(reached)]

@@ -19,7 +19,7 @@ from percuss.core.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from percuss.study.trail import Head
-    from percuss.study.verify import Verdict
+    from percuss.study.verification.trail_lines import Verdict
 
 
 def verify(
@@ -67,7 +67,7 @@ def _head(text: str) -> Head:
 
 
 def _trail(path: Path, head: Head | None) -> dict[str, Any]:
-    from percuss.study.verify import verify as look
+    from percuss.study.verification.trail_lines import verify as look
 
     verdict = look(path, head=head)
     faults = [] if verdict.fault is None else [f"audit trail: {verdict.fault}"]
@@ -96,7 +96,7 @@ def _opened(path: Path, head: Head | None, secret: Path | None, database: str | 
 
     with opened(path, database) as target:
         from percuss.study.seal import load_key
-        from percuss.study.verifying import verify_study
+        from percuss.study.verification.whole import verify_study
 
         key, closed = None, None
         if secret is not None or target.folder.secret_path.exists():

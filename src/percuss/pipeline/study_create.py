@@ -25,9 +25,9 @@ from percuss.pipeline.study_options import read_options
 from percuss.pipeline.study_protocol import check_protocol, protocol_of
 from percuss.pipeline.study_tiles import pictures_of
 from percuss.pipeline.survive import REPLACES
+from percuss.study.design.key import CaseKey, ModelSays
 from percuss.study.extra import require_extra
 from percuss.study.folder import Pixels
-from percuss.study.key import CaseKey, ModelSays
 from percuss.study.pictures import sha_of
 
 if TYPE_CHECKING:

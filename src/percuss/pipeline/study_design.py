@@ -15,11 +15,11 @@ from percuss.core.results import DataRecord
 from percuss.pipeline.finished import Finished
 from percuss.pipeline.study_mark import mark_size
 from percuss.pipeline.study_options import StudyOptions
-from percuss.study.order import OrderRules, least_together
-from percuss.study.power import score_upper
-from percuss.study.protocol import Endpoint, Protocol
-from percuss.study.seconds import SECONDS
-from percuss.study.trials import Arm, Task, Trial
+from percuss.study.design.order import OrderRules, least_together
+from percuss.study.design.protocol import Endpoint, Protocol
+from percuss.study.design.trials import Arm, Task, Trial
+from percuss.study.planning.power import score_upper
+from percuss.study.planning.seconds import SECONDS
 
 #: Sizes of the attack that are taken from the run where none is asked for.
 SIZES = 3

@@ -23,8 +23,8 @@ from percuss.pipeline.study_mark import mark_size, marked
 from percuss.pipeline.study_model import Judged, as_seen, attacked, judge, read_cases
 from percuss.store.png import encode, pixel_hash, slug, uncompressed
 from percuss.store.safe import sha256_of
-from percuss.study.key import ModelSays
-from percuss.study.trials import Arm
+from percuss.study.design.key import ModelSays
+from percuss.study.design.trials import Arm
 
 ORIGINAL = "original"
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from percuss.core.budget import Budget, parse_budgets
 from percuss.core.checked import checked
 from percuss.core.errors import UsageError, nearest
-from percuss.study.protocol import Endpoint
-from percuss.study.trials import Arm, Task
+from percuss.study.design.protocol import Endpoint
+from percuss.study.design.trials import Arm, Task
 
 #: What a preset says where nothing else is said. ``foote`` is section 2.3 of A. Foote et al. (2022). Readers see the
 #: title: it must not tell what is looked for.

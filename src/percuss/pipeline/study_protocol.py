@@ -10,8 +10,8 @@ from percuss.pipeline.finished import Finished
 from percuss.pipeline.study_cases import Pool, truths_of
 from percuss.pipeline.study_design import Design, make_endpoints, make_rules
 from percuss.store.safe import sha256_of
-from percuss.study.protocol import Protocol
-from percuss.study.trials import Case, build_trials
+from percuss.study.design.protocol import Protocol
+from percuss.study.design.trials import Case, build_trials
 
 
 def protocol_of(

@@ -15,15 +15,15 @@ from percuss.pipeline.environment import version
 from percuss.report.reader_study import write_study_report
 from percuss.report.reader_study_schema import write_study_results
 from percuss.report.reader_study_text import results_text
+from percuss.study.design.key import Key
+from percuss.study.design.protocol import in_force
 from percuss.study.extra import require_extra
-from percuss.study.key import Key
-from percuss.study.protocol import in_force
 from percuss.study.results.sizes import sizes_of
 
 if TYPE_CHECKING:
     from percuss.study.opening import OpenStudy
     from percuss.study.results.happened import Happened
-    from percuss.study.verifying import StudyVerdict
+    from percuss.study.verification.whole import StudyVerdict
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _write(study: OpenStudy, secret_file: Path | None, *, unsound: bool) -> Stud
     from percuss.study.results.compute import Studied, compute
     from percuss.study.results.gather import gather, happened
     from percuss.study.seal import load_key
-    from percuss.study.verifying import verify_study
+    from percuss.study.verification.whole import verify_study
 
     _check_closed(study)
     key = load_key(study.folder, secret_file)

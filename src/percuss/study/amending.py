@@ -15,10 +15,10 @@ from pydantic import JsonValue
 
 from percuss.core.errors import UsageError
 from percuss.store.safe import disk_errors, write_bytes
+from percuss.study.design.protocol import Frozen, Protocol, amend, in_force
+from percuss.study.design.public import public_of
 from percuss.study.folder import json_line
 from percuss.study.pictures import sha_of
-from percuss.study.protocol import Frozen, Protocol, amend, in_force
-from percuss.study.public import public_of
 from percuss.study.reasons import check_open, check_reason
 from percuss.study.recorded import amended_event
 from percuss.study.seal import load_secret, seal, unseal

@@ -13,12 +13,12 @@ from percuss.core.errors import PercussError, UsageError
 from percuss.study.answers import Sent, as_json, check_answer
 from percuss.study.canonical import canonical
 from percuss.study.clock import moment
+from percuss.study.design.trials import Task
 from percuss.study.reasons import check_text, is_open
 from percuss.study.recorded import answer_event
 from percuss.study.standing import row_of_token, standing_in
 from percuss.study.tables import AnswerRow, PlaceRow, ReaderRow
 from percuss.study.trail import Event, record
-from percuss.study.trials import Task
 
 if TYPE_CHECKING:
     from percuss.study.opening import OpenStudy

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from percuss.core.errors import UsageError, nearest
-from percuss.study.trials import Task
+from percuss.study.design.trials import Task
 
 #: Longest comment, in characters.
 COMMENT = 2000

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from percuss.core.errors import RunError, UsageError
 from percuss.store.safe import disk_errors, write_bytes
+from percuss.study.design.key import CaseKey, Key
+from percuss.study.design.protocol import Protocol, freeze
+from percuss.study.design.public import public_of
 from percuss.study.extra import require_extra
 from percuss.study.folder import Pixels, StudyFolder, StudyInfo, json_line
-from percuss.study.key import CaseKey, Key
 from percuss.study.opening import OpenStudy, open_study, study_in
 from percuss.study.pictures import Picture, file_name, sha_of, write_picture
-from percuss.study.protocol import Protocol, freeze
-from percuss.study.public import public_of
 from percuss.study.seal import new_secret, seal, write_secret
 from percuss.study.trail import record
 
@@ -172,7 +172,7 @@ def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | Non
     from sqlalchemy.exc import IntegrityError
 
     from percuss.study.database import open_database, sqlite_url
-    from percuss.study.drawing import draw_slots
+    from percuss.study.design.drawing import draw_slots
     from percuss.study.migrating import migrate
     from percuss.study.recorded import created_event
     from percuss.study.tables import StudyRow

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from percuss.core.errors import RunError
-from percuss.study.key import Key
-from percuss.study.protocol import Protocol, in_force
+from percuss.study.design.key import Key
+from percuss.study.design.protocol import Protocol, in_force
+from percuss.study.design.trials import Trial
 from percuss.study.tables import AnswerRow, PlaceRow, ReaderRow
-from percuss.study.trials import Trial
 
 Row = dict[str, Any]
 #: A spreadsheet takes a text that begins so for a formula.

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from percuss.core.errors import UsageError
 from percuss.store.safe import disk_errors, write_bytes
 from percuss.study.canonical import canonical
+from percuss.study.design.key import Key
 from percuss.study.export_tables import Known, answer_rows, as_csv, case_rows, order_rows, reader_rows
-from percuss.study.imrmc_export import imrmc_text
-from percuss.study.key import Key
-from percuss.study.mrmc_table import Readings
 from percuss.study.reasons import is_open
+from percuss.study.statistics.imrmc_export import imrmc_text
+from percuss.study.statistics.mrmc_table import Readings
 from percuss.study.tables import TrailRow
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from percuss.core.errors import RunError
 from percuss.study.canonical import canonical
-from percuss.study.public import PublicProtocol
+from percuss.study.design.public import PublicProtocol
 
 M = TypeVar("M", bound=BaseModel)
 _HASH = r"^[0-9a-f]{64}$"

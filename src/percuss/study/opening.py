@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percuss.core.errors import RunError
+from percuss.study.design.public import PublicProtocol
 from percuss.study.extra import require_extra
 from percuss.study.folder import StudyFolder, StudyInfo
-from percuss.study.public import PublicProtocol
 
 if TYPE_CHECKING:
     from percuss.study.database import Database

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from percuss.study.canonical import digest
-from percuss.study.drawing import as_table
+from percuss.study.design.drawing import as_table
+from percuss.study.design.public import PublicProtocol
 from percuss.study.folder import StudyInfo
 from percuss.study.pictures import sha_at
-from percuss.study.public import PublicProtocol
 from percuss.study.trail import Event
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from percuss.core.errors import RunError
 from percuss.store.safe import disk_errors
 from percuss.study.canonical import canonical
+from percuss.study.design.key import Key
+from percuss.study.design.protocol import check_frozen
 from percuss.study.folder import StudyFolder
-from percuss.study.key import Key
-from percuss.study.protocol import check_frozen
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet

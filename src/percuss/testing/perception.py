@@ -19,7 +19,7 @@ from scipy.stats import norm
 from percuss.core.errors import UsageError
 from percuss.core.seeds import seed_of
 from percuss.study.answers import STEPS, Choice, Diagnosis, Manipulation, Same
-from percuss.study.trials import Task
+from percuss.study.design.trials import Task
 
 #: Arms that change nothing: their images give impressions around 0.
 _UNCHANGED = ("original", "identical")

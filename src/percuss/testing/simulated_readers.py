@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from percuss.core.errors import DataError
 from percuss.study.answers import Choice, Diagnosis, Manipulation, Same, Sent, Shown
-from percuss.study.key import Key
-from percuss.study.protocol import in_force
-from percuss.study.trials import PAIRS, Task
+from percuss.study.design.key import Key
+from percuss.study.design.protocol import in_force
+from percuss.study.design.trials import PAIRS, Task
 from percuss.testing.perception import Perception, Sight
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from tests.study.app.served import answer_to, code_of, serving
 from tests.study.small_study import make
 
 from percuss.study import standing as standings
-from percuss.study.order import OrderRules
+from percuss.study.design.order import OrderRules
 
 
 def test_a_reader_reads_to_the_end_and_everything_is_there(served):

@@ -9,8 +9,8 @@ import pytest
 from tests.study.app.served import serving
 from tests.study.small_study import LABELS, SIZE, make
 
+from percuss.study.design.trials import Arm
 from percuss.study.tables import PlaceRow, ReaderRow
-from percuss.study.trials import Arm
 
 ARMS = (Arm(kind="original"), Arm(kind="adversarial", size=SIZE), Arm(kind="noise", size=SIZE), Arm(kind="identical"))
 TASKS = ("diagnosis", "manipulation", "choice", "same")

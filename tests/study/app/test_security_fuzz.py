@@ -11,7 +11,7 @@ from tests.study.app.served import answer_to, serving
 from tests.study.small_study import make
 
 from percuss.study.app.openapi import described
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 OPENAPI = described()
 #: Closing comes last: nothing is taken after it.

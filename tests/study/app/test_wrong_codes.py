@@ -9,7 +9,7 @@ from tests.study.small_study import make
 
 from percuss.study.app.wrong_codes import WrongCodes
 from percuss.study.tables import TrailRow
-from percuss.study.verifying import verify_study
+from percuss.study.verification.whole import verify_study
 
 
 @pytest.fixture

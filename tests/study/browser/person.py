@@ -41,6 +41,17 @@ _WORDS_CUT = """selector => {
 }"""
 
 
+#: A page that goes on by itself, as while an answer is on its way, has no button and may be gone a moment later.
+_SEEN = """([number, last]) => {
+  if (document.querySelector(`#trial:not([hidden])[data-ready="${number}"]`)) {
+    return { heading: "" };
+  }
+  const page = document.querySelector("#page:not([hidden])");
+  const heading = page && page.querySelector("#go") && page.querySelector("h1");
+  return heading && heading.innerText !== last ? { heading: heading.innerText } : null;
+}"""
+
+
 class Person:
     """A page and who sits in front of it.
 
@@ -99,15 +110,15 @@ class Person:
     def reach(self, number: int) -> list[str]:
         """Go on until a trial is ready; the headings of the pages before it."""
         passed: list[str] = []
-        ready = self.page.locator(f'#trial[data-ready="{number}"]')
-        heading = self.page.locator("#page:not([hidden]) h1")
-        while True:
-            ready.or_(heading).wait_for()
-            if ready.is_visible():
-                return passed
-            passed.append(heading.inner_text())
-            self.go_on(passed[-1])
-            heading = self.page.locator("#page:not([hidden]) h1").filter(has_not_text=passed[-1])
+        while (heading := self._seen(number, passed)) is not None:
+            passed.append(heading)
+            self.go_on(heading)
+        return passed
+
+    def _seen(self, number: int, passed: list[str]) -> str | None:
+        """The heading of a new page that asks to go on, or None once a trial is ready; both looked at in one moment."""
+        found = self.page.wait_for_function(_SEEN, arg=[number, *passed[-1:]]).json_value()
+        return found["heading"] or None
 
     def saved(self) -> None:
         """Wait until the page says that all is saved."""

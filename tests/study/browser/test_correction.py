@@ -9,7 +9,7 @@ from tests.study.app.served import serving
 from tests.study.small_study import make
 
 from percuss.study.access import enrol
-from percuss.study.order import OrderRules
+from percuss.study.design.order import OrderRules
 from percuss.study.tables import AnswerRow
 
 

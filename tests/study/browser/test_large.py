@@ -19,10 +19,10 @@ from percuss.core.pixel_range import PixelRange
 from percuss.pipeline.study_tiles import halved, tiles_of
 from percuss.study.access import enrol
 from percuss.study.creating import create_folder
-from percuss.study.order import OrderRules
+from percuss.study.design.order import OrderRules
+from percuss.study.design.trials import Arm
 from percuss.study.pictures import even, sha_of
 from percuss.study.tables import AnswerRow
-from percuss.study.trials import Arm
 
 HIGH, WIDE, SIDE = 500, 700, 128
 

@@ -8,10 +8,10 @@ from tests.study.app.served import serving
 from tests.study.small_study import ARMS, LABELS, make
 
 from percuss.study.access import enrol
-from percuss.study.key import Key
-from percuss.study.order import OrderRules
+from percuss.study.design.key import Key
+from percuss.study.design.order import OrderRules
+from percuss.study.design.trials import Arm
 from percuss.study.tables import AnswerRow, PlaceRow
-from percuss.study.trials import Arm
 
 TASKS = ("diagnosis", "manipulation", "choice", "same")
 TITLES = {

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from percuss.study.answers import Choice, Diagnosis, Manipulation, Same, Shown
-from percuss.study.order import OrderRules
-from percuss.study.protocol import Endpoint, Protocol
+from percuss.study.design.order import OrderRules
+from percuss.study.design.protocol import Endpoint, Protocol
+from percuss.study.design.trials import Arm, Case, Task, Trial
 from percuss.study.results.read import Given, Read
-from percuss.study.trials import Arm, Case, Task, Trial
 
 SIZE = "linf=2/255"
 ATTACKED = f"adversarial {SIZE}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.study.results.study_answers import ATTACKED, diagnosis, foote, number_of, protocol_of, read_all
 
-from percuss.study.agreement import agreement
 from percuss.study.results.agreement import agreements
+from percuss.study.statistics.agreement import agreement
 
 
 def one(records, **wanted):

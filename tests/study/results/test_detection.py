@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.study.results.study_answers import ATTACKED, SIZE, choice, number_of, protocol_of, read_all, same
 
-from percuss.study.detection import same_different, two_alternatives
-from percuss.study.protocol import Endpoint
+from percuss.study.design.protocol import Endpoint
+from percuss.study.design.trials import Arm
 from percuss.study.results.detection import detection
-from percuss.study.trials import Arm
+from percuss.study.statistics.detection import same_different, two_alternatives
 
 ARMS = (Arm(kind="original"), Arm(kind="adversarial", size=SIZE), Arm(kind="identical"))
 

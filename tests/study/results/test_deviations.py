@@ -19,12 +19,12 @@ from tests.study.results.study_answers import (
 )
 
 from percuss.study.answers import Shown
-from percuss.study.protocol import Endpoint, amend, freeze
+from percuss.study.design.protocol import Endpoint, amend, freeze
+from percuss.study.design.trials import Arm
 from percuss.study.results.deviations import deviations
 from percuss.study.results.doubts import doubts
 from percuss.study.results.endpoints import endpoints
 from percuss.study.results.happened import Correction, Happened, Override, Person
-from percuss.study.trials import Arm
 
 DISPLAY = {"monitor": "one"}
 

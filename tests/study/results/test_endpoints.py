@@ -18,14 +18,14 @@ from tests.study.results.study_answers import (
     same,
 )
 
-from percuss.study.mrmc import difference
-from percuss.study.mrmc_table import Readings
-from percuss.study.paired_share import PairedTable, newcombe, tango
-from percuss.study.protocol import Endpoint
+from percuss.study.design.protocol import Endpoint
+from percuss.study.design.trials import Arm
 from percuss.study.results.decide import Sample, decide
 from percuss.study.results.endpoints import endpoints
 from percuss.study.results.pooled import effective
-from percuss.study.trials import Arm
+from percuss.study.statistics.mrmc import difference
+from percuss.study.statistics.mrmc_table import Readings
+from percuss.study.statistics.paired_share import PairedTable, newcombe, tango
 
 NOISE = f"noise {SIZE}"
 PAIRS = (Arm(kind="original"), Arm(kind="adversarial", size=SIZE), Arm(kind="noise", size=SIZE), Arm(kind="identical"))

@@ -7,10 +7,10 @@ import pytest
 from tests.study.results.study_answers import ATTACKED, diagnosis, number_of, protocol_of, read_all, same
 from tests.study.van_dyke import van_dyke
 
-from percuss.study.mrmc import difference
-from percuss.study.mrmc_anova import obuchowski_rockette
-from percuss.study.mrmc_table import Readings
 from percuss.study.results.several_readers import several_readers
+from percuss.study.statistics.mrmc import difference
+from percuss.study.statistics.mrmc_anova import obuchowski_rockette
+from percuss.study.statistics.mrmc_table import Readings
 
 
 def answer(reader, trial, truth):
@@ -72,8 +72,8 @@ def test_what_is_missing_is_said() -> None:
 
 
 def test_a_study_without_diagnoses_has_none() -> None:
-    from percuss.study.protocol import Endpoint
-    from percuss.study.trials import Arm
+    from percuss.study.design.protocol import Endpoint
+    from percuss.study.design.trials import Arm
 
     seen = Endpoint(name="seen", role="primary", measure="detection", task="same", arm=ATTACKED)
     arms = (Arm(kind="adversarial", size="linf=2/255"),)
@@ -83,7 +83,7 @@ def test_a_study_without_diagnoses_has_none() -> None:
 
 def test_van_dyke_comes_out_as_the_statistic_gives_it() -> None:
     """The published example through kernels instead of a table."""
-    from percuss.study.mrmc import estimate, kernel
+    from percuss.study.statistics.mrmc import estimate, kernel
 
     study = van_dyke()
     known = difference(study, *study.arms[:2], measure="auc")

@@ -7,12 +7,12 @@ import pytest
 from tests.study.results.study_answers import choice, number_of, protocol_of, read_all, same
 
 from percuss.core.images import PixelRange
-from percuss.study.key import CaseKey, Key, ModelSays
-from percuss.study.protocol import Endpoint, freeze
+from percuss.study.design.key import CaseKey, Key, ModelSays
+from percuss.study.design.protocol import Endpoint, freeze
+from percuss.study.design.trials import Arm
 from percuss.study.results.model import model_arms
 from percuss.study.results.sizes import sizes_of
 from percuss.study.results.thresholds import thresholds
-from percuss.study.trials import Arm
 
 LEVELS = (1, 2, 4, 8, 16)
 ARMS = (

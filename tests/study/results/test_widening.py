@@ -9,13 +9,13 @@ from statsmodels.stats.proportion import proportion_confint
 from tests.study.results.study_answers import ATTACKED, LOSS, choice, diagnosis, number_of, protocol_of, rated, read_all
 
 from percuss.core.results import Interval
-from percuss.study.paired_share import mcnemar, score_bounds
-from percuss.study.protocol import Endpoint
+from percuss.study.design.protocol import Endpoint
+from percuss.study.design.trials import Arm
 from percuss.study.results.decide import Sample, decide
 from percuss.study.results.endpoints import endpoints
 from percuss.study.results.several_readers import several_readers
 from percuss.study.results.widening import p_alone, widened
-from percuss.study.trials import Arm
+from percuss.study.statistics.paired_share import mcnemar, score_bounds
 
 READERS = ("R1", "R2", "R3", "R4", "R5")
 
@@ -91,7 +91,7 @@ def test_p_values_are_those_of_independent_answers() -> None:
     assert p_alone([1.0] * 8 + [-1.0] * 2, "difference") == pytest.approx(float(2 * norm.sf(6 / np.sqrt(10))))
     assert p_alone([0.0] * 9, "difference") == 1.0
     # McNemar's mid-p is near the score test.
-    from percuss.study.paired_share import PairedTable
+    from percuss.study.statistics.paired_share import PairedTable
 
     near = mcnemar(PairedTable(0, 30, 15, 0), mid_p=True)
     assert p_alone([1.0] * 30 + [-1.0] * 15, "difference") == pytest.approx(near, abs=0.005)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from percuss.study.trials import Task
+from percuss.study.design.trials import Task
 
 #: Longest name, reason or short text that is taken, in characters.
 SHORT, LONG = 200, 2000

@@ -12,11 +12,11 @@ import numpy as np
 
 from percuss.core.results import Interval
 from percuss.core.study_results import AgreementRecord
-from percuss.study.agreement import Agreement, agreement
-from percuss.study.protocol import Protocol
+from percuss.study.design.protocol import Protocol
+from percuss.study.design.trials import Task
 from percuss.study.results.pooled import none, share
 from percuss.study.results.read import Read, categories, of, readers_of, shown_kinds, units
-from percuss.study.trials import Task
+from percuss.study.statistics.agreement import Agreement, agreement
 
 
 def agreements(reads: Sequence[Read], protocol: Protocol) -> list[AgreementRecord]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from percuss.core.results import Interval
 from percuss.core.study_results import ArmRecord
 from percuss.study.answers import Diagnosis, Manipulation
-from percuss.study.protocol import Protocol
+from percuss.study.design.protocol import Protocol
 from percuss.study.results import pooled
 from percuss.study.results.read import Read, of, readers_of, shown_kinds
 

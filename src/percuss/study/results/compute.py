@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from percuss.core.study_results import ProtocolRecord, ReaderRecord, StudyRecord, StudyResults
-from percuss.study.key import Key
-from percuss.study.protocol import Protocol, in_force
+from percuss.study.design.key import Key
+from percuss.study.design.protocol import Protocol, in_force
 from percuss.study.results.agreement import agreements
 from percuss.study.results.arms import arms
 from percuss.study.results.detection import detection

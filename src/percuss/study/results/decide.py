@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
-from percuss.study.mrmc import Estimate, estimate
-from percuss.study.paired_share import PairedTable, mcnemar, newcombe, score_bounds
 from percuss.study.results.pooled import effective, none, wilson_bounds
 from percuss.study.results.widening import Kind, p_alone, widened
+from percuss.study.statistics.mrmc import Estimate, estimate
+from percuss.study.statistics.paired_share import PairedTable, mcnemar, newcombe, score_bounds
 
 Scale = Literal["share", "rating"]
 _KINDS: dict[tuple[Scale, bool], Kind] = {

@@ -9,11 +9,11 @@ from scipy.stats import norm
 
 from percuss.core.results import Interval
 from percuss.core.study_results import DetectionRecord
-from percuss.study.detection import same_different
-from percuss.study.protocol import Protocol
+from percuss.study.design.protocol import Protocol
 from percuss.study.results import pooled
 from percuss.study.results.arms import right
 from percuss.study.results.read import Read, of, readers_of, shown_kinds, units
+from percuss.study.statistics.detection import same_different
 
 
 def detection(reads: Sequence[Read], protocol: Protocol) -> list[DetectionRecord]:

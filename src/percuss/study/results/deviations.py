@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from percuss.core.study_results import DeviationRecord
-from percuss.study.protocol import Frozen, Protocol, in_force
+from percuss.study.design.protocol import Frozen, Protocol, in_force
 from percuss.study.results.attention import attention
 from percuss.study.results.deviation import deviation
 from percuss.study.results.happened import Happened, Person

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from percuss.core.outcome import Finding
 from percuss.core.results import FindingRecord
 from percuss.core.study_results import DeviationRecord, EndpointRecord
-from percuss.study.paired_share import PairedTable, tango
-from percuss.study.protocol import Protocol
+from percuss.study.design.protocol import Protocol
+from percuss.study.statistics.paired_share import PairedTable, tango
 
 
 def doubts(

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from percuss.core.results import Interval
 from percuss.core.study_results import EndpointRecord, Verdict
-from percuss.study.paired_share import non_inferiority
-from percuss.study.protocol import Endpoint, Protocol
+from percuss.study.design.protocol import Endpoint, Protocol
 from percuss.study.results.agreement import within
 from percuss.study.results.arms import rating, ratings, right
 from percuss.study.results.decide import Decision, Sample, Scale, decide
@@ -22,6 +21,7 @@ from percuss.study.results.rating_auc import rating_auc
 from percuss.study.results.read import Read, categories, counted_cases, of, readers_of
 from percuss.study.results.samples import agreeing, joined, pairs, singles, tables
 from percuss.study.results.sentences import LOSSES, Told, sentence
+from percuss.study.statistics.paired_share import non_inferiority
 
 #: Ratings go from 1 to 5: a margin, which is a share, is held against this part of them.
 SPAN = 4.0

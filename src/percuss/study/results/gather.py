@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from percuss.study.answers import Answer, Shown
+from percuss.study.design.key import Key
 from percuss.study.export_tables import Known
-from percuss.study.key import Key
 from percuss.study.recorded import CLOSED
 from percuss.study.results.happened import Correction, Happened, Override, Person
 from percuss.study.results.read import Given, Read

@@ -11,10 +11,10 @@ import numpy as np
 from percuss.core.results import Interval
 from percuss.core.study_results import ModelArmRecord
 from percuss.evaluate.intervals import mean, proportion
-from percuss.study.key import Key, ModelSays
-from percuss.study.protocol import Protocol
+from percuss.study.design.key import Key, ModelSays
+from percuss.study.design.protocol import Protocol
+from percuss.study.design.trials import Case
 from percuss.study.results.pooled import clusters_of, none
-from percuss.study.trials import Case
 
 
 def model_arms(protocol: Protocol, key: Key) -> list[ModelArmRecord]:

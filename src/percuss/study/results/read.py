@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from percuss.study.answers import Choice, Diagnosis, Manipulation, Same, Shown
-from percuss.study.protocol import Protocol
-from percuss.study.trials import Kind, Task, Trial
+from percuss.study.design.protocol import Protocol
+from percuss.study.design.trials import Kind, Task, Trial
 
 Given = Diagnosis | Manipulation | Choice | Same
 

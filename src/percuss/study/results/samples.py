@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from percuss.core.study_results import PairedRecord
-from percuss.study.paired_share import mcnemar, newcombe, tango
 from percuss.study.results.decide import Sample, table_of
 from percuss.study.results.read import Read, units
+from percuss.study.statistics.paired_share import mcnemar, newcombe, tango
 
 Valued = Callable[[Read], float]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from percuss.core.results import Interval
 from percuss.core.study_results import Verdict
-from percuss.study.protocol import Endpoint
+from percuss.study.design.protocol import Endpoint
 from percuss.study.results.decide import Scale
 
 #: Measures of which less is worse: they count what the arm has less than the other.

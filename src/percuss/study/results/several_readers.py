@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from percuss.core.study_results import ManyReadersRecord
 from percuss.study.answers import Diagnosis
-from percuss.study.mrmc import Estimate, Measure, estimate, kernel
-from percuss.study.mrmc_anova import obuchowski_rockette_of
-from percuss.study.mrmc_table import Readings
-from percuss.study.protocol import Protocol
+from percuss.study.design.protocol import Protocol
 from percuss.study.results.read import Read, readers_of, shown_kinds
 from percuss.study.results.widening import p_alone, widened
+from percuss.study.statistics.mrmc import Estimate, Measure, estimate, kernel
+from percuss.study.statistics.mrmc_anova import obuchowski_rockette_of
+from percuss.study.statistics.mrmc_table import Readings
 
 Floats = NDArray[np.float64]
 

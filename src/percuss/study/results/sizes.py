@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from percuss.core.budget import parse_budget
 from percuss.core.errors import PercussError
 from percuss.core.images import PixelRange
-from percuss.study.protocol import Protocol
+from percuss.study.design.protocol import Protocol
 
 
 def sizes_of(

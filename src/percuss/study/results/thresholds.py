@@ -3,7 +3,7 @@
 In ``choice`` the share right is 0.5 without seeing anything. In ``same`` what rises is the share called different, from
 the false alarms at identical pairs, which stand in the fit at eps 0; its threshold depends on how readily a reader
 says "different", that of a choice does not. Noise has curves of its own. Answers of a case at several sizes depend on
-each other: see ``study.psychometric_cases``; of one case alone the interval is the profile likelihood's.
+each other: see ``study.statistics.psychometric_cases``; of one case alone the interval is the profile likelihood's.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 
 from percuss.core.study_results import CurvePoint, ModelFlips, ThresholdRecord
-from percuss.study.key import CaseKey, Key
-from percuss.study.protocol import Protocol
-from percuss.study.psychometric import Answers, Curve, psychometric
-from percuss.study.psychometric_cases import over_cases
+from percuss.study.design.key import CaseKey, Key
+from percuss.study.design.protocol import Protocol
 from percuss.study.results import pooled
 from percuss.study.results.read import Read, readers_of, units
+from percuss.study.statistics.psychometric import Answers, Curve, psychometric
+from percuss.study.statistics.psychometric_cases import over_cases
 
 #: Answers of one case below which it gets no threshold of its own.
 ENOUGH = 20

@@ -19,8 +19,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
-from percuss.study.paired_share import score_bounds
 from percuss.study.results.pooled import wilson_bounds
+from percuss.study.statistics.paired_share import score_bounds
 
 #: What the answers are: 1 and 0; the difference of two such; ratings from 1 to 5; the difference of two such.
 Kind = Literal["share", "difference", "rating", "rating difference"]

@@ -1,0 +1,1 @@
+"""The statistics of a reader study, from plain ratings and shares: no file, no database."""

@@ -1,0 +1,118 @@
+"""What a protocol's endpoints can show, before any answer."""
+
+import dataclasses
+
+import pytest
+
+from percuss.core.errors import UsageError
+from percuss.study.design.order import OrderRules
+from percuss.study.design.protocol import Endpoint, Protocol, freeze
+from percuss.study.design.public import public_of
+from percuss.study.design.trials import Arm, Case
+from percuss.study.planning.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
+
+SIZE = "linf=0.5/255"
+ATTACKED = f"adversarial {SIZE}"
+LOST = Endpoint(
+    name="lost",
+    role="primary",
+    measure="true-positives",
+    task="diagnosis",
+    arm=ATTACKED,
+    against="original",
+    margin=0.1,
+)
+SEEN = Endpoint(name="seen", role="secondary", measure="detection", task="choice", arm=ATTACKED)
+ALIKE = Endpoint(name="alike", role="secondary", measure="agreement", task="diagnosis", arm="original")
+RATED = Endpoint(name="rated", role="secondary", measure="rating", task="manipulation", arm=ATTACKED)
+
+
+def protocol(*, cases=20, positives=20, readers=1):
+    made = tuple(
+        Case(
+            id=f"c{i}",
+            truth="tumour" if i < positives else "normal",
+            images={"original": f"{i:064x}", ATTACKED: f"{i + 1000:064x}"},
+        )
+        for i in range(cases)
+    )
+    return Protocol(
+        title="Twenty pairs",
+        run="a" * 64,
+        seed=1,
+        readers=readers,
+        cases=made,
+        arms=(Arm(kind="original"), Arm(kind="adversarial", size=SIZE)),
+        tasks=("diagnosis", "manipulation", "choice"),
+        copies=2,
+        rules=OrderRules(distance=3),
+        endpoints=(LOST, SEEN, ALIKE, RATED),
+        labels=("normal", "tumour"),
+        positive="tumour",
+    )
+
+
+def test_footes_twenty_pairs_leave_12_to_16_points():
+    public = public_of(freeze(protocol()))
+    lost, seen, alike, rated = endpoints_reach(public)
+    text = study_text(public, (lost, seen, alike, rated), Assumed())
+    assert (
+        "200 trials per reader in 1 session, about 25 minutes at 10 seconds (diagnosis), 6 (manipulation), 6 (choice)"
+        in text
+    )
+    assert "lost (primary): 20 pairs" in text and "11.9 to 16.1 points" in text
+    assert lost.power is not None and lost.power < 0.5
+    assert alike.agreement == pytest.approx(0.025 ** (1 / 20)) and "83.2 %" in text
+    assert "told with its interval" in text and rated.reach is None
+    assert seen.power is None and "80.9 % right (d' 1.24)" in text
+
+
+def test_true_positives_are_counted_over_the_positive_cases_where_they_are_known():
+    frozen = freeze(protocol(cases=40, positives=12))
+    assert positives_in(frozen) == 12
+    public = public_of(frozen)
+    assert [item.cases for item in endpoints_reach(public)] == [40, 40, 40, 40]
+    assert [item.cases for item in endpoints_reach(public, positives=12)] == [12, 40, 40, 40]
+
+
+def test_without_a_positive_case_all_cases_count():
+    assert positives_in(freeze(protocol(positives=0))) == 20
+
+
+def test_more_readers_show_more_unless_they_agree():
+    one, three = (public_of(freeze(protocol(readers=readers))) for readers in (1, 3))
+    agreeing = Assumed(case_share=0.9)
+    alone, apart, alike = endpoints_reach(one)[0], endpoints_reach(three)[0], endpoints_reach(three, agreeing)[0]
+    assert apart.power > alike.power > alone.power - 1e-9
+    assert endpoints_reach(one, agreeing)[0] == alone
+    with pytest.raises(UsageError, match="shares of case"):
+        endpoints_reach(three, dataclasses.replace(agreeing, case_share=1.5))
+
+
+def test_the_record_says_what_the_sentences_say():
+    public = public_of(freeze(protocol()))
+    found = endpoints_reach(public, Assumed(seconds=12))
+    record = study_record(public, found, Assumed(seconds=12))
+    assert (record["trials"], record["minutes"], record["protocol"]) == (200, 40.0, public.hash)
+    lost = record["endpoints"][0]
+    assert (lost["name"], lost["margin"], lost["cases"]) == ("lost", 0.1, 20)
+    assert lost["size"]["shown"][0]["score_two_sided"] == pytest.approx(0.161, abs=5e-4)
+
+
+def test_what_is_supposed_is_said_and_equal_words_stand_once():
+    public = public_of(freeze(protocol(readers=2)))
+    found = endpoints_reach(
+        public.model_copy(update={"endpoints": (LOST, SEEN, SEEN.model_copy(update={"name": "b"}))})
+    )
+    text = study_text(public, found, Assumed())
+    assert "sealed" not in study_text(public, endpoints_reach(public, positives=20), Assumed())
+    assert "reckoned over all 20 cases, since how many are positive is sealed (--secret)" in text
+    assert "correlate by 0." in text
+    assert "seen (secondary); b (secondary): 40 trials" in text and text.count("40 trials can exclude") == 1
+
+
+def test_same_or_different_is_no_choice_of_two():
+    public = public_of(freeze(protocol()))
+    alone = SEEN.model_copy(update={"task": "same", "against": "identical"})
+    (found,) = endpoints_reach(public.model_copy(update={"endpoints": (alone,)}))
+    assert found.reach is None and found.power is None

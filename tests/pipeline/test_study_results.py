@@ -15,7 +15,8 @@ from tests.study.small_study import ARMS, make
 
 import percuss
 from percuss.core.errors import RunError
-from percuss.pipeline.study_results import study_results
+from percuss.core.images import PixelRange
+from percuss.pipeline.study_results import _images, study_results
 from percuss.study.access import enrol, revoke
 from percuss.study.answering import save_answer
 from percuss.study.answers import Sent, Shown
@@ -160,3 +161,28 @@ def test_happened_knows_overrides_by_pseudonym_and_the_order_of_answers(studied)
     told = happened(study, key)
     assert [person.order for person in told.people] == [(), (1, 2, 3, 4)]
     assert (told.closed, told.overrides, told.corrections) == ("", (), ())
+
+
+def test_sizes_of_large_cases_are_known_from_their_tiles(tmp_path: Path) -> None:
+    """Pictures in tiles are folders; of images of several shapes an rms has no one length."""
+    study, key = make(tmp_path / "STUDY", cases=2, shape=(1, 8, 12))
+    try:
+        for name in key.files:
+            png = study.folder.images / name
+            if png.is_file():
+                content = png.read_bytes()
+                png.unlink()
+                tile = study.folder.images / Path(name).stem / "0" / "0_0.png"
+                tile.parent.mkdir(parents=True)
+                tile.write_bytes(content)
+        shape, pixels = _images(study)
+        assert (shape, pixels) == ((1, 8, 12), PixelRange())
+        other, _ = make(tmp_path / "OTHER", cases=2, shape=(1, 8, 8))
+        other.database.close()
+        first = next(other.folder.images.glob("*.png"))
+        first.rename(study.folder.images / first.name)
+        assert _images(study) == (None, PixelRange())
+        (study.folder.images / first.name).write_bytes(b"no picture")
+        assert _images(study) == (None, PixelRange())
+    finally:
+        study.database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -129,14 +130,19 @@ def _noted(path: Path) -> tuple[int, str]:
 
 
 def _images(study: OpenStudy) -> tuple[tuple[int, int, int] | None, PixelRange | None]:
-    """Shape and native range of the images, as sizes in rms, mean or native units need them; None where not known."""
+    """Shape and native range of the images, as sizes in rms, mean or native units need them.
+
+    A shape is None where images are of several, so that such a size is another change in each; a range where
+    ``study.json`` has none that holds.
+    """
     from percuss.study.app.pictures import geometry
 
-    files = sorted(path for path in study.folder.images.glob("*") if path.is_file())
     given = study.info.pixels
-    try:
+    pixels = shapes = None
+    with suppress(PercussError):
         pixels = PixelRange(given.low, given.high, (given.high - given.low) / given.levels, given.unit)
-        found = geometry(files[0]) if files else None
-    except PercussError:
-        return None, None
-    return (None if found is None else (found.channels, found.height, found.width)), pixels
+    with suppress(PercussError):
+        # Of large cases a picture is a folder of tiles.
+        found = [geometry(path) for path in sorted(study.folder.images.glob("*"))]
+        shapes = {(item.channels, item.height, item.width) for item in found}
+    return (shapes.pop() if shapes is not None and len(shapes) == 1 else None), pixels

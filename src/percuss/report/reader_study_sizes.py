@@ -32,7 +32,7 @@ def cases_table(records: Sequence[ThresholdRecord]) -> Table | None:
     body = [
         (item.task, item.norm, item.name, _sizes(item), item.status, _flip(item.model.quartiles[1], item))
         for item in records
-        if item.scope == "case" and item.model is not None
+        if item.scope == "case" and item.model is not None and item.status != "none"
     ]
     head = ("task", "norm", "case", "size detected [95 % interval]", "status", "model flips at")
     return Table(head, tuple(body), words=3) if body else None

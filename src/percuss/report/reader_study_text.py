@@ -111,7 +111,15 @@ def without_curve(thresholds: Sequence[ThresholdRecord]) -> list[str]:
     for item in thresholds:
         if item.status == "none" and item.scope == "all":
             reasons.setdefault(item.why, []).append(f"{item.kind}, {item.norm}, {item.task}")
-    return [f"No curve for {'; '.join(names)}: {why}." for why, names in reasons.items()]
+    text = [f"No curve for {'; '.join(names)}: {why}." for why, names in reasons.items()]
+    cases = [item for item in thresholds if item.scope == "case"]
+    without = [item for item in cases if item.status == "none"]
+    if without:
+        least, most = (pick(sum(p.n for p in item.points if p.eps > 0) for item in without) for pick in (min, max))
+        had = f"{least}" if least == most else f"{least} to {most}"
+        tail = "too few for one, or not at two sizes; results.json has the reason of each"
+        text.append(f"No curve of its own for {len(without)} of {len(cases)} cases, of {had} answers each: {tail}.")
+    return text
 
 
 def _doubts(results: StudyResults) -> str:

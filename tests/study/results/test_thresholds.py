@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.study.results.study_answers import choice, number_of, protocol_of, read_all, same
+from tests.study.results.study_answers import LOSS, choice, number_of, protocol_of, read_all, same
 
 from percuss.core.images import PixelRange
+from percuss.report.reader_study_text import without_curve
 from percuss.study.design.key import CaseKey, Key, ModelSays
 from percuss.study.design.protocol import Endpoint, freeze
 from percuss.study.design.trials import Arm
+from percuss.study.results.doubts import doubts
 from percuss.study.results.model import model_arms
-from percuss.study.results.sizes import sizes_of
+from percuss.study.results.sizes import sizes_of, unplaced
 from percuss.study.results.thresholds import thresholds
 
 LEVELS = (1, 2, 4, 8, 16)
@@ -49,6 +51,11 @@ def run(protocol, answer, flips=None, readers=("R1",)):
     return thresholds(read_all(protocol, answer, readers), protocol, sizes=sizes_of(protocol), key=key)
 
 
+def whole(found):
+    """Records over all readers and cases."""
+    return [item for item in found if item.scope == "all"]
+
+
 def seen_share(level: int) -> float:
     """Half at 0, 75 % at 4/255, nearly all at 16/255."""
     return 0.5 + 0.5 * (1 - 0.5 ** ((level / 4) ** 2))
@@ -60,7 +67,7 @@ def steady(reader, trial, truth):
 
 
 def test_a_choice_crosses_75_percent_where_the_curve_does() -> None:
-    found, noise = run(study(), steady)
+    found, noise = whole(run(study(), steady))
     assert (found.kind, found.scope, found.status, noise.kind) == ("adversarial", "all", "found", "noise")
     assert [(point.right, point.n) for point in found.points] == [
         (round(40 * seen_share(level)), 40) for level in LEVELS
@@ -73,7 +80,7 @@ def test_a_choice_crosses_75_percent_where_the_curve_does() -> None:
 
 def test_the_models_sizes_stand_beside_it_with_those_that_never_flipped() -> None:
     flips = [0.5] * 10 + [1.0] * 15 + [2.0] * 4 + [None] * 11
-    found, noise = run(study(), steady, flips)
+    found, noise = whole(run(study(), steady, flips))
     model = found.model
     assert (model.cases, model.flipped, model.censored) == (40, 29, 11)
     assert model.quartiles == (pytest.approx(0.5 / 255), pytest.approx(1 / 255), None)
@@ -103,9 +110,9 @@ def test_why_there_is_no_curve() -> None:
     (found,) = run(few, steady)
     assert (found.status, found.why) == ("none", "one size above 0 was shown, and a curve needs two")
     without = study(cases=4, tasks=("same",), arms=ARMS[:3])
-    (found,) = run(without, lambda *_: same(True))
+    (found,) = whole(run(without, lambda *_: same(True)))
     assert found.why.startswith("no identical pairs")
-    (found, _) = run(study(cases=4, tasks=("same",)), lambda *_: same(False))
+    (found, _) = whole(run(study(cases=4, tasks=("same",)), lambda *_: same(False)))
     assert found.why.startswith("identical pairs were called different in 100 %")
     protocol = study(cases=4)
     empty = thresholds([], protocol, sizes=sizes_of(protocol), key=key_of(protocol, [1.0] * 4))
@@ -126,6 +133,34 @@ def test_by_reader_and_by_case_where_there_are_enough_answers() -> None:
     assert own[3].model.cases == 1
 
 
+def test_a_case_with_too_few_answers_says_so() -> None:
+    protocol = study(cases=3, copies=2)
+    reads = read_all(protocol, lambda reader, trial, truth: choice(number_of(trial) % 2 == 0), ("R1", "R2"))
+    # The first case lacks one of its 20 answers, the second all of them.
+    gone = next(read for read in reads if read.trial.case == "case-00" and read.trial.arm.startswith("adv"))
+    kept = [read for read in reads if read is not gone and read.trial.case != "case-01"]
+    found = thresholds(kept, protocol, sizes=sizes_of(protocol), key=key_of(protocol, [1.0, 2.0, None]))
+    one, none, enough = [item for item in found if item.scope == "case"]
+    assert (one.status, one.why) == (
+        "none",
+        "19 answers to the case's changed images; a curve of its own needs 20",
+    )
+    assert (none.status, none.why, none.model.flipped) == ("none", "no answers", 1)
+    assert (enough.why, enough.fitted is None) == ("", False)
+    assert "2 of 3 cases, of 0 to 19 answers each" in without_curve(found)[-1]
+    # Where no curve is possible at all, it is said once.
+    few = study(cases=3, arms=(Arm(kind="original"), Arm(kind="adversarial", size="linf=2/255")))
+    assert [item.scope for item in run(few, steady)] == ["all"]
+
+
+def test_patients_are_what_varies_where_they_have_several_cases() -> None:
+    protocol = study(cases=12)
+    made = [case.model_copy(update={"patient": f"p{place // 3}"}) for place, case in enumerate(protocol.cases)]
+    protocol = protocol.model_copy(update={"cases": tuple(made)})
+    found = run(protocol, lambda reader, trial, truth: choice(number_of(trial) < 12 * seen_share(level_of(trial))))
+    assert "bootstrap over 4 patients" in found[0].threshold.method
+
+
 def test_sizes_in_their_own_measure() -> None:
     arms = (
         Arm(kind="original"),
@@ -136,6 +171,15 @@ def test_sizes_in_their_own_measure() -> None:
     assert sizes_of(protocol) == {}
     grey = PixelRange()
     full = sizes_of(protocol, shape=(3, 10, 10), pixels=grey)
+    # Diagnoses have no curve, so that nothing is missing; pairs would have one.
+    paired = study(cases=2, arms=(*arms, Arm(kind="adversarial", size="none")))
+    known = sizes_of(paired, shape=(3, 10, 10), pixels=grey)
+    lost = LOSS.model_copy(update={"arm": arms[1].name})
+    assert unplaced(protocol_of(cases=2, arms=arms, endpoints=(lost,)), {}) == ()
+    assert unplaced(paired, sizes_of(paired)) == (arms[1].name, arms[2].name, "adversarial none")
+    assert unplaced(paired, known) == ("adversarial none",)
+    (doubt,) = (item for item in doubts(paired, [], [], unplaced=unplaced(paired, known)) if "size" in item.id)
+    assert (doubt.id, doubt.evidence) == ("study-arm-without-size", {"arms": ["adversarial none"]})
     assert full == {
         arms[1].name: ("l2", pytest.approx(0.01 * 300**0.5)),
         arms[2].name: ("linf", pytest.approx(2 / 255)),

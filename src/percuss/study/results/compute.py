@@ -19,6 +19,7 @@ from percuss.study.results.happened import Happened, Person
 from percuss.study.results.model import model_arms
 from percuss.study.results.read import Read
 from percuss.study.results.several_readers import several_readers
+from percuss.study.results.sizes import unplaced
 from percuss.study.results.thresholds import Sizes, thresholds
 
 
@@ -57,7 +58,7 @@ def compute(studied: Studied, about: StudyRecord) -> StudyResults:
         several_readers=several_readers(reads, protocol),
         model=model_arms(protocol, key),
         deviations=left,
-        findings=doubts(protocol, found, left),
+        findings=doubts(protocol, found, left, unplaced=unplaced(protocol, studied.sizes)),
     )
 
 

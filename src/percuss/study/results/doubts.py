@@ -12,12 +12,17 @@ from percuss.study.statistics.paired_share import PairedTable, tango
 
 
 def doubts(
-    protocol: Protocol, endpoints: Sequence[EndpointRecord], deviations: Sequence[DeviationRecord]
+    protocol: Protocol,
+    endpoints: Sequence[EndpointRecord],
+    deviations: Sequence[DeviationRecord],
+    *,
+    unplaced: Sequence[str] = (),
 ) -> list[FindingRecord]:
-    """The findings of a study, worst first."""
+    """The findings of a study, worst first; ``unplaced`` are arms that no curve could have (``results.sizes``)."""
     found = [
         *_severe(deviations),
         *_too_small(endpoints),
+        *_unplaced(unplaced),
         *_one_reader(endpoints),
         *_patients(protocol),
         *_controls(protocol),
@@ -50,6 +55,15 @@ def _too_small(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:
                 "for it. percuss study plan says how many cases it takes."
             )
             yield Finding("study-too-small", "warning", text, {"pairs": n, "bound": least, "margin": item.margin})
+
+
+def _unplaced(arms: Sequence[str]) -> Iterator[Finding]:
+    if arms:
+        text = (
+            f"No place on a curve for {', '.join(arms)}: sizes in rms: or mad: need images of one shape, sizes in "
+            "native units images in them, and a change without limit has no size. Thresholds leave these arms out."
+        )
+        yield Finding("study-arm-without-size", "warning", text, {"arms": list(arms)})
 
 
 def _one_reader(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:

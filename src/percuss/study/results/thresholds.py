@@ -74,10 +74,10 @@ def _of_place(
     for name in names if len(names) > 1 else []:
         whose = _Place(place.task, place.kind, place.norm, "reader", name)
         found.append(_record(whose, [read for read in asked if read.reader == name], protocol, given))
-    for case in key.cases if place.kind == "adversarial" else ():
+    curved = place.kind == "adversarial" and sum(point.eps > 0 for point in found[0].points) > 1
+    for case in key.cases if curved else ():
         own = [read for read in asked if read.trial.case == case.id]
-        if sum(read.trial.arm != "identical" for read in own) >= ENOUGH:
-            found.append(_record(_Place(place.task, place.kind, place.norm, "case", case.id), own, protocol, given))
+        found.append(_record(_Place(place.task, place.kind, place.norm, "case", case.id), own, protocol, given))
     return found
 
 
@@ -131,9 +131,12 @@ def _points(reads: Sequence[Read], sizes: Sizes, seen: Callable[[Read], bool], p
 
 
 def _why(place: _Place, points: Sequence[CurvePoint], guess: float, target: float) -> str:
-    above = sum(point.eps > 0 for point in points)
+    counts = [point.n for point in points if point.eps > 0]
+    above, answers = len(counts), sum(counts)
     if not above:
         return "no answers"
+    if place.scope == "case" and above > 1 and answers < ENOUGH:
+        return f"{answers} answers to the case's changed images; a curve of its own needs {ENOUGH}"
     if above < 2:
         return "one size above 0 was shown, and a curve needs two"
     if math.isnan(guess):
@@ -165,7 +168,8 @@ def _fit(
         cell = rows[unit], columns[_eps(read, sizes)]
         right[cell] += seen(read)
         trials[cell] += 1
-    return over_cases(curve, answers, (right, trials), most_lapses=lapses)
+    what = "patients" if any(read.patient for read in reads) else "cases"
+    return over_cases(curve, answers, (right, trials), most_lapses=lapses, units=what)
 
 
 def _drawn(curve: Curve, points: Sequence[CurvePoint]) -> list[tuple[float, float]]:

@@ -24,7 +24,13 @@ _FLAT = 0.02
 
 
 def over_cases(
-    curve: Curve, answers: Answers, by_case: tuple[Floats, Floats], *, most_lapses: float = 0.06, draws: int = 400
+    curve: Curve,
+    answers: Answers,
+    by_case: tuple[Floats, Floats],
+    *,
+    most_lapses: float = 0.06,
+    draws: int = 400,
+    units: str = "cases",
 ) -> Curve:
     """The curve with an interval of its threshold that takes cases as what varies.
 
@@ -34,6 +40,7 @@ def over_cases(
         by_case: right answers and trials, ``[cases, sizes]`` each, whose sums are ``answers``; else UsageError.
         most_lapses: as the curve was fitted with.
         draws: how often to draw, from a fixed seed.
+        units: what the rows are, for the method: cases, or patients with all their cases.
     """
     right, trials = by_case
     if tuple(right.sum(axis=0)) != answers.right or tuple(trials.sum(axis=0)) != answers.trials:
@@ -55,7 +62,7 @@ def over_cases(
     low = _wider(curve.threshold.low, float(ends[0]), min)
     high = _wider(curve.threshold.high, float(ends[1]), max)
     status = status_of(curve.fitted[0], low, high, tested=(min(tested), max(tested)))
-    method = f"wider of profile likelihood and bootstrap over {len(right)} cases, {draws} draws; {curve.shape}"
+    method = f"wider of profile likelihood and bootstrap over {len(right)} {units}, {draws} draws; {curve.shape}"
     interval = curve.threshold.model_copy(
         update={"value": curve.fitted[0] if status == "found" else None, "low": low, "high": high, "method": method}
     )

@@ -160,6 +160,20 @@ def test_amendments_are_added_and_tell_what_changed(percuss, study):
     assert percuss("study", "verify", folder).exit_code == 0
 
 
+def test_more_readers_are_made_room_for(percuss, study):
+    folder, why = study.folder.path, ("--reason", "two join")
+    planned = study.public.readers
+    done = percuss("study", "amend", folder, "--more-readers", "2", *why)
+    assert done.exit_code == 0 and "amendment 1 (readers) is in force" in done.stdout, done.stderr
+    wanted = max(planned, 1) + 2
+    assert f"2 more can be enrolled; {wanted} are planned from now on" in done.stdout
+    assert study.folder.public().readers == wanted and percuss("study", "verify", folder).exit_code == 0
+    both = percuss("study", "amend", folder, "--more-readers", "2", "--set", "target=0.8", *why)
+    assert both.exit_code == 2 and "two amendments at once" in both.stderr
+    none = percuss("study", "amend", folder, *why)
+    assert none.exit_code == 2 and "an amendment of nothing" in none.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

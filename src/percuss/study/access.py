@@ -195,8 +195,8 @@ def _next_slot(session: Session) -> int:
         raise UsageError(
             "every order that was drawn for this study has its reader",
             value=f"{used} readers",
-            allowed="as many readers as orders were drawn when the study was created: nobody takes over another's",
-            next_step="create the study with more planned readers (percuss study create RUN --readers N)",
+            allowed="as many readers as orders were drawn: nobody takes over another's",
+            next_step="draw more, with the secret of the key: percuss study amend STUDY --more-readers N --reason WHY",
         )
     return slot
 

@@ -6,7 +6,8 @@ before the commit leaves the old study, one after it the new: ``settling``, at e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +27,22 @@ from percuss.study.settling import settle, sync
 from percuss.study.trail import record
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from percuss.study.design.key import Key
     from percuss.study.opening import OpenStudy
+    from percuss.study.tables import SlotRow
 
 #: What the orders were drawn from: with another value they would no longer be the protocol's.
 FIXED = ("run", "seed", "arms", "tasks", "copies", "rules")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an amendment changes: fields of the protocol with their new values, and orders that it adds."""
+
+    fields: Mapping[str, JsonValue]
+    rows: Sequence[SlotRow] = ()
 
 
 def amend_study(
@@ -57,6 +70,19 @@ def amend_study(
             no reason.
         RunError: the key does not open, or the disk or database cannot be written.
     """
+    return put_in_force(study, lambda *_: Change(changes), who=who, reason=reason, secret_file=secret_file, now=now)
+
+
+def put_in_force(
+    study: OpenStudy,
+    decide: Callable[[Session, Key], Change],
+    *,
+    who: str,
+    reason: str,
+    secret_file: Path | None = None,
+    now: datetime | None = None,
+) -> Frozen:
+    """As ``amend_study``, with a change that ``decide`` makes from what the database and the key hold meanwhile."""
     check_reason("an amendment", who=who, reason=reason)
     folder, database = study.folder, study.database
     settle(folder, database)
@@ -64,7 +90,8 @@ def amend_study(
         check_open(session, "amendment")
         secret = load_secret(folder, secret_file)
         key = unseal(folder.sealed.read_bytes(), secret)
-        frozen = amend(key.frozen, changes, who=who, reason=reason, now=now)
+        change = decide(session, key)
+        frozen = amend(key.frozen, change.fields, who=who, reason=reason, now=now)
         _check_fixed(in_force(key.frozen), in_force(frozen))
         public, sealed = public_of(frozen), seal(key.model_copy(update={"frozen": frozen}), secret)
         info = folder.info().model_copy(update={"title": public.title, "sealed_sha256": sha_of(sealed)})
@@ -74,7 +101,9 @@ def amend_study(
         write_bytes(folder.amending / folder.public_path.name, json_line(public))
         write_bytes(folder.amending / folder.info_path.name, json_line(info))
         sync(folder.amending, folder.path)
-        record(session, amended_event(info, public, before=key.frozen.last_hash), now=now)
+        session.add_all(change.rows)
+        session.flush()
+        record(session, amended_event(info, public, before=key.frozen.last_hash, rows=change.rows), now=now)
     settle(folder, database)
     return frozen
 

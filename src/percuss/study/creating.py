@@ -188,7 +188,7 @@ def _fill(folder: StudyFolder, info: StudyInfo, key: Key, *, database: str | Non
         with opened.write() as session:
             session.add(StudyRow(id=1, study=info.id, state="open", created=info.created, closed=None))
             session.flush()
-            rows = draw_slots(key, info.slots)
+            rows = draw_slots(key, range(info.slots))
             session.add_all(rows)
             session.flush()
             record(session, created_event(info, public_of(key.frozen), rows=rows, images=folder.images, who=who))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,15 +41,17 @@ def created_event(info: StudyInfo, public: PublicProtocol, *, rows: Iterable[Slo
     )
 
 
-def amended_event(info: StudyInfo, public: PublicProtocol, *, before: str) -> Event:
+def amended_event(info: StudyInfo, public: PublicProtocol, *, before: str, rows: Sequence[SlotRow] = ()) -> Event:
     """The record of the last amendment in ``public``: what changed, and the hashes that hold from now on.
 
     Args:
         info: ``study.json`` with the key sealed anew.
         public: with the amendment.
         before: hash that stood for the protocol until now.
+        rows: orders that it adds.
     """
     last = public.amendments[-1]
+    added: dict[str, JsonValue] = {"orders": added_orders(rows)} if rows else {}
     return Event(
         who=last.who,
         what=AMENDED,
@@ -61,9 +63,16 @@ def amended_event(info: StudyInfo, public: PublicProtocol, *, before: str) -> Ev
             "title": info.title,
             "sealed": info.sealed_sha256,
             "public": public_digest(public),
+            **added,
         },
         reason=last.reason,
     )
+
+
+def added_orders(rows: Sequence[SlotRow]) -> dict[str, JsonValue]:
+    """What the trail says of orders that an amendment adds: the number of the first, how many, their hash."""
+    slots = {row.slot for row in rows}
+    return {"first": min(slots), "count": len(slots), "hash": digest(as_table(rows))}
 
 
 def answer_event(name: str, row: AnswerRow, before: AnswerRow | None) -> Event:

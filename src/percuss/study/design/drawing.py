@@ -11,15 +11,18 @@ from percuss.study.design.trials import Trial
 from percuss.study.tables import SlotRow
 
 
-def draw_slots(key: Key, slots: int) -> list[SlotRow]:
-    """The rows of so many orders, numbered from 0; UsageError where the protocol's rules cannot be kept."""
+def draw_slots(key: Key, slots: Iterable[int]) -> list[SlotRow]:
+    """The rows of the orders of these numbers, counted from 0; UsageError where the protocol's rules cannot be kept.
+
+    An order depends on seed and number alone: those that are drawn later go on where the first ones ended.
+    """
     protocol = in_force(key.frozen)
     trials = protocol.trials()
     by_key = {trial.key: trial for trial in trials}
     opaque = {trial: name for name, trial in key.trials.items()}
     files = {sha: name for name, sha in key.files.items()}
     rows = []
-    for slot in range(slots):
+    for slot in slots:
         order = draw_order(trials, protocol.rules, seed=protocol.seed, reader=f"slot {slot}", index=slot)
         for number, place in enumerate(order.places, start=1):
             trial = by_key[place.trial]

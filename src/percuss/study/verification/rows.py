@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from percuss.study.canonical import digest
-from percuss.study.design.drawing import as_table
-from percuss.study.recorded import CLOSED, CREATED, answer_event, override_event
+from percuss.study.recorded import CLOSED, answer_event, override_event
 from percuss.study.tables import AnswerRow, OverrideRow, PlaceRow, ReaderRow, SlotRow
 from percuss.study.trail import Event, Record
+from percuss.study.verification.orders import order_faults
 from percuss.study.verification.people import people_faults
 
 #: Beginnings of what the trail calls acts that leave a row behind.
@@ -31,10 +30,7 @@ def row_faults(session: Session, records: Mapping[int, Record]) -> Iterator[str]
     yield from _overrides(session, records, readers)
     yield from people_faults(session, readers.values(), records)
     yield from _places(session, readers.values())
-    created = records.get(1)
-    orders = created.new.get("orders") if created and isinstance(created.new, dict) else None
-    if created is None or created.what != CREATED or digest(as_table(session.scalars(select(SlotRow)))) != orders:
-        yield "the orders are not those that were drawn when the study was created"
+    yield from order_faults(session, records)
 
 
 def _answers(session: Session, records: Mapping[int, Record], readers: Mapping[int, ReaderRow]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 import sqlite3
 
 import pytest
+from sqlalchemy import text
 from tests.study.reading import enrolled, read, two_sessions
 
 from percuss.study.closing import close
@@ -19,12 +20,14 @@ def study(tmp_path):
 
 
 def touch(study, statement):
-    """Write past the app and its triggers, as somebody who has the file can."""
+    """Write past the app and its triggers, as somebody who has the file can; the triggers are there again after it."""
     with sqlite3.connect(study.folder.database_path) as raw:
-        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
-        for name in names:
+        made = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in made:
             raw.execute(f"DROP TRIGGER {name}")
         raw.executescript(statement)
+        for _, sql in made:
+            raw.execute(sql)
     raw.close()
 
 
@@ -61,6 +64,14 @@ def test_an_export_is_no_study_that_was_touched(percuss, study, tmp_path):
     assert done.exit_code == 2 and done.stdout == "" and "this is an export, not a study" in done.stderr
     assert f"percuss study verify '{out / 'trail.jsonl'}'" in " ".join(done.stderr.split())
     assert percuss("study", "verify", out / "trail.jsonl").exit_code == 0
+
+
+def test_a_trigger_that_was_dropped_is_named(percuss, study):
+    with study.database.write() as session:
+        session.execute(text("DROP TRIGGER answers_no_delete"))
+    done = percuss("study", "verify", study.folder.path)
+    assert done.exit_code == 1 and "trigger answers_no_delete, which keeps rows as they are, is missing" in done.stdout
+    assert done.stdout.count("\n  ") == 1, done.stdout
 
 
 @pytest.mark.parametrize("value", ["'no JSON'", "'[1]'", "12", "X'00FF'", "''"])

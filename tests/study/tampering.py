@@ -53,18 +53,29 @@ def copied(source, target):
         study.database.close()
 
 
-def touch(study, *acts, **values):
-    """What somebody who owns the database can do: the triggers go, and every act of SQL works."""
+@contextmanager
+def unguarded(study):
+    """A writing session without triggers, which are there again afterwards: every act of SQL works, and none shows."""
     postgresql = study.database.engine.dialect.name != "sqlite"
     with study.database.write() as session:
         if postgresql:
+            made = [f"ALTER TABLE {table} ENABLE TRIGGER ALL" for table in GROWING]
             for table in GROWING:
                 session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
         else:
-            names = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
-            for name in names:
+            made = []
+            for name, sql in session.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all():
+                made.append(sql)
                 session.execute(text(f"DROP TRIGGER {name}"))
             session.execute(text("PRAGMA defer_foreign_keys = ON"))
+        yield session
+        for statement in made:
+            session.execute(text(statement))
+
+
+def touch(study, *acts, **values):
+    """What somebody who owns the database can do to its rows."""
+    with unguarded(study) as session:
         for act in acts:
             assert session.execute(text(act), values).rowcount > 0, act
 
@@ -82,10 +93,7 @@ def lines(study):
 
 def put(study, new):
     """The lines of the whole trail in place of those that are there, hashes and numbers as the lines say."""
-    with study.database.write() as session:
-        for name in session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
-            session.execute(text(f"DROP TRIGGER {name}"))
-        session.execute(text("PRAGMA defer_foreign_keys = ON"))
+    with unguarded(study) as session:
         session.execute(text("DELETE FROM trail"))
         for number, line in enumerate(new, start=1):
             values = {"n": number, "h": json.loads(line)["hash"], "l": line}

@@ -19,6 +19,7 @@ from percuss.study.trail import START, Head, Record, read_line
 from percuss.study.verification.files import file_faults, key_faults
 from percuss.study.verification.pages import page_faults, readable_row_faults
 from percuss.study.verification.trail_lines import Verdict, verify_lines
+from percuss.study.verification.triggers import trigger_faults
 
 if TYPE_CHECKING:
     from percuss.study.opening import OpenStudy
@@ -103,6 +104,7 @@ def _looked(study: OpenStudy, head: Head | None, key: Key | None) -> StudyVerdic
         ]
         faults += readable_row_faults(session, records)
         faults += _closing_faults(session, study, records)
+        faults += trigger_faults(session)
         faults += file_faults(study.folder, records)
         if key is not None:
             faults += key_faults(session, study.folder, key=key, records=records)

@@ -154,11 +154,12 @@ def test_serve_hands_on_what_it_was_told(percuss, study, tmp_path, monkeypatch):
     from percuss.study.app import serving
 
     told = []
-    monkeypatch.setattr(serving, "serve", lambda opened, **settings: told.append((opened.info.id, settings)))
-    done = percuss("study", "serve", study.folder.path, "--port", 8123, "--host", "0.0.0.0", "--proxy")
+    monkeypatch.setattr(serving, "serve", lambda opened, at, **settings: told.append((opened.info.id, at, settings)))
+    names = ("--allow-host", "reading.example.org", "--allow-host", "ward:8443")
+    done = percuss("study", "serve", study.folder.path, "--port", 8123, "--host", "0.0.0.0", "--proxy", *names)
     assert done.exit_code == 0, done.stderr
-    settings = {"host": "0.0.0.0", "port": 8123, "certificate": None, "key": None, "proxy": True}
-    assert told == [(study.info.id, settings)]
+    at = serving.Address("0.0.0.0", 8123, ("reading.example.org", "ward:8443"))
+    assert told == [(study.info.id, at, {"certificate": None, "key": None, "proxy": True})]
     monkeypatch.undo()
     refused(
         percuss("study", "serve", study.folder.path, "--certificate", tmp_path / "c.pem"), "give both --certificate"

@@ -19,9 +19,9 @@ from percuss.study.opening import OpenStudy
 _SERVE = """
 import sys
 from pathlib import Path
-from percuss.study.app.serving import serve
+from percuss.study.app.serving import Address, serve
 from percuss.study.opening import open_study
-serve(open_study(Path(sys.argv[1])), port=int(sys.argv[2]))
+serve(open_study(Path(sys.argv[1])), Address(port=int(sys.argv[2])))
 """
 
 

@@ -24,6 +24,10 @@ def serve(  # noqa: PLR0913
     proxy: Annotated[
         bool, Option("--proxy", help="A reverse proxy on this machine ends TLS and says where requests come from.")
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        Option(help="Further name that readers' browsers ask for, NAME or NAME:PORT: of a proxy or a certificate."),
+    ] = None,
     database: StudyDatabase = None,
     verbose: Verbose = False,
 ) -> None:
@@ -34,6 +38,8 @@ def serve(  # noqa: PLR0913
     from percuss.cli.study_open import opened
 
     with opened(study, database) as target:
+        from percuss.study.app.serving import Address
         from percuss.study.app.serving import serve as run
 
-        run(target, host=host, port=port, certificate=certificate, key=key_file, proxy=proxy)
+        at = Address(host, port, tuple(allow_host or ()))
+        run(target, at, certificate=certificate, key=key_file, proxy=proxy)

@@ -52,7 +52,7 @@ def test_our_own_page_may_post(shared, ada):
 
 @pytest.mark.parametrize("path", POSTS)
 def test_a_huge_body_is_refused_whether_it_says_so_or_not(shared, path):
-    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
     said = shared.raw(f"{head}Content-Length: 10000000000\r\n\r\n".encode())
     assert said.startswith(b"HTTP/1.1 413 ") and b'"too-long"' in said
     chunk = b"4000\r\n" + b"[" * 0x4000 + b"\r\n"
@@ -71,7 +71,7 @@ def test_the_longest_body_is_still_read(shared):
 def test_a_body_that_never_ends_is_cut_off(served, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(guard.Guard.__init__, "__defaults__", (guard.LONGEST, 0.2))
     served.app.middleware_stack = served.app.build_middleware_stack()
-    head = b"POST /api/v1/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{"
+    head = b"POST /api/v1/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{"
     assert served.raw(head).startswith(b"HTTP/1.1 408 ")
 
 

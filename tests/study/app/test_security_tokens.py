@@ -128,7 +128,7 @@ def test_no_path_leads_out_of_what_is_served(shared, ada, path):
     for odd in ODD:
         target = "/" + path.format(odd)
         raw = (
-            f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             f"Cookie: percuss_session={ada.client.cookies['percuss_session']}\r\n\r\n"
         ).encode()
         answer = shared.raw(raw)

@@ -1,5 +1,5 @@
-"""What stands before every request: who sent it, how long it is, whether its JSON can be trusted; and the headers of
-every response. It is the outermost part of the app, so that its errors carry the headers too.
+"""What stands before every request: whom it is for, who sent it, how long it is, whether its JSON can be trusted; and
+the headers of every response. It is the outermost part of the app, so that its errors carry the headers too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from percuss.study.app.hosts import Hosts
 from percuss.study.app.problems import Refusal, of_error
 from percuss.study.app.sound_json import check_json
 
@@ -73,6 +74,7 @@ class Guard:
 
         request = Request(scope)
         try:
+            _check_host(request)
             _check_origin(request)
             body = await self._body_in_time(request, receive)
             _check_body(request, body)
@@ -126,6 +128,18 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _check_host(request: Request) -> None:
+    """Refuse what is for another server than this one; see ``hosts``."""
+    hosts: Hosts = request.app.state.hosts
+    # A target with a host of its own would stand above Host; only proxies are sent such targets.
+    if not request.scope["path"].startswith("/"):
+        step = "ask for a path of this server, such as /healthz"
+        raise Refusal(400, "malformed", "the target of the request is no path", next_step=step)
+    if not hosts.take(request.headers.get("host", "")):
+        step = "use an address that percuss study serve printed, or start it with --allow-host and the name you use"
+        raise Refusal(421, "wrong-host", "this server does not go by this name", next_step=step)
 
 
 def _check_origin(request: Request) -> None:

@@ -42,6 +42,7 @@ MEANINGS = {
     " ``washout``, ``finished``.",
     413: "The body is longer than 65536 bytes (``too-long``).",
     415: "The body is not ``application/json`` (``content-type``).",
+    421: "The request is for a name that this server does not go by (``wrong-host``).",
     422: "Fields are not as they must be (``invalid``), or cannot be honoured.",
     429: "Too many wrong codes (``too-often``); ``Retry-After`` says how many seconds to wait.",
     500: "An error of the server (``unexpected``); its log has it under the number that is told.",
@@ -161,4 +162,6 @@ def _reason(error: dict[str, Any]) -> str:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI says of an endpoint's errors."""
-    return {status: {"model": Problem, "description": MEANINGS[status]} for status in sorted({*statuses, 500, 503})}
+    return {
+        status: {"model": Problem, "description": MEANINGS[status]} for status in sorted({*statuses, 421, 500, 503})
+    }

@@ -15,9 +15,10 @@ from percuss.core.errors import PercussError
 from percuss.study.app import admin, api, images, login, pages
 from percuss.study.app.cookie import signing_key
 from percuss.study.app.guard import Guard
+from percuss.study.app.hosts import Hosts
 from percuss.study.app.limits import Attempts
 from percuss.study.app.pictures import check_lengths
-from percuss.study.app.problems import Fault, Problem, of_error
+from percuss.study.app.problems import MEANINGS, Fault, Problem, of_error
 from percuss.study.app.wrong_codes import WrongCodes
 from percuss.study.opening import OpenStudy
 
@@ -30,12 +31,13 @@ _ABOUT = (
 _SILENT: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
-def create_app(study: OpenStudy, *, secure: bool = False) -> FastAPI:
+def create_app(study: OpenStudy, *, secure: bool = False, hosts: Hosts | None = None) -> FastAPI:
     """The app that serves one study.
 
     Args:
         study: as ``open_study`` gives it.
         secure: browsers reach it by TLS, here or at a reverse proxy: cookies travel by TLS only.
+        hosts: what it answers to; None takes the names of this machine for itself, with any port.
 
     Raises:
         RunError: image files that differ in length, or no key for the cookies.
@@ -43,6 +45,7 @@ def create_app(study: OpenStudy, *, secure: bool = False) -> FastAPI:
     check_lengths(study.folder.images)
     app = bare_app()
     app.state.study, app.state.secure, app.state.attempts = study, secure, Attempts()
+    app.state.hosts = hosts or Hosts()
     app.state.wrong_codes, app.state.cookie_key = WrongCodes(), signing_key(study.folder.path)
     return app
 
@@ -64,7 +67,8 @@ def bare_app() -> FastAPI:
         interface.include_router(part)
     app.include_router(interface)
     app.include_router(pages.router)
-    app.add_api_route("/healthz", health, include_in_schema=True, tags=["server"])
+    refused: dict[int | str, dict[str, Any]] = {421: {"model": Problem, "description": MEANINGS[421]}}
+    app.add_api_route("/healthz", health, include_in_schema=True, tags=["server"], responses=refused)
     for kind in (HTTPException, RequestValidationError, PercussError):
         app.add_exception_handler(kind, told)
     app.add_middleware(Guard)

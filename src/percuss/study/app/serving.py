@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,25 @@ GRACE = 10
 _WAITING = 2048
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens, and what it is called.
+
+    Attributes:
+        host: address to listen at; the default can be reached from this machine alone.
+        port: 0 takes a free one.
+        names: further names that browsers may ask for, NAME or NAME:PORT: of a proxy, or in a certificate.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    names: tuple[str, ...] = ()
+
+
 def serve(
     study: OpenStudy,
+    at: Address,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
     certificate: Path | None = None,
     key: Path | None = None,
     proxy: bool = False,
@@ -38,36 +53,46 @@ def serve(
     """Serve until SIGTERM or Ctrl-C; requests under way are finished first.
 
     One process serves: it counts wrong codes in its memory, and fifty readers keep it far from busy. The address is
-    printed once it can be reached; requests are logged to stderr by route, without tokens, names or answers.
+    printed once it can be reached, with the names that are answered to; requests are logged to stderr by route, without
+    tokens, names or answers.
 
     Args:
         study: as ``open_study`` gives it.
-        host: address to listen at; the default can be reached from this machine alone.
-        port: 0 takes a free one.
+        at: where, and under which names.
         certificate: file with the TLS certificate and its chain (PEM); needs ``key``.
         key: file with its private key (PEM).
         proxy: a reverse proxy on this machine ends TLS: cookies travel by TLS only, and its word on where a request
             comes from is believed.
 
     Raises:
-        UsageError: the extra ``study`` is not installed, a certificate without a key or one that cannot be read, or
-            an address that cannot be had.
+        UsageError: the extra ``study`` is not installed, a certificate without a key or one that cannot be read, an
+            address that cannot be had, or a name that is none.
         RunError: image files that differ in length.
     """
     require_extra()
+    from percuss.study.app.hosts import hosts_of
     from percuss.study.app.server import create_app
 
     encrypted = _check_tls(certificate, key)
-    app = create_app(study, secure=encrypted or proxy)
-    with contextlib.closing(_listen(host, port)) as listening:
-        warning = exposure(host, encrypted=encrypted, proxy=proxy)
-        if warning:
-            print(warning, file=sys.stderr, flush=True)
+    with contextlib.closing(_listen(at.host, at.port)) as listening:
+        bound, port = listening.getsockname()[:2]
+        hosts = hosts_of(at.host, port, bound=bound, allowed=at.names)
+        app = create_app(study, secure=encrypted or proxy, hosts=hosts)
+        for warning in (exposure(at.host, encrypted=encrypted, proxy=proxy), nameless(at, proxy=proxy)):
+            if warning:
+                print(warning, file=sys.stderr, flush=True)
         server = _server(app, certificate, key, proxy=proxy)
         with _logging_to_stderr(), _stopping(server):
-            address = _address(host, listening.getsockname()[1], encrypted=encrypted)
-            print(f'Percuss study "{study.info.title}" at {address} (Ctrl-C stops)', flush=True)
+            address = _address(at.host, port, encrypted=encrypted)
+            print(f'Percuss study "{study.info.title}" at {address} (answers to {hosts}; Ctrl-C stops)', flush=True)
             server.run(sockets=[listening])
+
+
+def nameless(at: Address, *, proxy: bool) -> str:
+    """What to warn of where browsers come by a proxy and its name is not known; else empty."""
+    if at.names or not proxy:
+        return ""
+    return "Warning: give --allow-host and the name of the proxy, or whoever comes by that name is refused (421)."
 
 
 def exposure(host: str, *, encrypted: bool, proxy: bool) -> str:

@@ -12,7 +12,7 @@ import httpx
 
 from percuss.study.access import enrol
 from percuss.study.app.server import create_app
-from percuss.study.app.serving import _listen, _server
+from percuss.study.app.serving import GRACE, _listen, _server
 
 ANSWERS = {
     "diagnosis": {"label": "tumour", "confidence": 4},
@@ -44,7 +44,7 @@ def serving(study, *, secure=False, proxy=False, app=None):
             for browser in found.browsers:
                 browser.client.close()
             server.should_exit = True
-            thread.join(10)
+            thread.join(6 * GRACE)
             assert not thread.is_alive()
             study.database.close()
 
@@ -76,9 +76,8 @@ class Served:
 
     def raw(self, content):
         """What comes back on a bare connection for these bytes, to its end."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=25) as connection:
             connection.sendall(content)
-            connection.settimeout(10)
             parts = []
             while part := connection.recv(65536):
                 parts.append(part)

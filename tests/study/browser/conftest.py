@@ -39,17 +39,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def person(browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Somebody with a browser of their own: ``person(url, cut=False, **of the context)``.
+    """Somebody with a browser of their own: ``person(url, cut=False, refused=(), **of the context)``.
 
     At the end of the test nobody may have seen a fault: an error of the page, a breach of its content security policy,
     a request to another server.
     """
     people: list[Person] = []
 
-    def come(url: str, *, cut: bool = False, **context) -> Person:
+    def come(url: str, *, cut: bool = False, refused: tuple[int, ...] = (), **context) -> Person:
         page = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context}).new_page()
         page.set_default_timeout(PATIENCE)
-        people.append(Person(page, url, cut=cut))
+        people.append(Person(page, url, cut=cut, refused=refused))
         return people[-1]
 
     yield come

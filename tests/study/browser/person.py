@@ -19,8 +19,10 @@ CUT = re.compile(
     r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED|SOCKET_NOT_CONNECTED|TIMED_OUT)"
     r"|status of 502 "
 )
-#: What a browser says by itself of a refusal that the page asks for: no trial is left, the login has ended.
-REFUSED = re.compile(r"status of (401|409) ")
+#: Refusals that the page asks for, of which a browser speaks by itself: no trial is left, the login has ended.
+REFUSED = (401, 409)
+#: The address of the whole picture of a trial.
+PICTURE = re.compile(r"/api/v1/images/[^/]+$")
 
 _WORDS_CUT = """selector => {
   const cut = [];
@@ -59,14 +61,18 @@ class Person:
         page: the browser's.
         url: of the server.
         cut: the connection is cut on purpose.
+        refused: further statuses of refusals that belong to the test: a browser may speak of them at any later time.
     """
 
-    def __init__(self, page: Page, url: str, *, cut: bool = False) -> None:
+    def __init__(self, page: Page, url: str, *, cut: bool = False, refused: tuple[int, ...] = ()) -> None:
         self.page, self.url, self._cut = page, url.rstrip("/"), cut
+        self._refused = re.compile(f"status of ({'|'.join(map(str, (*REFUSED, *refused)))}) ")
         self.faults: list[str] = []
+        self._arrived: set[str] = set()
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("request", self._asked)
+        page.on("requestfinished", self._came)
 
     def log_in(self, code: str, *, to: str = "/read") -> None:
         """Type the code on the first page, and come to the page of a reader or of an administrator."""
@@ -107,22 +113,27 @@ class Person:
         self.log_in(code)
         self.reach(1)
 
-    def reach(self, number: int) -> list[str]:
-        """Go on until a trial is ready; the headings of the pages before it."""
-        passed: list[str] = []
-        while (heading := self._seen(number, passed)) is not None:
+    def reach(self, number: int, *, after: str = "") -> list[str]:
+        """Go on until a trial is ready; the headings of the pages before it, without that of one left just before."""
+        passed = [after]
+        while (heading := self._seen(number, passed[-1])) is not None:
             passed.append(heading)
             self.go_on(heading)
-        return passed
+        return passed[1:]
 
-    def _seen(self, number: int, passed: list[str]) -> str | None:
+    def _seen(self, number: int, last: str) -> str | None:
         """The heading of a new page that asks to go on, or None once a trial is ready; both looked at in one moment."""
-        found = self.page.wait_for_function(_SEEN, arg=[number, *passed[-1:]]).json_value()
+        found = self.page.wait_for_function(_SEEN, arg=[number, last]).json_value()
         return found["heading"] or None
 
     def saved(self) -> None:
         """Wait until the page says that all is saved."""
         expect(self.page.locator("#status")).to_have_text("Saved")
+
+    def has(self, pictures: int) -> None:
+        """Wait until so many pictures have come, those ahead among them: a cut connection keeps no reader from them."""
+        while len(self._arrived) < pictures:
+            self.page.wait_for_event("requestfinished")
 
     def scrolls_sideways(self) -> bool:
         """Whether the page is wider than the window."""
@@ -134,9 +145,13 @@ class Person:
 
     def _heard(self, message) -> None:
         cut = self._cut or self.url in ENDED
-        forgiven = REFUSED.search(message.text) or (cut and CUT.search(message.text))
+        forgiven = self._refused.search(message.text) or (cut and CUT.search(message.text))
         if message.type in ("error", "warning") and not forgiven:
             self.faults.append(f"{message.type}: {message.text}")
+
+    def _came(self, request) -> None:
+        if PICTURE.search(request.url):
+            self._arrived.add(request.url)
 
     def _asked(self, request) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):

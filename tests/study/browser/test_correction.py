@@ -59,6 +59,7 @@ def test_a_correction_in_the_middle_of_a_trial(study, person) -> None:
         reader.page.keyboard.press("Enter")
         reader.ready(2)
         expect(checked).to_have_value("tumour")
+        expect(reader.page.locator(".option.chosen input")).to_have_value("tumour")
         correct(reader, "2", "a slip of the finger")
         reader.ready(2)
         expect(checked).to_have_value("tumour")

@@ -63,7 +63,7 @@ def test_answers_without_a_connection_are_kept_all_the_same(tmp_path, person, wi
         reader.page.add_init_script(without)
         reader.begin(enrol(study, "A").code)
         assert reader.page.locator("#notice").inner_text() == told
-        reader.page.wait_for_load_state("networkidle")
+        reader.has(pictures=3)
         reader.page.context.set_offline(True)
         reader.answer(1)
         reader.ready(2)

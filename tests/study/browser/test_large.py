@@ -25,6 +25,9 @@ from percuss.study.pictures import even, sha_of
 from percuss.study.tables import AnswerRow
 
 HIGH, WIDE, SIDE = 500, 700, 128
+FRAMES = (
+    "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+)
 
 
 def grain(number, at, shape, levels):
@@ -66,14 +69,12 @@ def made(path, monkeypatch, *, levels, **fields):
 
 
 def on_screen(page) -> list[np.ndarray]:
-    """What the screen shows of every pane once it stands still, as [H, W] of greys."""
-    page.wait_for_load_state("networkidle")
-    shots: list[bytes] = []
-    for _ in range(40):
-        before, shots = shots, [pane.screenshot() for pane in page.locator("#stage .pane > .picture").all()]
-        if shots == before:
-            break
-        page.wait_for_timeout(150)
+    """What the screen shows of every pane once all tiles of the view are there, as [H, W] of greys."""
+    # In the first frame the viewer draws, and sees which tiles are missing; what it draws is painted by the next.
+    page.evaluate(FRAMES)
+    page.locator('#stage[aria-busy="false"]').wait_for()
+    page.evaluate(FRAMES)
+    shots = [pane.screenshot() for pane in page.locator("#stage .pane > .picture").all()]
     found = [np.array(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int) for shot in shots]
     return [shot[..., 1] for shot in found]
 
@@ -175,3 +176,17 @@ def test_tiles_wait_for_the_connection_and_nothing_is_seen_before_all_are_there(
         reader.page.unroute("**/tiles/2/**")
         reader.ready(1)
         expect(reader.page.locator("#stage .picture")).to_be_visible()
+
+
+def test_while_coarser_tiles_stand_in_the_page_says_so(tmp_path, person, monkeypatch):
+    study = made(tmp_path / "study", monkeypatch, levels=255)
+    with serving(study) as served:
+        reader = person(served.address, cut=True, viewport={"width": 950, "height": 450})
+        reader.begin(enrol(study, "A").code)
+        stage = reader.page.locator("#stage")
+        expect(stage).to_have_attribute("aria-busy", "false")
+        reader.page.route("**/tiles/**", lambda route: route.abort("connectionreset"))
+        reader.page.keyboard.press("+")
+        expect(stage).to_have_attribute("aria-busy", "true")
+        reader.page.unroute("**/tiles/**")
+        expect(stage).to_have_attribute("aria-busy", "false")

@@ -47,7 +47,7 @@ def test_answers_without_a_connection_are_kept_and_counted_once(tmp_path, person
         reader.answer(1)
         reader.ready(2)
         reader.saved()
-        reader.page.wait_for_load_state("networkidle")
+        reader.has(pictures=4)
         reader.page.context.set_offline(True)
         # The two images ahead are here already: reading goes on.
         reader.answer(2)
@@ -71,7 +71,7 @@ def test_answers_survive_a_page_closed_without_a_connection(tmp_path, person) ->
     with serving(study) as served:
         reader = person(served.address, cut=True)
         reader.begin(code)
-        reader.page.wait_for_load_state("networkidle")
+        reader.has(pictures=3)
         context = reader.page.context
         context.set_offline(True)
         reader.answer(1)
@@ -125,6 +125,7 @@ def test_reading_goes_on_after_the_server_was_killed(tmp_path, person, live_serv
     reader.begin(code)
     reader.answer(1)
     reader.ready(2)
+    reader.has(pictures=3)
     server.kill()
     reader.answer(2)
     reader.ready(3)
@@ -173,7 +174,7 @@ def test_one_reader_in_two_tabs_reads_in_one(tmp_path, person) -> None:
         other = type(reader)(reader.page.context.new_page(), served.address)
         other.page.goto(f"{served.address}/read")
         other.go_on("Open in another tab")
-        other.reach(2)
+        other.reach(2, after="Open in another tab")
         expect(reader.page.locator("#page h1")).to_have_text("Open in another tab")
         other.answer(2)
         other.ready(3)

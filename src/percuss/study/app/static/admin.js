@@ -43,12 +43,27 @@
     return iso ? new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : "\u2013";
   }
 
-  function button(holder, text, act) {
+  function button(holder, text, act, reader) {
     const made = document.createElement("button");
     made.type = "button";
     made.textContent = text;
-    made.addEventListener("click", act);
+    made.setAttribute("data-act", act);
+    made.addEventListener("click", () => ask(act, reader));
     holder.appendChild(made);
+  }
+
+  /* Rows are made anew, and whoever works by the keyboard stays where they were: at the same button of the same reader,
+     else at the first one there, else at the button that looks again. */
+  function keepingFocus(change) {
+    const had = document.activeElement;
+    const row = by("readers").contains(had) ? had.closest("tr").getAttribute("data-name") : null;
+    change();
+    if (row !== null) {
+      const now = Array.from(by("readers").children).find((one) => one.getAttribute("data-name") === row);
+      const buttons = now ? Array.from(now.querySelectorAll("button")) : [];
+      const act = had.getAttribute("data-act");
+      (buttons.find((one) => one.getAttribute("data-act") === act) || buttons[0] || by("refresh")).focus();
+    }
   }
 
   function stateOf(reader) {
@@ -67,6 +82,7 @@
 
   function line(reader, open) {
     const row = document.createElement("tr");
+    row.setAttribute("data-name", reader.name);
     const reads = reader.role !== "administrator";
     cell(row, reader.name);
     const done = cell(row, reads ? reader.done + " of " + reader.total + " " : "\u2013", "Done");
@@ -83,11 +99,11 @@
     const acts = cell(row, "", "Actions");
     if (open && reads) {
       if (!reader.revoked) {
-        button(acts, "Revoke \u2026", () => ask("revoke", reader));
+        button(acts, "Revoke \u2026", "revoke", reader);
       }
-      button(acts, "New code \u2026", () => ask("renew", reader));
+      button(acts, "New code \u2026", "renew", reader);
       if (reader.washout_until || reader.opens) {
-        button(acts, "End wash-out \u2026", () => ask("override", reader));
+        button(acts, "End wash-out \u2026", "override", reader);
       }
     }
     return row;
@@ -107,8 +123,13 @@
       const total = readers.reduce((sum, reader) => sum + reader.total, 0);
       by("state").textContent = (open ? "The study is open. " : "The study is closed. ") + readers.length
         + (readers.length === 1 ? " reader, " : " readers, ") + done + " of " + total + " answers.";
-      by("readers").textContent = "";
-      found.readers.forEach((reader) => by("readers").appendChild(line(reader, open)));
+      keepingFocus(function () {
+        by("readers").textContent = "";
+        found.readers.forEach((reader) => by("readers").appendChild(line(reader, open)));
+      });
+      if (!open && by("closing").contains(document.activeElement)) {
+        by("refresh").focus();
+      }
       by("closing").hidden = !open;
       by("status").textContent = "As of " + new Date().toLocaleTimeString("en-GB");
     } catch (error) {
@@ -187,6 +208,7 @@
   by("refresh").addEventListener("click", refresh);
   by("close").addEventListener("click", () => ask("close", null));
   by("act-form").addEventListener("submit", send);
+  app.keys.hold(by("act"));
   by("act-cancel").addEventListener("click", done);
   by("act-done").addEventListener("click", done);
   by("logout").addEventListener("click", async function () {

@@ -43,4 +43,8 @@
   }
 
   by("entry").addEventListener("submit", enter);
+  by("begin").disabled = false; // before this the browser would have sent the form itself, the code in the address
+  if (!by("code")) {
+    by("begin").focus();
+  }
 })((window.readerStudy = window.readerStudy || {}));

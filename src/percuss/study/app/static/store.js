@@ -45,6 +45,9 @@
         transaction.onabort = () => reject(transaction.error);
         transaction.onerror = () => reject(transaction.error);
         change(transaction.objectStore(SHELF));
+        if (transaction.commit) {
+          transaction.commit(); // at once: a page that is left now would take a change along that is not committed
+        }
       });
     }
     const shelf = () => db.transaction(SHELF, "readonly").objectStore(SHELF);

@@ -12,13 +12,15 @@
     const me = app.queue.newId();
     let timer = null;
 
-    function holder() {
+    function read(text) {
       try {
-        return JSON.parse(box.getItem(key));
+        return JSON.parse(text);
       } catch (error) {
         return null;
       }
     }
+
+    const holder = () => read(box.getItem(key));
 
     function beat() {
       const other = holder();
@@ -56,7 +58,8 @@
     if (box) {
       window.addEventListener("storage", function (event) {
         if (event.key === key && timer !== null) {
-          const other = holder();
+          // What was written then, not what is there now: the other tab loads itself again and is gone for a moment.
+          const other = read(event.newValue);
           if (other && other.tab !== me) {
             drop();
             lost();

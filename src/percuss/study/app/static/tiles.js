@@ -125,6 +125,12 @@
       linking = false;
     }
 
+    /* Says while tiles of the view are on their way: until they are here coarser ones stand in for them. */
+    function tell() {
+      const whole = panes.every((pane) => pane.seadragon.world.getItemAt(0).getFullyLoaded());
+      stage.setAttribute("aria-busy", String(!whole));
+    }
+
     function openPane(Seadragon, image, at) {
       const made = app.pane.frame(stage, images.length === 2 ? SIDES[at] : "", "div");
       return new Promise(function (resolve, reject) {
@@ -218,6 +224,7 @@
       });
       panes = [];
       view = null;
+      stage.removeAttribute("aria-busy");
     }
 
     /* shown: the images as the server describes them. Resolves when all tiles of the first view are there. */
@@ -238,6 +245,8 @@
       } finally {
         stage.classList.remove("loading");
       }
+      panes.forEach((pane) => pane.seadragon.world.getItemAt(0).addHandler("fully-loaded-change", tell));
+      tell();
       view = { levels: first.levels, level: start.level, width: start.width, inverted: false, first: zoomNow(), most: 0 };
       view.most = view.first;
       changed();

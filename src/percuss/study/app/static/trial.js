@@ -167,6 +167,7 @@
         const kept = now;
         if (kept) {
           kept.clock.leave();
+          kept.draft = app.questions.draft(by("form"), kept.trial.task, kept.standing);
           by("trial").removeAttribute("data-ready");
           now = null;
         }
@@ -174,10 +175,9 @@
       },
       resume: async function (kept) {
         prepare(kept.trial, kept.standing, false);
-        const draft = await store.get(draftKey(kept.trial)).catch(() => undefined);
-        if (draft) {
-          app.questions.fill(by("form"), kept.trial.task, kept.standing, draft);
-        }
+        app.questions.fill(by("form"), kept.trial.task, kept.standing, kept.draft);
+        by("remark").open = Boolean(kept.draft.comment);
+        mark();
         await paint(kept.pictures);
         now = kept;
         kept.clock.back();

@@ -75,7 +75,15 @@ def test_from_an_audit_to_files_that_need_no_percuss(percuss, run, tmp_path):
     assert percuss("study", "verify", study, "--head", f"{head['number']}:{head['hash']}").exit_code == 0
     done = percuss("study", "results", study, "--secret", tmp_path / "none.key")
     assert done.exit_code == 2 and "--secret" in done.stderr
-    assert "report: " in percuss("study", "results", study).stdout
+    done = percuss("study", "results", study)
+    assert "report: " in done.stdout and f"percuss report RUN --study {study}" in " ".join(done.stdout.split())
+    joined = told(percuss("report", run, "--study", study, "--json"))["reader_study"]
+    assert [item["id"] for item in joined] == [results["study"]["id"]]
+    assert joined[0]["endpoints"] == results["endpoints"]
+    verdict = f"({joined[0]['id']}): {results['endpoints'][0]['name']}: {results['endpoints'][0]['verdict']}"
+    assert verdict in " ".join(percuss("report", run).stdout.split())
+    assert "reader_study" not in told(percuss("report", run, "--no-study", "--json"))
+    assert percuss("report", run, "--study", tmp_path).exit_code == 2
     assert percuss("study", "export", study, "--out", tmp_path / "files").exit_code == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "files" / "answers.csv").read_text())))
     assert len(rows) == 32 and {row["truth"] for row in rows} == {"light"}

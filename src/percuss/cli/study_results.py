@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -34,3 +35,4 @@ def results(
     else:
         print(found.text)
         print(f"\nreport: {found.report_path}\nnumbers: {found.json_path}")
+        print(f"in the audit's report (run {found.results.study.run}): percuss report RUN --study {quote(str(study))}")

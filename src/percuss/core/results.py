@@ -6,21 +6,35 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from percuss.core.reader_study import ReaderStudy
+from percuss.core.recorded import FindingRecord, Interval
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Check",
+    "Clean",
+    "CurvePoint",
+    "DataRecord",
+    "Dense",
+    "DenseClass",
+    "DensePoint",
+    "FindingRecord",
+    "Heat",
+    "HeatPoint",
+    "Interval",
+    "Meaning",
+    "ModelRecord",
+    "Nuclei",
+    "Results",
+    "Sensitivity",
+    "Survival",
+]
+
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Interval(_Record):
-    """A number with its two-sided 95 % interval; ``value`` is None where undefined (n = 0)."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int = Field(description="images behind the number")
-    method: str = Field(description="how the interval was made, with the number of clusters where clustered")
 
 
 class CurvePoint(_Record):
@@ -62,15 +76,6 @@ class Clean(_Record):
     auc: Interval
     confusion: list[list[int]] | None = Field(description="rows true, columns predicted; null for multilabel")
     per_class: dict[str, Interval] = Field(description="accuracy within each true class (multilabel: per label)")
-
-
-class FindingRecord(_Record):
-    """A finding as stored."""
-
-    id: str
-    severity: Literal["info", "warning", "severe"]
-    message: str
-    evidence: dict[str, Any] = Field(default_factory=dict)
 
 
 class DataRecord(_Record):
@@ -255,3 +260,6 @@ class Results(_Record):
     survival: list[Survival] = Field(default_factory=list, description="after storage; empty where not looked at")
     dense: Dense | None = Field(default=None, description="of class maps; null for other tasks")
     heat: Heat | None = Field(default=None, description="of heat maps; null for other tasks")
+    reader_study: list[ReaderStudy] = Field(
+        default_factory=list, description="studies added by percuss report RUN --study; not in the file where none was"
+    )

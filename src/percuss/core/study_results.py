@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from percuss.core.results import FindingRecord, Interval
+from percuss.core.recorded import FindingRecord, Interval
 
 STUDY_SCHEMA: Literal["1.0"] = "1.0"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from percuss.pipeline.plan import CHUNK, AuditPlan, fitting
 from percuss.pipeline.progress import Progress
 from percuss.pipeline.results import CONTEXT, paper_finding, paper_finding_of_maps, read_context, write_outcome
 from percuss.pipeline.run import Run
+from percuss.pipeline.study_in_run import keep_studies
 from percuss.store.folder import RunFolder, check_free, now
 
 #: Attacks that a model without gradient can be asked with.
@@ -78,10 +80,18 @@ def run_audit(
     return Run(out)
 
 
-def rebuild(out: Path) -> Run:
-    """Write results.json, per_image.csv and report.html of a finished run anew from its rows."""
+def rebuild(out: Path, *, studies: Sequence[Path] = (), forget_studies: bool = False) -> Run:
+    """Write results.json, per_image.csv and report.html of a finished run anew from its rows.
+
+    Args:
+        out: the run folder.
+        studies: folders of closed reader studies of this run, kept in it from now on (``study_in_run``).
+        forget_studies: those that it kept before go.
+    """
     folder = RunFolder.existing(out)
     read_context(folder)
+    if studies or forget_studies:
+        keep_studies(folder, studies, forget=forget_studies)
     write_outcome(folder)
     folder.finish()
     return Run(out)

@@ -24,6 +24,7 @@ from percuss.evaluate.survival import survival_table
 from percuss.pipeline.heat import MEANING
 from percuss.pipeline.masks import CLEAN, TABLE
 from percuss.pipeline.requirements import judge
+from percuss.pipeline.study_in_run import kept_studies
 from percuss.report.page import write_report
 from percuss.report.schema import write_results
 from percuss.store.folder import RunFolder
@@ -70,6 +71,7 @@ def write_outcome(folder: RunFolder) -> Results:
         dense=dense,
         heat=heat,
         requirements=judge(context["require"], summary.curves, heat=heat),
+        reader_study=kept_studies(folder),
     )
     write_results(results, folder.path / "results.json")
     folder.write("per_image.csv", per_image(rows, dense=table).to_csv(index=False))

@@ -21,6 +21,7 @@ from percuss.report.heat_rows import with_loss
 from percuss.report.mask_rows import WORST_HEAD, load_masks, with_dice, with_lowest, worst_images
 from percuss.report.masks import FATES, legend
 from percuss.report.numbers import counted, counted_share, decimal, share, whole
+from percuss.report.reader_study_section import study_sections
 from percuss.report.remedies import REMEDIES
 from percuss.report.schema import read_results, write_text
 from percuss.report.storage import SURVIVAL_HEAD, SURVIVAL_HEAT, survival_rows
@@ -65,6 +66,7 @@ def write_report(folder: Path) -> Path:
             dense=dense_part(results),
             heat=heat_part(results),
             code=code_part(folder),
+            studies=study_sections(folder, results),
             headline=point.budget if point else "",
             worst_images=worst_images(masks, point) if masks is not None and point else [],
             gallery=gallery(folder, results, rows, norm=point.norm if point else None),

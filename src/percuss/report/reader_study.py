@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from percuss.core.results import Interval
 from percuss.core.study_results import EndpointRecord, StudyResults
 from percuss.report.reader_study_curves import threshold_charts
+from percuss.report.reader_study_schema import study_text
 from percuss.report.reader_study_sizes import cases_table, thresholds_table
 from percuss.report.reader_study_tables import (
     agreement_table,
@@ -28,6 +30,9 @@ from percuss.report.reader_study_text import threshold_sentence, without_curve
 from percuss.report.schema import write_text
 from percuss.report.templates import environment, style
 
+#: Name under which the page holds the SHA-256 of the results.json that it was drawn from.
+VOUCHED = "percuss-results-sha256"
+
 
 def write_study_report(results: StudyResults, path: Path) -> Path:
     """Write the page by rename and give its path; RunError where it cannot be written."""
@@ -37,7 +42,20 @@ def write_study_report(results: StudyResults, path: Path) -> Path:
 
 def study_page(results: StudyResults) -> str:
     """The page as text."""
-    shown = {
+    template = environment().get_template("reader_study.html.jinja")
+    place = {"top": 2, "part": "section", "at": "", "folds": False, "numbers": "results.json"}
+    sha256 = hashlib.sha256(study_text(results).encode()).hexdigest()
+    return template.render(**shown_of(results), **place, css=style(), vouched=VOUCHED, sha256=sha256)
+
+
+def shown_of(results: StudyResults) -> dict[str, Any]:
+    """What ``reader_study_verdict`` and ``reader_study_parts`` draw, by the names that they have for it.
+
+    Beside it they ask for ``top``, the level of their headings; ``part``, the element around each part; ``at``, what
+    the id of a part begins with; ``folds``, whether what is asked for less often is folded; and ``numbers``, the file
+    with every number.
+    """
+    parts = {
         "scores": table_1b(results),
         "classes": classes_table(results),
         "endpoints": endpoints_table(results),
@@ -58,21 +76,18 @@ def study_page(results: StudyResults) -> str:
         "between": agreement_table(results, between=True),
         "readers": readers_table(results),
     }
-    template = environment().get_template("reader_study.html.jinja")
-    return template.render(
-        **shown,
-        results=results,
-        css=style(),
-        contents=_contents(shown),
-        primary=[_opening(item) for item in results.endpoints if item.role == "primary"],
-        secondary=[item for item in results.endpoints if item.role == "secondary"],
-        severe=any(item.severity == "severe" for item in results.findings),
-        facts=_facts(results),
-        methods=list(dict.fromkeys(_methods(results.model_dump()))),
-        protocol=_protocol(results),
-        vouchers=_vouchers(results),
-        given=given_text,
-    )
+    return parts | {
+        "results": results,
+        "contents": _contents(parts),
+        "primary": [_opening(item) for item in results.endpoints if item.role == "primary"],
+        "secondary": [item for item in results.endpoints if item.role == "secondary"],
+        "severe": any(item.severity == "severe" for item in results.findings),
+        "facts": _facts(results),
+        "methods": list(dict.fromkeys(_methods(results.model_dump()))),
+        "protocol": _protocol(results),
+        "vouchers": _vouchers(results),
+        "given": given_text,
+    }
 
 
 def given_text(answer: Mapping[str, Any]) -> str:

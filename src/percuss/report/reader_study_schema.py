@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from percuss.core.errors import RunError
 from percuss.core.study_results import STUDY_SCHEMA, StudyResults
-from percuss.report.schema import check_finite, fits, write_text
+from percuss.report.schema import as_text, check_finite, fits, write_text
 
 STUDY_SCHEMA_FILE = Path(__file__).parent / "schema" / f"study-results-{STUDY_SCHEMA}.json"
 
@@ -34,10 +34,14 @@ def write_study_results(results: StudyResults, path: Path) -> Path:
     Raises RunError where a number is NaN or infinite, a value does not fit the schema, or the disk refuses.
     """
     check_finite(results.model_dump(), path)
-    content = results.model_dump(mode="json")
-    _check(content, path)
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    _check(results.model_dump(mode="json"), path)
+    write_text(path, study_text(results))
     return path
+
+
+def study_text(results: StudyResults) -> str:
+    """results.json of a study as it is written: the same results are the same bytes."""
+    return as_text(results.model_dump(mode="json"))
 
 
 def read_study_results(path: Path) -> StudyResults:

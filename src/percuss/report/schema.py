@@ -37,9 +37,16 @@ def write_results(results: Results, path: Path) -> Path:
     """
     check_finite(results.model_dump(exclude={"findings", "attacks", "requirements", "checks"}), path)
     content = results.model_dump(mode="json")  # NaN among free evidence and settings becomes null here
+    if not results.reader_study:
+        del content["reader_study"]
     _check(content, path)
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, as_text(content))
     return path
+
+
+def as_text(content: Any) -> str:
+    """A results file as it is written: the same content is the same bytes."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def check_finite(values: dict[str, Any], path: Path) -> None:

@@ -239,6 +239,15 @@ def test_a_missing_file_is_not_replaced_by_an_empty_one(tmp_path):
     assert not study.folder.database_path.exists()
 
 
+@pytest.mark.parametrize("name", ["was it seen?", "100%41", "a#b", "it's", "é&ü=ö", "a@b:c"])
+def test_a_study_may_lie_in_a_folder_of_any_name(tmp_path, name):
+    study, _ = make(tmp_path / name, cases=2)
+    assert study.info.id == open_study(tmp_path / name, database=study.database.url).info.id
+    study.database.close()
+    assert (tmp_path / name / "study.db").stat().st_size > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.key"])
+
+
 def test_commits_of_sqlite_are_on_the_disk(tmp_path):
     study, _ = make(tmp_path / "study", cases=2, slots=1)
     for session_of in (study.database.read, study.database.write):

@@ -160,8 +160,8 @@ def stored_url(url: str) -> str:
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a SQLite file."""
-    return f"sqlite:///{path.resolve()}"
+    """The URL of a SQLite file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 def _parsed(url: str) -> URL:

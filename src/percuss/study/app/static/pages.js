@@ -28,6 +28,7 @@
     });
     const first = page.querySelector("button, input, select");
     app.keys.focus(first && !content.still ? first : page);
+    page.scrollTop = 0; // the heading is read first
     window.scrollTo(0, 0);
   }
 

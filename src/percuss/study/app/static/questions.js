@@ -67,9 +67,11 @@
     input.value = part.values[at];
     label.appendChild(input);
     label.appendChild(element("span", "text", part.texts[at]));
-    const key = element("kbd", "", keyOf(part, at));
-    key.setAttribute("aria-hidden", "true");
-    label.appendChild(key);
+    if (keyOf(part, at)) {
+      const key = element("kbd", "", keyOf(part, at));
+      key.setAttribute("aria-hidden", "true");
+      label.appendChild(key);
+    }
     return label;
   }
 

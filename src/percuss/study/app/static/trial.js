@@ -3,6 +3,7 @@
   "use strict";
 
   const by = (id) => document.getElementById(id);
+  const ROOM = 40; // CSS pixels around what is scrolled to: the line above a list of choices is seen too
   const MISSING = { label: "Please choose a diagnosis.", seen: "Please say whether you remember the case." };
 
   /* store: for drafts. */
@@ -22,6 +23,19 @@
       Array.from(by("form").querySelectorAll(".option")).forEach(function (option) {
         option.classList.toggle("chosen", option.querySelector("input").checked);
       });
+    }
+
+    /* What a key has chosen comes into sight where the form scrolls by itself, beside the image; below it the image would
+       go out of sight instead. */
+    function look(name) {
+      const form = by("form");
+      const chosen = form.querySelector('input[name="' + name + '"]:checked');
+      if (chosen && getComputedStyle(form).overflowY === "auto") {
+        const box = chosen.parentNode.getBoundingClientRect();
+        const over = form.getBoundingClientRect().top - box.top;
+        const under = box.bottom - form.querySelector(".ending").getBoundingClientRect().top;
+        form.scrollTop += over > 0 ? -over - ROOM : Math.max(0, under + ROOM);
+      }
     }
 
     const draftKey = (trial) => "draft:" + trial.trial;
@@ -46,6 +60,7 @@
       by("page").hidden = true;
       by("trial").hidden = false;
       by("trial").className = "task-" + trial.task;
+      form.scrollTop = 0;
       window.scrollTo(0, 0); // on a phone the form is below the image, which is to be seen first
       by("save").firstChild.textContent = correcting ? "Save the correction " : "Save and go on ";
     }
@@ -129,6 +144,7 @@
         app.questions.choose(by("form"), found.name, found.value);
         by("problem").textContent = "";
         mark();
+        look(found.name);
         keepDraft();
       } else if (event.key === "Enter") {
         if (!event.repeat) {

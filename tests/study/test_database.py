@@ -269,6 +269,19 @@ def test_a_writer_within_a_writer_is_an_error_and_no_hang(tmp_path, monkeypatch)
     study.database.close()
 
 
+def test_a_writer_has_its_turn_before_it_asks_for_anything(study):
+    """What goes with the database but not into it, such as an amendment's files, is then no other's business either."""
+    with study.database.write() as held:
+        assert held.in_transaction()
+        if study.database.engine.dialect.name == "sqlite":
+            with closing(sqlite3.connect(study.folder.database_path, timeout=0)) as other:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+        else:
+            with pytest.raises(DBAPIError), study.database.engine.begin() as other:
+                other.execute(select(StudyRow.id).with_for_update(nowait=True))
+
+
 def test_creating_is_refused_where_something_is(tmp_path):
     study, _ = make(tmp_path / "study", cases=2, slots=1)
     study.database.close()

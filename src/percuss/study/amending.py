@@ -54,7 +54,7 @@ def amend_study(
     secret_file: Path | None = None,
     now: datetime | None = None,
 ) -> Frozen:
-    """Add an amendment to the protocol of an open study; a running server takes it up when it is started again.
+    """Add an amendment to the protocol of an open study; a running server takes it up by itself.
 
     Args:
         study: the study.

@@ -64,7 +64,10 @@ class Database:
         """
         # SQLite lets waiting writers try again by chance; threads of one server wait in line instead.
         with self._turn, self._told(), Session(self._writer(), expire_on_commit=False) as session, session.begin():
-            if self.engine.dialect.name != "sqlite":
+            # The turn is taken now, not at the first question: files that change with the database wait for it too.
+            if self.engine.dialect.name == "sqlite":
+                session.connection()
+            else:
                 session.execute(select(StudyRow.id).with_for_update())
             yield session
 

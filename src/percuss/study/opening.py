@@ -23,7 +23,7 @@ class OpenStudy:
     Attributes:
         folder: where it lies.
         info: ``study.json``.
-        public: ``protocol.json``, as it was when the study was opened.
+        public: ``protocol.json``, as it was when it was read; a server reads both again where they change.
         database: its answers, readers and trail.
     """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Depends
 
 from percuss.study import standing as standings
 from percuss.study.answering import given, save_answer
 from percuss.study.answers import STEPS, Sent
-from percuss.study.app.current import Study
+from percuss.study.app.current import LenientStudy, Study
 from percuss.study.app.images import shown
 from percuss.study.app.login import Anybody, Reading, guarded
 from percuss.study.app.problems import Refusal, problems
@@ -98,12 +100,13 @@ def last_trial(who: Reading, study: Study) -> TrialAnswered:
 
 
 @router.post("/answers", dependencies=[Depends(guarded)], responses=problems(400, 401, 403, 404, 409, 413, 415, 422))
-def answer(sent: Sent, who: Reading, study: Study) -> Saved:
+def answer(sent: Sent, who: Reading, study: Study, *, lenient: LenientStudy) -> Saved:
     """Save an answer, or correct one (``reason``); comes back when it is on the disk.
 
+    An amendment does not reach a trial that was shown before it: labels that it took away are still taken.
     Sent again with the same ``id`` it counts once. ``shown`` decides nothing and is kept as it came.
     """
-    saved = save_answer(study, who.reader.id, sent)
+    saved = save_answer(lenient, who.reader.id, sent)
     return Saved(
         saved=saved.saved,
         number=saved.number,
@@ -114,7 +117,8 @@ def answer(sent: Sent, who: Reading, study: Study) -> Saved:
 
 
 def _standing(study: OpenStudy, reader: int) -> StandingNow:
-    return StandingNow.model_validate(standings.standing(study, reader))
+    found = asdict(standings.standing(study, reader))
+    return StandingNow(**found, protocol=len(study.public.amendments))
 
 
 def _question(study: OpenStudy, place: standings.Place) -> Question:

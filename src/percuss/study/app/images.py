@@ -16,7 +16,7 @@ from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
 from percuss.study import standing
-from percuss.study.app.current import Study
+from percuss.study.app.current import Views
 from percuss.study.app.login import Reading
 from percuss.study.app.pictures import geometry
 from percuss.study.app.problems import Refusal, problems
@@ -50,22 +50,22 @@ def shown(study: OpenStudy, image: standing.PlaceImage) -> ImageShown:
 
 
 @router.get("/images/{token}", responses=_PNG | problems(401, 403, 404, 422), response_class=Response)
-async def image(token: str, who: Reading, study: Study) -> Response:
+async def image(token: str, who: Reading, views: Views) -> Response:
     """One image as PNG, uncompressed. Only of the trial whose turn it is, of up to two that follow, and of the last."""
-    return await _send(study, who.reader.id, token, "")
+    return await _send(views, who.reader.id, token, "")
 
 
 @router.get(
     "/images/{token}/tiles/{level}/{x}/{y}", responses=_PNG | problems(401, 403, 404, 422), response_class=Response
 )
-async def tile(token: str, level: int, *, x: int, y: int, who: Reading, study: Study) -> Response:
+async def tile(token: str, level: int, *, x: int, y: int, who: Reading, views: Views) -> Response:
     """One tile of a large image, as PNG."""
-    return await _send(study, who.reader.id, token, f"{level}/{x}_{y}.png")
+    return await _send(views, who.reader.id, token, f"{level}/{x}_{y}.png")
 
 
-async def _send(study: OpenStudy, reader: int, token: str, inner: str) -> Response:
+async def _send(views: tuple[OpenStudy, ...], reader: int, token: str, inner: str) -> Response:
     begun = time.perf_counter()
-    content = await run_in_threadpool(_read, study, reader, token, inner)
+    content = await run_in_threadpool(_read, views, reader, token, inner)
     took = time.perf_counter() - begun
     await asyncio.sleep(math.ceil(took / STEP) * STEP - took)
     if content is None:
@@ -73,12 +73,13 @@ async def _send(study: OpenStudy, reader: int, token: str, inner: str) -> Respon
     return Response(content, media_type="image/png")
 
 
-def _read(study: OpenStudy, reader: int, token: str, inner: str) -> bytes | None:
+def _read(views: tuple[OpenStudy, ...], reader: int, token: str, inner: str) -> bytes | None:
     """The bytes; None for every token that does not stand for an image that this reader may see now."""
-    file = standing.image_of(study, reader, token)
+    files = (standing.image_of(study, reader, token) for study in views)
+    file = next((found for found in files if found is not None), None)
     if file is None:
         return None
-    path: Path = study.folder.images / file
+    path: Path = views[0].folder.images / file
     if path.is_dir() != bool(inner):
         return None
     try:

@@ -47,6 +47,7 @@ class StandingNow(_Record):
         next_number: place of the next trial, from 1; null where none waits.
         opens: when the next session opens, ISO 8601 with zone; null unless in wash-out.
         last_number: place of the last answered trial, which can be corrected; null where there is none.
+        protocol: number of amendments in force; where it changes, ``GET /api/v1/standing`` tells labels and title anew.
     """
 
     phase: Literal["reading", "washout", "finished", "closed"]
@@ -59,6 +60,7 @@ class StandingNow(_Record):
     next_number: int | None
     opens: str | None
     last_number: int | None
+    protocol: int
 
 
 class StandingWithStudy(StandingNow):

@@ -19,6 +19,7 @@ from percuss.study.app.hosts import Hosts
 from percuss.study.app.limits import Attempts
 from percuss.study.app.pictures import check_lengths
 from percuss.study.app.problems import MEANINGS, Fault, Problem, of_error
+from percuss.study.app.running_study import RunningStudy
 from percuss.study.app.wrong_codes import WrongCodes
 from percuss.study.opening import OpenStudy
 
@@ -44,7 +45,7 @@ def create_app(study: OpenStudy, *, secure: bool = False, hosts: Hosts | None = 
     """
     check_lengths(study.folder.images)
     app = bare_app()
-    app.state.study, app.state.secure, app.state.attempts = study, secure, Attempts()
+    app.state.study, app.state.secure, app.state.attempts = RunningStudy(study), secure, Attempts()
     app.state.hosts = hosts or Hosts()
     app.state.wrong_codes, app.state.cookie_key = WrongCodes(), signing_key(study.folder.path)
     return app
@@ -87,5 +88,5 @@ def told(request: Request, error: Exception) -> Response:
     if not wants_page or not isinstance(response, JSONResponse):
         return response
     fault: Fault = Problem.model_validate_json(bytes(response.body)).error
-    values = {"title": request.app.state.study.info.title, "status": response.status_code}
+    values = {"title": request.app.state.study.now().info.title, "status": response.status_code}
     return pages.page("error", response.status_code, thing=fault.thing, next=fault.next, **values)

@@ -8,6 +8,7 @@
   /* current: number of the trial on view, 0 for none; answered: the last one answered here; stopped: another tab or
      another reader is at work. */
   const now = { standing: null, answered: 0, current: 0, stopped: false };
+  let protocol = null; // amendments in force when labels and title were told last
   let store = null;
   let queue = null;
   let tabs = null;
@@ -60,9 +61,18 @@
       stop(app.pages.otherReader(() => location.replace("/")));
     } else if (answer.status === 200) {
       take(answer.body);
+      protocol = answer.body.protocol;
       return true;
     }
     return false;
+  }
+
+  /* Between two trials: what an amendment changed. Without a connection it goes on as before. */
+  async function amended() {
+    if (now.standing.protocol !== protocol && (await look().catch(() => false))) {
+      document.title = now.standing.title;
+      by("name").textContent = now.standing.title;
+    }
   }
 
   function ending() {
@@ -128,6 +138,7 @@
           return;
         }
         await correction.over();
+        await amended();
         await between.before(next);
         await one(next);
       }
@@ -212,6 +223,7 @@
         const answer = await app.http.get("/standing");
         if (answer.status === 200) {
           now.standing = answer.body;
+          protocol = answer.body.protocol;
           take(answer.body);
           return true;
         }

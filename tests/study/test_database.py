@@ -274,9 +274,9 @@ def test_a_writer_has_its_turn_before_it_asks_for_anything(study):
     with study.database.write() as held:
         assert held.in_transaction()
         if study.database.engine.dialect.name == "sqlite":
-            with closing(sqlite3.connect(study.folder.database_path, timeout=0)) as other:
-                with pytest.raises(sqlite3.OperationalError, match="locked"):
-                    other.execute("BEGIN IMMEDIATE")
+            locked = pytest.raises(sqlite3.OperationalError, match="locked")
+            with closing(sqlite3.connect(study.folder.database_path, timeout=0)) as other, locked:
+                other.execute("BEGIN IMMEDIATE")
         else:
             with pytest.raises(DBAPIError), study.database.engine.begin() as other:
                 other.execute(select(StudyRow.id).with_for_update(nowait=True))

@@ -162,6 +162,20 @@ def test_two_readers_at_once_do_not_meet(tmp_path, person) -> None:
         }
 
 
+def test_a_tab_that_took_over_and_loads_itself_again_is_not_missed(tmp_path, person) -> None:
+    study, _ = make(tmp_path / "study")
+    with serving(study) as served:
+        reader = person(served.address)
+        reader.begin(enrol(study, "A").code)
+        # The word of it comes when the other tab has let go already, as it does while it loads itself again.
+        reader.page.evaluate("""() => {
+          const key = Object.keys(localStorage).find((name) => name.startsWith("reader-study:tab:"));
+          const newValue = JSON.stringify({ tab: "other", time: Date.now() });
+          window.dispatchEvent(new StorageEvent("storage", { key, newValue }));
+        }""")
+        expect(reader.page.locator("#page h1")).to_have_text("Open in another tab")
+
+
 def test_one_reader_in_two_tabs_reads_in_one(tmp_path, person) -> None:
     study, _ = make(tmp_path / "study")
     code = enrol(study, "A").code

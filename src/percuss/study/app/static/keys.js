@@ -21,6 +21,12 @@
     return own || (name === "INPUT" && (event.key === " " || /^Arrow(Up|Down)$/.test(event.key)));
   }
 
+  /* What a key says, letters small. Keyboards of other scripts say the letter at the same place of a Latin one. */
+  function said(event) {
+    const place = /^[^\u0000-\u024f]$/.test(event.key) && /^Key([A-Z])$/.exec(event.code || "");
+    return place ? place[1].toLowerCase() : (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+  }
+
   /* Gives an element the focus, unless a panel lies over the page: whoever types there goes on typing. */
   function focus(element, options) {
     if (by("again").hidden && by("keys").hidden) {
@@ -86,5 +92,5 @@
     return { show: show, close: close, shown: () => !by("keys").hidden };
   }
 
-  app.keys = { open: open, taken: taken, hold: hold, focus: focus };
+  app.keys = { open: open, taken: taken, said: said, hold: hold, focus: focus };
 })((window.readerStudy = window.readerStudy || {}));

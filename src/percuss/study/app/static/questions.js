@@ -140,10 +140,10 @@
   /* The field and value that a key chooses, or null. */
   function keyed(event, task, standing) {
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code || "");
-    const letters = { s: ["letter", 0], d: ["letter", 1], y: ["yes", 0], n: ["yes", 1], arrowleft: ["arrow", 0], arrowright: ["arrow", 1] };
+    const letters = { s: ["letter", 0], d: ["letter", 1], y: ["yes", 0], n: ["yes", 1], ArrowLeft: ["arrow", 0], ArrowRight: ["arrow", 1] };
     const found = digit
       ? [event.shiftKey ? "shift" : "digit", Number(digit[1]) - 1]
-      : (event.shiftKey ? null : letters[event.key.toLowerCase()]);
+      : (event.shiftKey ? null : letters[app.keys.said(event)]);
     if (!found) {
       return null;
     }

@@ -74,7 +74,7 @@
 
     /* True where the key was one of the viewer's. */
     function keyed(event) {
-      const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+      const key = app.keys.said(event);
       const step = 60;
       const moves = { ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
       if (event.shiftKey && moves[event.key]) {

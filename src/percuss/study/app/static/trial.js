@@ -150,7 +150,7 @@
         if (!event.repeat) {
           submit();
         }
-      } else if (event.key.toLowerCase() === "c" && !event.shiftKey) {
+      } else if (app.keys.said(event) === "c" && !event.shiftKey) {
         by("remark").open = true;
         by("comment").focus();
       } else if (event.key === "Escape") {

@@ -12,6 +12,7 @@ from percuss.core.errors import UsageError
 from percuss.study.access import enrol, log_in, log_out, login_of, renew, revoke
 from percuss.study.closing import close
 from percuss.study.tables import LoginRow, PlaceRow, ReaderRow, SlotRow, Table, TrailRow
+from percuss.study.verification.whole import verify_study
 
 WHY = {"who": "Grace", "reason": "as planned"}
 
@@ -87,7 +88,7 @@ def test_when_every_order_has_its_reader_it_says_how_to_get_more(study):
         enrol(study, name)
     revoke(study, "A", **WHY)
     with pytest.raises(
-        UsageError, match=r"every order .* has its reader: 3 readers.*percuss study create RUN --readers"
+        UsageError, match=r"every order .* has its reader: 3 readers.*percuss study amend STUDY --more-readers"
     ):
         enrol(study, "D")
     enrol(study, "E", role="administrator")
@@ -95,8 +96,25 @@ def test_when_every_order_has_its_reader_it_says_how_to_get_more(study):
 
 def test_nobody_is_enrolled_into_a_closed_study(study):
     close(study, **WHY)
-    with pytest.raises(UsageError, match=r"closed: no enrolling any more. Next: percuss study results"):
-        enrol(study, "A")
+    for role in ("reader", "administrator"):
+        with pytest.raises(
+            UsageError, match=r"closed and takes no answer any more: no enrolment.*percuss study results"
+        ):
+            enrol(study, "A", role=role)
+
+
+def test_a_closed_study_lets_its_administrators_back_and_anybody_be_shut_out(study):
+    ada, boss = enrol(study, "Ada"), enrol(study, "Boss", role="administrator")
+    close(study, **WHY)
+    with pytest.raises(UsageError, match=r"closed and .*: no new code for a reader.* renew for an administrator"):
+        renew(study, "Ada", **WHY)
+    assert log_in(study, ada.code).reader.name == "Ada"  # what she had is still hers
+    again = renew(study, "Boss", **WHY)
+    assert log_in(study, boss.code) is None and log_in(study, again.code).reader.role == "administrator"
+    for name in ("Ada", "Boss"):
+        revoke(study, name, **WHY)
+    assert log_in(study, ada.code) is log_in(study, again.code) is None
+    assert verify_study(study).sound
 
 
 def test_code_and_link_log_in_and_nothing_else_does(study):

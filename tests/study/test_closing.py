@@ -45,7 +45,7 @@ def test_it_closes_once_for_a_reason(study):
             close(study, **lacking)
     assert status(study).state == "open"
     close(study, **WHY)
-    with pytest.raises(UsageError, match=r"closed before: 20.*Next: percuss study results"):
+    with pytest.raises(UsageError, match=r"closed before: 20.*Next: see what it shows: percuss study results STUDY"):
         close(study, **WHY)
 
 

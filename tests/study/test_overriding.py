@@ -88,5 +88,5 @@ def test_it_needs_a_reader_a_person_and_a_reason(study):
     with pytest.raises(UsageError, match=r"Chief has no such session.*Allowed: none"):
         override_washout(study, "Chief", 2, **WHY)
     close(study, **WHY)
-    with pytest.raises(UsageError, match="closed: no session opens any more"):
+    with pytest.raises(UsageError, match="closed and takes no answer any more: no session opened early"):
         override_washout(study, "Ada", 2, **WHY)

@@ -6,7 +6,6 @@ import functools
 import os
 import select
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from percuss.cli.pasteable import Typed, explain
 from percuss.core.errors import PercussError
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 3
@@ -21,10 +21,18 @@ DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 3
 NO_READER = 141
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
+#: What is said of an interrupted command whose work goes on where it was when it is given again.
+RESUMES = "What is finished is kept: give the same command again to go on."
+
+
+def guarded(command: Callable[..., None], *, interrupted: str = RESUMES) -> Callable[..., None]:
     """A command whose errors end it with one block on stderr: 2 for wrong use or input, 3 when interrupted.
 
     Other exceptions are faults of Percuss: one block too, and the traceback with ``--verbose``.
+
+    Args:
+        command: the function.
+        interrupted: what became of its work when somebody stops it, unless the KeyboardInterrupt itself says so.
     """
 
     @functools.wraps(command)
@@ -33,9 +41,9 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(**options)
             sys.stdout.flush()  # here, where a reader who is gone can still be told from a fault
         except PercussError as error:
-            _end(explain(error), WRONG, options)
-        except KeyboardInterrupt:
-            _end("interrupted. What is finished is kept: give the same command again to go on.", INTERRUPTED, options)
+            _end(explain(error, Typed.of(options)), WRONG, options)
+        except KeyboardInterrupt as stopped:
+            _end(f"interrupted. {str(stopped) or interrupted}", INTERRUPTED, options)
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:
@@ -45,15 +53,6 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _end(text, WRONG, options)
 
     return run
-
-
-def explain(error: PercussError) -> str:
-    """The error as short lines: what, allowed, next."""
-    first = error.thing if error.value is None else f"{error.thing}: {error.value}"
-    lines = [first, *([f"Allowed: {error.allowed}"] if error.allowed else [])]
-    lines += [f"Next: {error.next_step}"] if error.next_step else []
-    wrapped = (textwrap.fill(line, 110, subsequent_indent="  ", break_long_words=False) for line in lines)
-    return "\n".join(line if i == 0 else textwrap.indent(line, "  ") for i, line in enumerate(wrapped))
 
 
 def _nobody_reads() -> bool:

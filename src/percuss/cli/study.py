@@ -27,16 +27,20 @@ study = typer.Typer(
     rich_markup_mode=None,
 )
 
-study.command("plan")(guarded(plan))
-study.command("create")(guarded(create))
-study.command("enrol")(guarded(enrol))
-study.command("serve")(guarded(serve))
-study.command("status")(guarded(status))
-study.command("close")(guarded(close))
-study.command("results")(guarded(results))
-study.command("verify")(guarded(verify))
-study.command("export")(guarded(export))
-study.command("revoke")(guarded(revoke))
-study.command("renew")(guarded(renew))
-study.command("override")(guarded(override))
-study.command("amend")(guarded(amend))
+#: What became of the work of a command that was interrupted: each act is one transaction, all the rest only reads.
+DONE_OR_NOT = "It was done whole or not at all: give the same command again, which says so where it was done."
+ANEW = "Give the same command again: it begins anew."
+
+study.command("plan")(guarded(plan, interrupted=ANEW))
+study.command("create")(guarded(create, interrupted=ANEW))
+study.command("enrol")(guarded(enrol, interrupted=DONE_OR_NOT))
+study.command("serve")(guarded(serve, interrupted=ANEW))
+study.command("status")(guarded(status, interrupted=ANEW))
+study.command("close")(guarded(close, interrupted=DONE_OR_NOT))
+study.command("results")(guarded(results, interrupted=ANEW))
+study.command("verify")(guarded(verify, interrupted=ANEW))
+study.command("export")(guarded(export, interrupted=ANEW))
+study.command("revoke")(guarded(revoke, interrupted=DONE_OR_NOT))
+study.command("renew")(guarded(renew, interrupted=DONE_OR_NOT))
+study.command("override")(guarded(override, interrupted=DONE_OR_NOT))
+study.command("amend")(guarded(amend, interrupted=DONE_OR_NOT))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, StudySecret, Verbose, Who
+from percuss.cli.pasteable import Typed
 from percuss.core.errors import UsageError
 
 
@@ -58,7 +59,7 @@ def amend(  # noqa: PLR0913
         print(f"amendment {last.number} ({', '.join(sorted(last.changes))}) is in force; protocol {last.hash}")
         if more_readers is not None:
             print(f"{more_readers} more can be enrolled; {last.changes['readers']} are planned from now on")
-        print("Start percuss study serve again where it runs.")
+        print(f"Start {Typed(study, database).command('serve')} again where it runs.")
 
 
 def _change(text: str) -> tuple[str, Any]:

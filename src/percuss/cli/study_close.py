@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 
 from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, Verbose, Who
+from percuss.cli.pasteable import Typed
 
 
 def close(
@@ -37,6 +37,6 @@ def close(
         print(json.dumps({"state": "closed", "head": head.model_dump()}))
     else:
         print(f"closed. The audit trail ends with {head.number}:{head.hash}")
-        path = shlex.quote(str(study))
-        print(f"Note it elsewhere: percuss study verify {path} --head {head.number}:{head.hash}")
-        print(f"Next: percuss study results {path}")
+        typed = Typed(study, database)
+        print(f"Note it elsewhere: {typed.command('verify', f'--head {head.number}:{head.hash}')}")
+        print(f"Next: {typed.command('results')}")

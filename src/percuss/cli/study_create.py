@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +22,7 @@ from percuss.cli.options import (
     StudyJson,
     Verbose,
 )
+from percuss.cli.pasteable import Typed
 from percuss.cli.study_enrol import ADDRESS
 
 if TYPE_CHECKING:
@@ -110,7 +110,10 @@ def create(  # noqa: PLR0913
         "batch_size": batch_size,
         "threads": threads,
     }
-    made = create_study(run, out=out, preset=preset, data=data, model=model, progress=talk(quiet=quiet), **options)
+    try:
+        made = create_study(run, out=out, preset=preset, data=data, model=model, progress=talk(quiet=quiet), **options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_stopped(out)) from None
     _tell(made, address, as_json=as_json, quiet=quiet)
 
 
@@ -123,12 +126,20 @@ def _tell(made: Created, address: str, *, as_json: bool, quiet: bool) -> None:
         counts = {"trials": made.trials, "minutes": made.minutes}
         print(json.dumps({**paths, **counts, "words": made.words, "administrator": administrator}))
         return
+    typed = Typed(made.path)
     if quiet:  # link and code are told all the same: nobody could log in without
-        tell_once(made.administrator, address)
+        tell_once(made.administrator, address, typed)
         return
     print("\n".join(made.words))
     print(f"\nstudy  {made.path}\nsecret {made.secret_path}: keep it apart from the study until that is closed\n")
-    tell_once(made.administrator, address)
-    study = shlex.quote(str(made.path))
-    print(f"\nNext: percuss study plan {study}\n      percuss study enrol {study} --name NAME")
-    print(f"      percuss study serve {study}")
+    tell_once(made.administrator, address, typed)
+    print(f"\nNext: {typed.command('plan')}\n      {typed.command('enrol', '--name NAME')}")
+    print(f"      {typed.command('serve')}")
+
+
+def _stopped(out: Path) -> str:
+    """What somebody who interrupted finds at ``out``: nothing, unless the study was finished in that very moment."""
+    if not (out / "study.json").exists():
+        return f"Nothing of the study is kept, and {out} is free: the same command begins anew."
+    renew = Typed(out).command("renew", "--name administrator --reason 'never shown'")
+    return f"The study was finished all the same; link and code of its administrator: {renew}"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from percuss.cli.options import StudyAddress, StudyDatabase, StudyJson, StudyPath, Verbose, Who
+from percuss.cli.pasteable import Typed
 
 Option = typer.Option
 #: Where `percuss study serve` answers unless told otherwise.
@@ -39,4 +40,4 @@ def enrol(  # noqa: PLR0913
     if as_json:
         print(json.dumps(as_record(credentials, address)))
     else:
-        tell_once(credentials, address)
+        tell_once(credentials, address, Typed(study, database))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from percuss.cli.pasteable import Typed
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,12 +54,13 @@ def checked_address(address: str) -> str:
     return address.strip().rstrip("/")
 
 
-def tell_once(credentials: Credentials, address: str) -> None:
-    """Link and code on stdout, and that they are not shown again."""
+def tell_once(credentials: Credentials, address: str, typed: Typed) -> None:
+    """Link and code on stdout, and that they are not shown again; ``typed`` is the study that they open."""
     print(f"{credentials.name} ({credentials.role})")
     print(f"link  {link(credentials, address)}")
     print(f"code  {credentials.code}")
-    print("Hand them over now: they are not stored and not shown again; percuss study renew makes new ones.")
+    again = typed.command("renew", f"--name {shlex.quote(credentials.name)} --reason WHY")
+    print(f"Hand them over now: they are not stored and not shown again. New ones: {again}")
 
 
 def as_record(credentials: Credentials, address: str) -> dict[str, str]:

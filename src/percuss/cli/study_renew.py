@@ -14,6 +14,7 @@ from percuss.cli.options import (
     Verbose,
     Who,
 )
+from percuss.cli.pasteable import Typed
 from percuss.cli.study_enrol import ADDRESS
 
 
@@ -42,4 +43,4 @@ def renew(  # noqa: PLR0913
     if as_json:
         print(json.dumps(as_record(credentials, address)))
     else:
-        tell_once(credentials, address)
+        tell_once(credentials, address, Typed(study, database))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, StudyPerson, Verbose, Who
+from percuss.cli.pasteable import Typed
 
 
 def revoke(  # noqa: PLR0913
@@ -27,4 +29,5 @@ def revoke(  # noqa: PLR0913
     if as_json:
         print(json.dumps({"name": name, "revoked": True}))
     else:
-        print(f"{name} has no access any more; percuss study renew gives it back")
+        back = Typed(study, database).command("renew", f"--name {shlex.quote(name)} --reason WHY")
+        print(f"{name} has no access any more; {back} gives it back")

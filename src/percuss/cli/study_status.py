@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from percuss.cli.options import StudyDatabase, StudyJson, StudyPath, Verbose
+from percuss.cli.pasteable import Typed
 
 if TYPE_CHECKING:
     from percuss.study.opening import OpenStudy
@@ -27,16 +28,16 @@ def status(
         head = {"title": target.info.title, "study": target.info.id, "trials": target.public.trials}
         print(json.dumps({**head, **dataclasses.asdict(found), "head": found.head.model_dump()}))
     else:
-        print("\n".join(_lines(target, found)))
+        print("\n".join(_lines(target, found, Typed(study, database))))
 
 
-def _lines(study: OpenStudy, found: StudyStatus) -> list[str]:
+def _lines(study: OpenStudy, found: StudyStatus, typed: Typed) -> list[str]:
     state = found.state if found.closed is None else f"{found.state} {_minute(found.closed)}"
     lines = [f"{study.info.title}: {state}, {study.public.trials} trials per reader"]
     if found.readers:
         lines += ["", *_table([("name", "done", "session", "stands", "last answer"), *map(_row, found.readers)])]
     else:
-        lines.append("nobody is enrolled: percuss study enrol STUDY --name NAME")
+        lines.append(f"nobody is enrolled: {typed.command('enrol', '--name NAME')}")
     return [*lines, "", f"audit trail: {found.head.number} records, {found.head.number}:{found.head.hash}"]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shlex
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ import typer
 
 from percuss.cli.exits import FAILED
 from percuss.cli.options import StudyDatabase, StudyJson, StudySecret, Verbose
+from percuss.cli.pasteable import Typed
 from percuss.core.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def verify(
     """
     noted = None if head is None else _head(head)
     found = _trail(study, noted) if study.is_file() else _study(study, noted, secret, database)
+    found["faults"] = [Typed(study, database).fill(fault) for fault in found["faults"]]
     if as_json:
         print(json.dumps(found))
     elif found["sound"]:
@@ -79,7 +80,7 @@ def _study(path: Path, head: Head | None, secret: Path | None, database: str | N
 
     require_extra()
     if not (path / "sealed.bin").exists() and (path / "trail.jsonl").exists():
-        step = f"percuss study verify {shlex.quote(str(path / 'trail.jsonl'))}, with --head as noted at closing"
+        step = f"{Typed(path / 'trail.jsonl').command('verify')}, with --head as noted at closing"
         raise UsageError("this is an export, not a study", value=path, next_step=step)
     try:
         return _opened(path, head, secret, database)

@@ -74,8 +74,8 @@ def _write(study: OpenStudy, secret_file: Path | None, *, unsound: bool) -> Stud
         raise RunError(
             "the study is not as it was written",
             value="; ".join(verdict.faults[:3]),
-            allowed="a study that percuss study verify finds sound",
-            next_step="look into it with percuss study verify; --unsound computes all the same and says so",
+            allowed="a study that verifies",
+            next_step="look into it with percuss study verify STUDY; --unsound computes all the same and says so",
         )
     told = happened(study, key, faults=verdict.faults)
     shape, pixels = _images(study)
@@ -96,7 +96,7 @@ def _check_closed(study: OpenStudy) -> None:
         raise RunError(
             "the study is open: its key stays sealed until it is closed",
             value=study.folder.path,
-            next_step="percuss study close STUDY --reason ...",
+            next_step="percuss study close STUDY --reason WHY",
         )
 
 

@@ -19,7 +19,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Within, an OSError becomes a RunError that says what to do; a full disk says that the run can be resumed."""
+    """Within, an OSError becomes a RunError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -27,12 +27,12 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise RunError(
                 "the disk is full",
                 value=path,
-                next_step="free some space and give the same command again: what is finished is kept",
+                next_step="free some space and give the same command again",
             ) from error
         raise RunError(
             f"{path} cannot be written",
             value=error.strerror or error,
-            next_step="give a folder you may write to with --out",
+            next_step="make it a place that you may write to, or give another with --out",
         ) from error
 
 

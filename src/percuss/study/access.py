@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -68,9 +69,9 @@ def enrol(
     credentials = draw(name, role)
     with study.database.write() as session:
         at = moment(now)
-        check_open(session, "enrolling")
+        check_open(session, "enrolment")
         if session.scalars(select(ReaderRow.id).where(ReaderRow.name == name)).first() is not None:
-            step = "give another name, or a new code to the same person: percuss study renew"
+            step = f"give another name, or the same person a new code: percuss study renew STUDY {_named(name)}"
             raise UsageError("somebody of this name is enrolled", value=name, next_step=step)
         reader = ReaderRow(
             name=name,
@@ -97,7 +98,7 @@ def revoke(study: OpenStudy, name: str, *, who: str, reason: str, now: datetime 
         at = moment(now)
         reader = reader_called(session, name)
         if reader.revoked is not None:
-            step = "percuss study renew gives them a new code, if they are to come back"
+            step = f"if they are to come back, a new code lets them in: percuss study renew STUDY {_named(name)}"
             raise UsageError("the access of this person was ended before", value=name, next_step=step)
         reader.revoked = stamp(at)
         _end_logins(session, reader.id, at)
@@ -107,12 +108,14 @@ def revoke(study: OpenStudy, name: str, *, who: str, reason: str, now: datetime 
 def renew(study: OpenStudy, name: str, *, who: str, reason: str, now: datetime | None = None) -> Credentials:
     """A new code and link for somebody who is enrolled, shut out or not; the old ones and all logins end.
 
-    UsageError where nobody is called so, or ``who`` or ``reason`` is empty.
+    UsageError where nobody is called so, ``who`` or ``reason`` is empty, or the study is closed and they are a reader.
     """
     check_reason("a new code", who=who, reason=reason)
     with study.database.write() as session:
         at = moment(now)
         reader = reader_called(session, name)
+        if reader.role == "reader":
+            check_open(session, "new code for a reader")
         credentials = draw(name, reader.role)
         reader.code_hash = hash_of_secret(credentials.code)
         reader.link_hash = hash_of_secret(credentials.link_token)
@@ -173,6 +176,10 @@ def log_out(study: OpenStudy, token: str, *, now: datetime | None = None) -> Non
             return
         row.ended = stamp(at)
         record(session, Event(who=owner.name, what="log out"), now=at)
+
+
+def _named(name: str) -> str:
+    return f"--name {shlex.quote(name)} --reason WHY"
 
 
 def _reader(row: ReaderRow) -> Reader:

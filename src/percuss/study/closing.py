@@ -38,7 +38,7 @@ def close(study: OpenStudy, *, who: str, reason: str, now: datetime | None = Non
         if row.state != "open":
             written = _closing(session)
             if study.folder.closed_path.exists() or written is None:
-                step = "percuss study results STUDY"
+                step = "see what it shows: percuss study results STUDY"
                 raise UsageError("the study was closed before", value=row.closed, next_step=step)
         else:
             row.state, row.closed = "closed", stamp(at)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def export_study(study: OpenStudy, key: Key, *, out: Path) -> dict[str, str]:
 
     The folder is for its owner alone. Readers are called R1, R2, ... in the tables; readers.csv and the trail have
     their names. Comments and reasons are in answers.csv as they were given, but for an apostrophe before what a
-    spreadsheet would take for a formula.
+    spreadsheet would take for a formula. What fails leaves the folder empty.
 
     Raises:
         UsageError: the study is open, or the folder holds something.
@@ -46,25 +47,33 @@ def export_study(study: OpenStudy, key: Key, *, out: Path) -> dict[str, str]:
             raise UsageError(
                 "the study is open: answers are not shown before it is closed",
                 value=study.folder.path,
-                next_step="percuss study close STUDY --reason ...",
+                next_step="percuss study close STUDY --reason WHY",
             )
         files = _files(session, key)
     for name in _AS_THEY_ARE:
         path = study.folder.path / name
         if path.exists():
             files[name] = path.read_bytes()
+    about = {"study": study.info.id, "title": study.info.title, "percuss_version": version("percuss")}
+    with _all_or_nothing(out):
+        written = {name: write_bytes(out / name, content) for name, content in sorted(files.items())}
+        write_bytes(out / "manifest.json", _json({**about, "files": written}))
+    return written
+
+
+@contextlib.contextmanager
+def _all_or_nothing(out: Path) -> Iterator[None]:
+    """Within, the folder is there; whatever fails leaves it empty, so that the same export can be asked for again."""
     with disk_errors(out):
         # Names of readers and their answers: the study's own folder is for its owner alone, so is its copy.
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    written = {name: write_bytes(out / name, content) for name, content in sorted(files.items())}
-    manifest = {
-        "study": study.info.id,
-        "title": study.info.title,
-        "percuss_version": version("percuss"),
-        "files": written,
-    }
-    write_bytes(out / "manifest.json", _json(manifest))
-    return written
+    try:
+        yield
+    except BaseException:
+        # It was empty before: everything in it was written here.
+        for path in out.iterdir():
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _files(session: Session, key: Key) -> dict[str, bytes]:

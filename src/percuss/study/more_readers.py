@@ -69,7 +69,7 @@ def _drawn(session: Session, key: Key, number: int) -> Change:
             "further orders would not go on where those of the study ended",
             value=f"order {last} is drawn otherwise here than it stands in the study",
             allowed="the versions of Percuss and numpy that created it, and orders that nobody touched",
-            next_step="run percuss study verify, then amend with the version that study.json names",
+            next_step="run percuss study verify STUDY, then amend with the version that study.json names",
         )
     enrolled = session.scalar(select(func.count()).select_from(ReaderRow).where(ReaderRow.slot.is_not(None))) or 0
     planned = max(in_force(key.frozen).readers, enrolled) + number

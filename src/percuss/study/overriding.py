@@ -36,7 +36,7 @@ def override_washout(
     check_reason("opening a session before its wash-out is over", who=who, reason=reason)
     with study.database.write() as transaction:
         at = moment(now)
-        check_open(transaction, "session opens")
+        check_open(transaction, "session opened early")
         reader = reader_called(transaction, name)
         stands = standing_in(transaction, reader.id, washout_days=study.public.washout_days, now=at)
         known = transaction.get(OverrideRow, (reader.id, session)) is not None

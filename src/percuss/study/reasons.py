@@ -12,7 +12,7 @@ from percuss.study.tables import ReaderRow, StudyRow
 def check_who(act: str, who: str) -> None:
     """UsageError where an act, such as "closing the study", is done by nobody."""
     if not who.strip():
-        raise UsageError(f"{act} needs somebody who does it", next_step="give a name")
+        raise UsageError(f"{act} needs somebody who does it", next_step="give a name (--who)")
     check_text("a name", who)
 
 
@@ -20,7 +20,7 @@ def check_reason(act: str, *, who: str, reason: str) -> None:
     """UsageError where an act comes without a person or a reason."""
     check_who(act, who)
     if not reason.strip():
-        raise UsageError(f"{act} needs a reason", next_step="say why")
+        raise UsageError(f"{act} needs a reason", next_step="say why (--reason)")
     check_text("a reason", reason)
 
 
@@ -37,9 +37,16 @@ def is_open(session: Session) -> bool:
 
 
 def check_open(session: Session, act: str) -> None:
-    """UsageError where the study is closed."""
+    """UsageError where the study is closed, for an act that would serve answers, which it takes no more.
+
+    Access of administrators can be renewed and anybody's ended all the same: they can still look at the study.
+    """
     if not is_open(session):
-        raise UsageError(f"the study is closed: no {act} any more", next_step="percuss study results STUDY")
+        raise UsageError(
+            f"the study is closed and takes no answer any more: no {act}",
+            allowed="status, serve, verify, results and export; revoke; renew for an administrator",
+            next_step="see what it shows: percuss study results STUDY",
+        )
 
 
 def reader_called(session: Session, name: str) -> ReaderRow:
@@ -49,6 +56,9 @@ def reader_called(session: Session, name: str) -> ReaderRow:
         names = session.scalars(select(ReaderRow.name)).all()
         allowed = nearest(name, names) if names else "nobody is enrolled yet"
         raise UsageError(
-            "nobody of this name is enrolled", value=name, allowed=allowed, next_step="percuss study status STUDY"
+            "nobody of this name is enrolled",
+            value=name,
+            allowed=allowed,
+            next_step="see who is there: percuss study status STUDY",
         )
     return found

@@ -41,7 +41,7 @@ def unseal(blob: bytes, secret: bytes) -> Key:
         raise RunError(
             "the sealed key does not open",
             allowed="sealed.bin as it was written, and the secret that it was sealed with",
-            next_step="give the secret of this very study, and verify the study with percuss study verify",
+            next_step="give the secret of this very study, and see what else was touched: percuss study verify STUDY",
         ) from error
     check_frozen(key.frozen)
     return key

@@ -123,6 +123,6 @@ def head(session: Session) -> Head:
         raise RunError(
             "the last record of the audit trail was not written by Percuss",
             value=row.line[:80],
-            next_step="keep the database as it is and run percuss study verify: it names the first fault",
+            next_step="keep the database as it is and run percuss study verify STUDY: it names the first fault",
         )
     return Head(number=last.number, hash=last.hash)

@@ -20,6 +20,7 @@ from percuss.core.errors import UsageError
 from percuss.study.access import enrol
 from percuss.study.app.protocol import StudyProtocol
 from percuss.study.app.serving import GRACE, Address, _listen, exposure, is_loopback, nameless, serve
+from percuss.study.closing import close
 
 SERVE = (
     "import sys; from pathlib import Path; from percuss.study.opening import open_study\n"
@@ -131,6 +132,22 @@ def test_it_says_which_names_it_answers_to(tmp_path):
         said = [f"localhost:{port}", "reading.example.org", f"localhost:{int(port) ^ 1}", f"evil.example:{port}"]
         statuses = [client.get("/healthz", headers={"Host": host}).status_code for host in said]
     assert statuses == [200, 200, 421, 421] and running.stop()[0] == 0
+
+
+def test_a_closed_study_is_served_and_said_to_be_closed(tmp_path):
+    study, _ = make(tmp_path / "study")
+    boss = enrol(study, "Boss", role="administrator")
+    close(study, who="Grace", reason="all have read")
+    study.database.close()
+    running = Process(tmp_path / "study")
+    begins = (
+        'Percuss study "A small study" (closed: progress can be seen, nothing can be answered) at http://127.0.0.1:'
+    )
+    assert running.said.startswith(begins)
+    with httpx.Client(base_url=running.address, trust_env=False) as client:
+        assert client.post("/api/v1/login", json={"secret": boss.code}).status_code == 200
+        assert client.get("/api/v1/admin/progress").json()["state"] == "closed"
+    assert running.stop()[0] == 0
 
 
 def test_a_proxy_without_a_name_is_warned_of():

@@ -72,7 +72,7 @@ FILES = {
         "closed.json: the end of the trail that it notes (record 3)",
     ),
     "closed.json is none": (lambda f: f.closed_path.write_text("{"), "closed.json: a file of the study cannot"),
-    "closed.json gone": (lambda f: f.closed_path.unlink(), "closed.json is missing: close the study again"),
+    "closed.json gone": (lambda f: f.closed_path.unlink(), "closed.json is missing: percuss study close STUDY"),
 }
 
 

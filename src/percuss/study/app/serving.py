@@ -53,8 +53,8 @@ def serve(
     """Serve until SIGTERM or Ctrl-C; requests under way are finished first.
 
     One process serves: it counts wrong codes in its memory, and fifty readers keep it far from busy. The address is
-    printed once it can be reached, with the names that are answered to; requests are logged to stderr by route, without
-    tokens, names or answers.
+    printed once it can be reached, with the names that are answered to and, where it is so, that the study is closed;
+    requests are logged to stderr by route, without tokens, names or answers.
 
     Args:
         study: as ``open_study`` gives it.
@@ -84,8 +84,17 @@ def serve(
         server = _server(app, certificate, key, proxy=proxy)
         with _logging_to_stderr(), _stopping(server):
             address = _address(at.host, port, encrypted=encrypted)
-            print(f'Percuss study "{study.info.title}" at {address} (answers to {hosts}; Ctrl-C stops)', flush=True)
+            print(f"{_titled(study)} at {address} (answers to {hosts}; Ctrl-C stops)", flush=True)
             server.run(sockets=[listening])
+
+
+def _titled(study: OpenStudy) -> str:
+    """The study by its title, and that it is closed where it is: whoever serves it then is told why nobody can read."""
+    from percuss.study.reasons import is_open
+
+    with study.database.read() as session:
+        closed = "" if is_open(session) else " (closed: progress can be seen, nothing can be answered)"
+    return f'Percuss study "{study.info.title}"{closed}'
 
 
 def nameless(at: Address, *, proxy: bool) -> str:

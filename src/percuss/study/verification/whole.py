@@ -136,7 +136,7 @@ def _closing_faults(session: Session, study: OpenStudy, records: Mapping[int, Re
         yield "the study was closed at another time than the trail says"
     if not study.folder.closed_path.exists():
         if closing:
-            yield "closed.json is missing: close the study again to have it written"
+            yield "closed.json is missing: percuss study close STUDY --reason WHY writes it anew"
         return
     try:
         noted = read_record(study.folder.closed_path, _Noted)

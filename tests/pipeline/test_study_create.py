@@ -224,8 +224,8 @@ def test_an_existing_study_is_never_touched(usual, run, source):
     with pytest.raises(UsageError, match="a study needs a place of its own"):
         create_study(run.path, out=usual.path, **source, **SMALL)
     assert before == {path: path.read_bytes() for path in usual.path.rglob("*.bin")}
-    # Not even where a mark says that it was never finished: it may have been read since.
-    (usual.path.parent / ".percuss-study.making").touch()
+    # Not even where a killed call left its folder beside it: the study may have been read since.
+    (usual.path.parent / ".percuss-study.making").mkdir()
     with pytest.raises(UsageError, match="an existing study is never touched"):
         create_study(run.path, out=usual.path, **source, **SMALL)
     assert before == {path: path.read_bytes() for path in usual.path.rglob("*.bin")} and usual.secret_path.exists()

@@ -1,9 +1,4 @@
-"""Studies of other images than colour patches, with data or model gone, after a kill, and from a file."""
-
-import os
-import signal
-import subprocess
-import sys
+"""Studies of other images than colour patches, with data or model gone, after a failure, and from a file."""
 
 import pytest
 import squares
@@ -193,33 +188,6 @@ def test_a_file_decides_what_options_do_not(scans, tmp_path):
     path.write_text("title = ")
     with pytest.raises(UsageError, match="the protocol file cannot be read"):
         create_study(scans.path, out=tmp_path / "other", **given)
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from percuss.study import creating
-from percuss.pipeline.study_create import create_study
-
-def dies(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-creating._fill = dies
-create_study(sys.argv[1], out=sys.argv[2], preset="foote", cases=3, seed=1, budgets="linf=30HU")
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_a_killed_call_leaves_no_study_and_the_same_call_starts_anew(scans, tmp_path):
-    out = tmp_path / "study"
-    done = subprocess.run([sys.executable, "-c", KILLED, scans.path, out], check=False, env=os.environ)
-    assert done.returncode == -signal.SIGKILL
-    with pytest.raises(RunError, match="a file of the study cannot be read"):
-        StudyFolder(out).info()
-    assert out.exists() and (tmp_path / "study.key").exists() and not (out / "study.json").exists()
-    made = create_study(scans.path, out=out, preset="foote", cases=3, seed=1, budgets="linf=30HU")
-    assert key_of(made).frozen.protocol.title and len(list((out / "images").iterdir())) == 6
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["study", "study.key"]
 
 
 def test_a_failed_call_leaves_nothing(scans, tmp_path, monkeypatch):

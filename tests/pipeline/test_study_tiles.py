@@ -6,8 +6,7 @@ import torch
 from percuss.core.images import PixelRange
 from percuss.data.decode import Reading, decode
 from percuss.pipeline import study_tiles
-from percuss.pipeline.study_files import Shown
-from percuss.pipeline.study_tiles import halved, pictures_of, tiles_of
+from percuss.pipeline.study_tiles import halved, picture_of, tiles_of
 from percuss.store.png import encode, uncompressed
 from percuss.study.app.pictures import geometry
 from percuss.study.pictures import sha_at, sha_of, write_picture
@@ -44,12 +43,12 @@ def test_the_last_level_is_the_picture_and_level_0_one_tile():
 def test_tiles_have_one_length_and_the_app_reads_their_size(tmp_path, monkeypatch):
     monkeypatch.setattr(study_tiles, "LARGE", 40)
     monkeypatch.setattr(study_tiles, "tiles_of", lambda png, pixels: tiles_of(png, pixels, side=16))
-    files = {"a": {"original": Shown(picture(70, 45)), "noise": Shown(picture(70, 45, 1))}}
-    sent = pictures_of(files, DEEP)["a"]
+    files = {"original": picture(70, 45), "noise": picture(70, 45, 1)}
+    sent = {arm: picture_of(png, DEEP) for arm, png in files.items()}
     assert len({len(tile) for tiles in sent.values() for tile in tiles.values()}) == 1
     write_picture(tmp_path / "p", sent["noise"])
     assert sha_at(tmp_path / "p") == sha_of(sent["noise"]) != sha_of(sent["original"])
     shape = geometry(tmp_path / "p")
     assert (shape.width, shape.height, shape.bits, shape.tile, shape.levels) == (45, 70, 16, 16, 4)
     monkeypatch.setattr(study_tiles, "LARGE", 70)
-    assert pictures_of(files, DEEP)["a"]["noise"] == files["a"]["noise"].png
+    assert picture_of(files["noise"], DEEP) == files["noise"]

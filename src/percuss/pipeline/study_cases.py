@@ -55,7 +55,8 @@ def check_enough(pool: Pool, design: Design, refused: Mapping[str, str]) -> None
         return
     kind = f"of class {pool.truth} " if pool.truth else ""
     fits = f"that an attack within {design.sizes[-1]} flips as stored" if design.options.only_flipped else "that fit"
-    why = Counter(refused[name] for name in pool.ids if name in refused)
+    # What stands in brackets is of the image alone.
+    why = Counter(refused[name].partition(" (")[0] for name in pool.ids if name in refused)
     told = f"{len(left)} {kind}{fits}, {pool.wanted} asked for"
     told += "".join(f"; {count} left out: {reason}" for reason, count in why.items())
     ways = "give fewer --cases, a larger --budget, or audit more images"

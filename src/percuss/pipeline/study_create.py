@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +19,24 @@ from percuss.pipeline.progress import Progress
 from percuss.pipeline.study_attempt import attempt
 from percuss.pipeline.study_cases import Pool, check_enough, flip_sizes, make_pools, truths_of
 from percuss.pipeline.study_design import Design, make_design, minutes, words
-from percuss.pipeline.study_files import Files, Making, make_files, model_says, unfit
+from percuss.pipeline.study_files import Files, Making, make_files, model_says, portions, unfit
 from percuss.pipeline.study_model import Source, reopen
 from percuss.pipeline.study_options import read_options
 from percuss.pipeline.study_protocol import check_protocol, protocol_of
-from percuss.pipeline.study_tiles import pictures_of
+from percuss.pipeline.study_tiles import picture_of
 from percuss.pipeline.survive import REPLACES
 from percuss.study.design.key import CaseKey, ModelSays
 from percuss.study.extra import require_extra
-from percuss.study.folder import Pixels
-from percuss.study.pictures import sha_of
+from percuss.study.folder import Pixels, StudyFolder
+from percuss.study.spool import Spool
 
 if TYPE_CHECKING:
     from percuss.study.credentials import Credentials
 
 #: Name under which the administrator of a new study is enrolled.
 ADMINISTRATOR = "administrator"
+#: Images left out that are named in the words of a study.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,19 @@ class Created:
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """Cases with their truths, files, and what the model says of them."""
+class _Case:
+    """A case whose files are in the spool: their SHA-256, and what the model says of them, by arm."""
 
-    truths: dict[str, str]
-    files: dict[str, Files]
-    says: dict[str, dict[str, ModelSays]]
+    images: dict[str, str]
+    says: dict[str, ModelSays]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The cases by id, in the order of the protocol, and why others were left out."""
+
+    cases: dict[str, _Case]
+    refused: dict[str, str]
 
 
 def create_study(
@@ -87,8 +96,8 @@ def create_study(
         options: fields of ``study_options.StudyOptions``, with ``protocol`` a TOML file of them, whose values those
             given by name replace; and ``weights``, ``allow_code``, ``device``, ``batch_size``, ``threads``.
 
-    The model judges the very bytes of each file that readers see; what it says stands in the key. A killed call leaves
-    nothing that is a study, and the same call then starts anew; a study that is there is never touched.
+    The model judges the very bytes of each file that readers see; what it says stands in the key. A failed or killed
+    call leaves nothing at ``out``, and the same call then starts anew; a study that is there is never touched.
 
     Raises:
         UsageError: an option that cannot be honoured, a folder that is taken, packages of the extra ``study`` missing.
@@ -103,16 +112,19 @@ def create_study(
     wanted = read_options(preset, None if protocol is None else Path(protocol), options)
     if wanted.database is None:
         wanted = wanted.model_copy(update={"database": os.environ.get(WHOLE_URL)})
-    with attempt(path):
+    with attempt(path, say) as place:
         found = open_finished(Path(run), Path(run).name)
         design = make_design(found, wanted, preset)
         pools = make_pools(found, design, preset)
         check_protocol(found, design, pools)
         _check_database(wanted.database)
         making, notes = _opened(found, design, source, say)
-        with environment.threads(making.work.plan.threads if making.work else None):
-            chosen = _choose(making, pools)
-        return _written(path, making, chosen, notes)
+        with Spool(place.spool) as spool:
+            with environment.threads(making.work.plan.threads if making.work else None):
+                chosen = _choose(making, pools, spool)
+            made = _written(place.study, making, chosen, pictures=spool)
+    told = [*made.words, *_left_out(chosen.refused), *notes]
+    return replace(made, path=path, secret_path=StudyFolder(path).secret_path, words=told)
 
 
 def _check_database(url: str | None) -> None:
@@ -143,54 +155,86 @@ def _opened(found: Finished, design: Design, source: Source, say: Progress) -> t
         return Making(found, design, None, say), [f"the key says what the audit noted, since {error.thing}"]
 
 
-def _choose(making: Making, pools: Sequence[Pool]) -> _Chosen:
+def _choose(making: Making, pools: Sequence[Pool], spool: Spool) -> _Chosen:
     """Draw the cases; those whose files make no case are left out, and the next ones take their places."""
     refused: dict[str, str] = {}
-    files: dict[str, Files] = {}
-    says: dict[str, dict[str, ModelSays]] = {}
-    while True:
-        for pool in pools:
-            check_enough(pool, making.design, refused)
-        taken = [name for pool in pools for name in [name for name in pool.ids if name not in refused][: pool.wanted]]
-        new = [name for name in taken if name not in files]
-        if not new:
-            truths = truths_of(making.found)
-            return _Chosen(
-                {name: truths[name] for name in taken},
-                {name: files[name] for name in taken},
-                {name: says[name] for name in taken},
-            )
-        made = make_files(making, new)
-        making.say.line(f"the model judges {sum(map(len, made.values()))} files")
-        told = model_says(making, made)
-        refused |= unfit(making, made, told)
-        files, says = files | made, says | told
+    cases: dict[str, _Case] = {}
+    making.say.line(_what(making, pools))
+    making.say.start("cases", sum(pool.wanted for pool in pools))
+    try:
+        while True:
+            for pool in pools:
+                check_enough(pool, making.design, refused)
+            drawn = [[name for name in pool.ids if name not in refused][: pool.wanted] for pool in pools]
+            taken = [name for names in drawn for name in names]
+            new = [name for name in taken if name not in cases]
+            if not new:
+                return _Chosen({name: cases[name] for name in taken}, refused)
+            for ids in portions(new, making.found.results.data.shape):
+                fit, wrong = _made(making, ids, spool)
+                cases, refused = cases | fit, refused | wrong
+                making.say.advance(len(fit))
+    finally:
+        making.say.stop()
 
 
-def _written(path: Path, making: Making, chosen: _Chosen, notes: list[str]) -> Created:
+def _made(making: Making, ids: Sequence[str], spool: Spool) -> tuple[dict[str, _Case], dict[str, str]]:
+    """One portion made, judged and put into the spool, and why some of it makes no case; its images are let go."""
+    portion = make_files(making, ids)
+    told = model_says(making, portion)
+    wrong = portion.refused | unfit(making, portion.files, told)
+    for name, why in wrong.items():
+        making.say.line(f"{name} is left out: {why}")
+    fit = {name: files for name, files in portion.files.items() if name not in wrong}
+    return {name: _Case(_kept(spool, making, files), told[name]) for name, files in fit.items()}, wrong
+
+
+def _kept(spool: Spool, making: Making, files: Files) -> dict[str, str]:
+    """The SHA-256 of each arm's picture, as readers are sent it and as the spool keeps it."""
+    return {arm: spool.add(picture_of(shown.png, making.design.pixels)) for arm, shown in files.items()}
+
+
+def _what(making: Making, pools: Sequence[Pool]) -> str:
+    arms = [arm.name for arm in making.design.arms if arm.kind != "identical"]
+    cases = sum(pool.wanted for pool in pools)
+    return f"{cases} cases, {len(arms)} files of each, judged by the model: {', '.join(arms)}"
+
+
+def _left_out(refused: Mapping[str, str]) -> list[str]:
+    """Images that are no cases, as lines: the first few by name, all of them in the key."""
+    told = [f"{name} was left out: {why}" for name, why in list(refused.items())[:SHOWN]]
+    more = len(refused) - len(told)
+    return [*told, f"{more} more were left out; the key names them"] if more else told
+
+
+def _written(path: Path, making: Making, chosen: _Chosen, *, pictures: Spool) -> Created:
     from percuss.study.access import enrol
     from percuss.study.creating import Draft, create_folder
 
-    sent = pictures_of(chosen.files, making.design.pixels)
-    hashes = {name: {arm: sha_of(picture) for arm, picture in arms.items()} for name, arms in sent.items()}
-    protocol = protocol_of(making.found, making.design, truths=chosen.truths, images=hashes)
+    known = truths_of(making.found)
+    truths = {name: known[name] for name in chosen.cases}
+    hashes = {name: case.images for name, case in chosen.cases.items()}
+    protocol = protocol_of(making.found, making.design, truths=truths, images=hashes)
     trials = protocol.trials()
     sizes, largest = flip_sizes(making.found)
     draft = Draft(
         protocol=protocol,
-        pictures={hashes[name][arm]: picture for name, arms in sent.items() for arm, picture in arms.items()},
-        cases=tuple(CaseKey(id=name, model=chosen.says[name], flip_eps=sizes[name]) for name in chosen.truths),
+        pictures=pictures,
+        cases=tuple(CaseKey(id=name, model=case.says, flip_eps=sizes[name]) for name, case in chosen.cases.items()),
         pixels=_pixels(making),
         largest_tried=largest,
         model=making.found.results.model.sha256,
         run=making.found.results.run_id,
+        left_out=chosen.refused,
     )
+    making.say.line(f"{len(pictures)} files are written under random names")
     study, _ = create_folder(path, draft, database=making.design.options.database)
-    administrator = enrol(study, ADMINISTRATOR, role="administrator", who="server")
+    try:
+        administrator = enrol(study, ADMINISTRATOR, role="administrator", who="server")
+    finally:
+        study.database.close()
     secret = study.folder.secret_path
-    study.database.close()
-    told = [*words(making.design, protocol), *notes]
-    return Created(path, secret, administrator, len(trials), minutes(trials), told)
+    return Created(path, secret, administrator, len(trials), minutes(trials), words(making.design, protocol))
 
 
 def _pixels(making: Making) -> Pixels:

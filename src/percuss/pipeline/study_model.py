@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from percuss.pipeline import environment
 from percuss.pipeline.finished import Finished
 from percuss.pipeline.inputs import data_fingerprint, open_images, open_model, read_chunk
 from percuss.pipeline.parts import Work, clean_logits, texts
-from percuss.pipeline.plan import CHUNK
 from percuss.pipeline.study_cases import truth_of
 from percuss.pipeline.survive import check_same, plan_of
 from percuss.store.folder import RunFolder
@@ -69,38 +68,17 @@ def reopen(found: Finished, source: Source) -> Work:
 
 
 def read_cases(work: Work, ids: Sequence[str]) -> Tensors:
-    """Some images of the run in this order; RunError where one cannot be read any more."""
-    batch = read_chunk(work.chosen, ids)
-    if batch.ids != list(ids):
-        lost = next(name for name in ids if name not in batch.ids)
-        raise RunError("an image of the run cannot be read any more", value=lost, next_step="mend it, or audit again")
-    return batch
+    """Some images of the run in this order; those that cannot be read any more are among its ``bad``."""
+    return read_chunk(work.chosen, ids)
 
 
-def attacked(work: Work, ids: Sequence[str], size: Budget) -> dict[str, tuple[Tensor, str]]:
+def attacked(work: Work, batch: Tensors, size: Budget) -> dict[str, tuple[Tensor, str]]:
     """Each image attacked within a size, as stored, with the attack that made it.
 
     The run's attacks are tried in its order until one flips the image as stored; where none does, what the first
     made is kept. They go on when an image flips, so that the change uses its size: what the audit kept for a size may
     be far smaller, and would say little of what readers see at this one.
     """
-    found: dict[str, tuple[Tensor, str]] = {}
-    for start in range(0, len(ids), CHUNK):
-        found |= _attacked(work, read_cases(work, ids[start : start + CHUNK]), size)
-    return found
-
-
-def attacks_of(work: Work) -> list[str]:
-    """The run's attacks without their controls; RunError where it has none."""
-    names = [name for name in work.plan.attacks if "noise" not in name]
-    if not names:
-        raise RunError(
-            "the run has no attack", value=", ".join(work.plan.attacks), next_step="audit with --attack pgd,noise"
-        )
-    return names
-
-
-def _attacked(work: Work, batch: Tensors, size: Budget) -> dict[str, tuple[Tensor, str]]:
     found: dict[str, tuple[Tensor, str]] = {}
     left = list(range(len(batch.ids)))
     for name in attacks_of(work):
@@ -125,6 +103,16 @@ def _attacked(work: Work, batch: Tensors, size: Budget) -> dict[str, tuple[Tenso
     return found
 
 
+def attacks_of(work: Work) -> list[str]:
+    """The run's attacks without their controls; RunError where it has none."""
+    names = [name for name in work.plan.attacks if "noise" not in name]
+    if not names:
+        raise RunError(
+            "the run has no attack", value=", ".join(work.plan.attacks), next_step="audit with --attack pgd,noise"
+        )
+    return names
+
+
 def _to_the_end(work: Work, size: Budget) -> dict[str, Any]:
     """Settings with which an attack uses its size; without a limit on the size there is none to use up."""
     if size.norm is Norm.NONE:
@@ -139,18 +127,12 @@ def as_seen(png: bytes, name: str, pixels: PixelRange) -> Tensor:
     return torch.from_numpy((np.asarray(values) / pixels.levels).astype("float32"))
 
 
-def judge(work: Work, found: Finished, files: dict[str, bytes]) -> dict[str, Judged]:
-    """What the model decides on the very bytes of some files, by id of their cases."""
-    told: dict[str, Judged] = {}
-    names = list(files)
-    for start in range(0, len(names), CHUNK):
-        ids = names[start : start + CHUNK]
-        images = torch.stack([as_seen(files[name], name, work.chosen.pixels) for name in ids])
-        targets = read_cases(work, ids).targets
-        with frozen(work.model):
-            logits = clean_logits(work, images)
-        labels = [truth_of(text, found.results.data) for text in texts(decide(logits, work.model.task))]
-        sure, right = confidence(logits, work.model.task), is_right(logits, targets, work.model.task)
-        for name, *said in zip(ids, labels, sure.tolist(), right.tolist(), strict=True):
-            told[name] = Judged(*said)
-    return told
+def judge(work: Work, found: Finished, files: Mapping[str, bytes], *, targets: Tensor) -> dict[str, Judged]:
+    """What the model decides on the very bytes of some files, by id of their cases; ``targets`` in the same order."""
+    images = torch.stack([as_seen(png, name, work.chosen.pixels) for name, png in files.items()])
+    with frozen(work.model):
+        logits = clean_logits(work, images)
+    labels = [truth_of(text, found.results.data) for text in texts(decide(logits, work.model.task))]
+    sure, right = confidence(logits, work.model.task), is_right(logits, targets, work.model.task)
+    rows = zip(files, labels, sure.tolist(), right.tolist(), strict=True)
+    return {name: Judged(*said) for name, *said in rows}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from percuss.core.images import PixelRange
 from percuss.data.decode import Reading, decode
-from percuss.pipeline.study_files import Files
 from percuss.store.png import encode, uncompressed
 from percuss.study.pictures import Picture, even
 
@@ -19,24 +16,12 @@ LARGE, SIDE = 2048, 512
 Levels = NDArray[np.int64]
 
 
-def pictures_of(files: Mapping[str, Files], pixels: PixelRange) -> dict[str, dict[str, Picture]]:
-    """What readers are sent, by case and arm: the file itself, or of large cases its tiles, all of one length."""
-    first = next(shown.png for arms in files.values() for shown in arms.values())
-    if max(_values(first).shape[1:]) <= LARGE:
-        return {name: {arm: shown.png for arm, shown in arms.items()} for name, arms in files.items()}
-    tiles = {
-        (name, arm, place): tile
-        for name, arms in files.items()
-        for arm, shown in arms.items()
-        for place, tile in tiles_of(shown.png, pixels).items()
-    }
-    found: dict[str, dict[str, Picture]] = {name: {} for name in files}
-    made: dict[tuple[str, str], dict[str, bytes]] = {}
-    for (name, arm, place), tile in even(tiles).items():
-        made.setdefault((name, arm), {})[place] = tile
-    for (name, arm), picture in made.items():
-        found[name][arm] = picture
-    return found
+def picture_of(png: bytes, pixels: PixelRange) -> Picture:
+    """What readers are sent of a file: the file itself, or of a large one its tiles, all of one length.
+
+    Lengths depend on size and depth alone, which all cases of a study share, so they are one over all pictures.
+    """
+    return even(tiles_of(png, pixels)) if max(_values(png).shape[1:]) > LARGE else png
 
 
 def tiles_of(png: bytes, pixels: PixelRange, *, side: int = SIDE) -> dict[str, bytes]:

@@ -40,7 +40,7 @@ class Draft:
         pictures: every picture by its SHA-256 (``pictures.sha_of``), all of one length (``pictures.even``).
         cases: what is known of each.
         pixels: what a level means.
-        largest_tried, model, run: as in ``key.Key``; run is the audit's run id.
+        largest_tried, model, run, left_out: as in ``key.Key``; run is the audit's run id.
         slots: orders to draw; 0 draws ``max(2 * readers, readers + 16)``.
     """
 
@@ -51,6 +51,7 @@ class Draft:
     largest_tried: Mapping[str, float] | None = None
     model: str = ""
     run: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
     slots: int = 0
 
 
@@ -146,6 +147,7 @@ def _key(draft: Draft, names: Mapping[str, str]) -> Key:
         largest_tried=dict(draft.largest_tried or {}),
         model=draft.model,
         run=draft.run,
+        left_out=dict(draft.left_out),
     )
 
 

@@ -57,6 +57,7 @@ class Key(BaseModel):
         cases: what is known of each.
         largest_tried: the largest size that the audit tried, by norm.
         model: SHA-256 of the audited model's weights; run: its run id.
+        left_out: why images that were drawn are no cases, by id; the next ones took their places.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,3 +69,4 @@ class Key(BaseModel):
     largest_tried: dict[str, float] = Field(default_factory=dict)
     model: str = ""
     run: str = ""
+    left_out: dict[str, str] = Field(default_factory=dict)

@@ -1,11 +1,13 @@
 """How often the intervals of a reader study's results hold the truth, over simulated studies.
 
-    python benchmarks/study_coverage.py [--studies 1500] [--thresholds 200]
+    python benchmarks/study_coverage.py [--studies 1500] [--thresholds 200] [--only endpoints aucs agreement thresholds]
 
 An endpoint: cases in two arms, of whose answers a share is lost and a share is gained. A copy, or another reader,
 repeats the outcome of the case (or its patient) with a given probability and else draws its own. A threshold: cases
-whose own thresholds differ, two answers each at four sizes. Prints the share of studies whose nominal 95 % interval
-holds the true value, with Wilson's interval of that share.
+whose own thresholds differ, two answers each at four sizes. An AUC: confidences of ten steps, half of their variance
+the case's (or patient's) own, readers' separations normal with a deviation of 0.2. Agreement: two classes, the second
+rating of an item drawn like the first; the items of a patient share class and difficulty. Prints the share of studies
+whose nominal 95 % interval holds the true value, with Wilson's interval of that share.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from percuss.evaluate.intervals import wilson
+from percuss.study.results.auc_widening import Floor, widened_aucs, widened_gap
 from percuss.study.results.decide import Sample, decide
+from percuss.study.statistics.agreement import agreement
+from percuss.study.statistics.case_jackknife import Units
+from percuss.study.statistics.mrmc import estimate
 from percuss.study.statistics.psychometric import Answers, psychometric
 from percuss.study.statistics.psychometric_cases import over_cases
 
@@ -31,7 +37,19 @@ ENDPOINTS = (
     (1, 60, 1, 3, 0.10, 0.03, 0.5),
     (3, 40, 1, 1, 0.05, 0.05, 0.3),
     (5, 40, 1, 1, 0.10, 0.03, 0.3),
+    (3, 60, 1, 3, 0.10, 0.03, 0.5),
 )
+#: Readers, cases of each class, cases of a patient, separation of the classes in the original, what of it is lost.
+AUCS = (
+    (3, 20, 1, 2.5, 0.0),
+    (5, 20, 1, 2.5, 0.7),
+    (3, 20, 1, 4.0, 0.0),
+    (3, 20, 1, 4.0, 1.0),
+    (5, 40, 1, 1.5, 0.5),
+    (3, 30, 3, 1.5, 0.5),
+)
+#: Patients, items of a patient, how often all items of a patient are rated alike.
+AGREEMENTS = ((40, 1, 0.0), (10, 4, 0.5), (20, 3, 0.5), (20, 3, 1.0), (40, 3, 0.5))
 SIZES = (1 / 255, 2 / 255, 4 / 255, 8 / 255)
 
 
@@ -86,6 +104,68 @@ def threshold(studies: int, *, cases: int = 20, spread: float = 0.6, slope: floa
     return held[0], held[1]
 
 
+def kernels(setting: tuple[float, ...], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Units]:
+    """Both arms' kernels of one study, and the patient of each case, who may have cases of both classes."""
+    readers, each, together = (int(value) for value in setting[:3])
+    apart, lost = setting[3:]
+    patient = rng.permutation(2 * each) // together
+    case = np.sqrt(0.5) * rng.normal(0, 1, 2 * each // together + 1)[patient]
+    skill, truth = rng.normal(0, 0.2, (readers, 1)), np.repeat([0.0, 1.0], each)
+    found = []
+    for separation in (apart, apart - lost):
+        seen = truth * (separation + skill) + case + np.sqrt(0.5) * rng.normal(0, 1, (readers, 2 * each))
+        steps = np.searchsorted(np.linspace(-1.5, apart + 1.5, 9), seen)
+        found.append((np.sign(steps[:, None, each:] - steps[:, :each, None]) + 1) / 2)
+    return found[0], found[1], (patient[:each], patient[each:])
+
+
+def auc(setting: tuple[float, ...], studies: int) -> list[int]:
+    """Studies whose intervals hold the AUC of one arm, and the difference: as estimated, and as widened."""
+    rng = np.random.default_rng(7)
+    draws = [kernels((40, 500, 1, *setting[3:]), rng)[:2] for _ in range(10)]
+    first, second = np.mean([[kernel.mean() for kernel in both] for both in draws], axis=0)
+    held = [0, 0, 0, 0]
+    for _ in range(studies):
+        one, two, patients = kernels(setting, rng)
+        units = patients if setting[2] > 1 else None
+        floor = Floor.of((one, two), copies=1, units=units)
+        arm = estimate(one, paired=False, units=units).interval
+        gap = estimate(one - two, paired=True, units=units).interval
+        wide = widened_aucs([arm], floor)[0], widened_gap(gap, floor)
+        for place, (found, true) in enumerate(zip((arm, gap, *wide), (first, first - second) * 2, strict=True)):
+            held[place] += found.low is not None and found.high is not None and found.low <= true <= found.high
+    return held
+
+
+def rated(setting: tuple[float, ...], rng: np.random.Generator) -> tuple[list[str], list[str], list[str]]:
+    """Ratings, ratings again, and patients of one study."""
+    patients, each, alike = setting
+    first, second, who = [], [], []
+    for patient in range(int(patients)):
+        truth, right, same = rng.random() < 0.5, 0.95 - 0.35 * (rng.random() < 0.3), rng.random() < alike
+        pairs = [["ab"[int(truth == (rng.random() < right))] for _ in range(2)] for _ in range(int(each))]
+        for pair in pairs:
+            one, two = pairs[0] if same else pair
+            first.append(one)
+            second.append(two)
+            who.append(str(patient))
+    return first, second, who
+
+
+def agreements(setting: tuple[float, ...], studies: int) -> dict[str, list[int]]:
+    """Studies whose intervals hold raw agreement, kappa and AC1: by patients, and as if items were independent."""
+    rng, held = np.random.default_rng(7), {name: [0, 0] for name in ("raw", "kappa", "ac1")}
+    truth = agreement(*rated((20000, *setting[1:]), rng)[:2], "ab")
+    for _ in range(studies):
+        first, second, who = rated(setting, rng)
+        for place, units in enumerate((who, None)):
+            got = agreement(first, second, "ab", units=units)
+            for name, counts in held.items():
+                found, true = getattr(got, name), getattr(truth, name).value
+                counts[place] += found.low is None or found.low <= true <= found.high
+    return held
+
+
 def said(what: str, held: int, of: int) -> None:
     """One line of the table."""
     share = wilson(held, of)
@@ -100,14 +180,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1500)
     parser.add_argument("--thresholds", type=int, default=200)
+    parts = {"endpoints": say_endpoints, "aucs": say_aucs, "agreement": say_agreement, "thresholds": say_thresholds}
+    parser.add_argument("--only", nargs="+", choices=parts, default=[*parts])
     given = parser.parse_args()
+    for name in given.only:
+        parts[name](given.thresholds if name == "thresholds" else given.studies)
+
+
+def say_endpoints(studies: int) -> None:
+    """A line for each kind of study with an endpoint."""
     for setting in ENDPOINTS:
         names = ("readers", "cases", "copies", "of a patient", "lost", "gained", "repeated")
-        text = ", ".join(f"{name} {value:g}" for name, value in zip(names, setting, strict=True))
-        said(text, endpoint(setting, given.studies), given.studies)
-    over, alone = threshold(given.thresholds)
-    said("threshold, interval over cases", over, given.thresholds)
-    said("threshold, profile likelihood alone", alone, given.thresholds)
+        said(worded(names, setting), endpoint(setting, studies), studies)
+
+
+def say_aucs(studies: int) -> None:
+    """Four lines for each kind of study with an AUC."""
+    for setting in AUCS:
+        names = ("AUC: readers", "of each class", "of a patient", "apart", "lost")
+        kinds = ("one arm, as estimated", "difference, as estimated", "one arm", "difference")
+        for kind, held in zip(kinds, auc(setting, studies), strict=True):
+            said(f"{worded(names, setting)}: {kind}", held, studies)
+
+
+def say_agreement(studies: int) -> None:
+    """Six lines for each kind of study with agreement."""
+    for setting in AGREEMENTS:
+        for name, counts in agreements(setting, studies).items():
+            for kind, held in zip(("", ", items as if independent"), counts, strict=True):
+                said(f"{worded(('patients', 'items of each', 'alike'), setting)}: {name}{kind}", held, studies)
+
+
+def say_thresholds(studies: int) -> None:
+    """Two lines."""
+    over, alone = threshold(studies)
+    said("threshold, interval over cases", over, studies)
+    said("threshold, profile likelihood alone", alone, studies)
+
+
+def worded(names: tuple[str, ...], setting: tuple[float, ...]) -> str:
+    """The setting in words."""
+    return ", ".join(f"{name} {value:g}" for name, value in zip(names, setting, strict=True))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from percuss.study.design.protocol import Endpoint
 from percuss.study.design.trials import Arm
 from percuss.study.results.decide import Sample, decide
 from percuss.study.results.endpoints import endpoints
-from percuss.study.results.pooled import effective
 from percuss.study.statistics.mrmc import difference
 from percuss.study.statistics.mrmc_table import Readings
 from percuss.study.statistics.paired_share import PairedTable, newcombe, tango
@@ -55,7 +54,9 @@ def test_foote_loses_minus_2_5_points_and_shows_nothing() -> None:
     assert "the margin of 5 points cannot be excluded" in found.sentence
     assert found.sentence.startswith("Loss of true positives: −2.5 points, 95 % interval −15.2 to 9.5:")
     # The changes of both copies lie in different cases: 40 answers, less what telling that from 20 cases costs.
-    assert (found.value.n, found.readers, found.p_value) == (20, 1, None)
+    # One case is lost and two are gained, of three that change: all exchanges are as far out.
+    assert (found.value.n, found.readers, found.p_value) == (20, 1, 1.0)
+    assert found.test == "exact, arms of whole cases exchanged"
     assert found.value.method == "Tango score, paired, 40 answers to 20 cases as 36.7"
     assert [item.method for item in found.beside] == ["Student's t over cases"]
     by = {table.copy_number: (table.both, table.against_only, table.arm_only, table.neither) for table in found.tables}
@@ -227,17 +228,6 @@ def test_pairs_called_different_beside_nothing_are_no_choice() -> None:
     protocol = protocol_of(arms=PAIRS, tasks=("same",), copies=1, endpoints=(asked(task="same"),))
     found = of_one(protocol, lambda *_: same(False))
     assert found.sentence.startswith("Called different: 100 %") and found.verdict == "described"
-
-
-def test_answers_of_a_case_are_worth_what_they_vary() -> None:
-    # All alike within their case: no more than the cases.
-    assert effective([[1.0, 1.0]] * 6 + [[0.0, 0.0]] * 14) == pytest.approx(20)
-    # Nothing varies, so nothing tells: no more than the cases, unequally read ones less.
-    assert effective([[1.0, 1.0]] * 20) == pytest.approx(20)
-    assert effective([[1.0] * 4] + [[1.0]] * 4) == pytest.approx(64 / 20)
-    # Independent within their case: nearly all of them, and all where each case has one.
-    assert effective([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]] * 10) == pytest.approx(76.49, abs=0.01)
-    assert effective([[1.0], [0.0], [0.0]]) == pytest.approx(3)
 
 
 @pytest.mark.parametrize("repeat", [0.0, 0.5, 1.0])

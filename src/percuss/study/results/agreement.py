@@ -1,6 +1,7 @@
 """How far readers agree with themselves over copies, and with each other: raw, kappa and AC1 (``study.agreement``).
 
-Each record is of one arm: a case's answers to two arms depend on each other and are no two items.
+Each record is of one arm: a case's answers to two arms depend on each other and are no two items. Where patients have
+several cases, patients are what varies.
 """
 
 from __future__ import annotations
@@ -40,20 +41,20 @@ def within(
     reads: Sequence[Read], copies: tuple[int, int], place: tuple[Task, str], *, names: tuple[str, ...]
 ) -> list[AgreementRecord]:
     """Agreement of each reader with themselves over two copies of one task and arm (``place``)."""
-    found = []
+    found, of_case = [], _units(reads)
     for reader in readers_of(reads):
         first, second = (_answers(reads, reader, copy) for copy in copies)
-        found.append(_record("within", place, [reader], (copies, _both(first, second, names))))
+        found.append(_record("within", place, [reader], (copies, _both(first, second, names, of_case))))
     return found
 
 
 def _between(
     reads: Sequence[Read], copy: int, place: tuple[Task, str], names: tuple[str, ...]
 ) -> list[AgreementRecord]:
-    readers = readers_of(reads)
+    readers, of_case = readers_of(reads), _units(reads)
     answers = {reader: _answers(reads, reader, copy) for reader in readers}
     found = [
-        _record("between", place, [one, two], ((copy,), _both(answers[one], answers[two], names)))
+        _record("between", place, [one, two], ((copy,), _both(answers[one], answers[two], names, of_case)))
         for one, two in combinations(readers, 2)
     ]
     if len(readers) > 2:
@@ -97,9 +98,15 @@ def _answers(reads: Sequence[Read], reader: str, copy: int) -> dict[str, str]:
     return {read.trial.case: read.category for read in reads if (read.reader, read.trial.copy_number) == (reader, copy)}
 
 
-def _both(first: dict[str, str], second: dict[str, str], names: tuple[str, ...]) -> Agreement:
+def _both(first: dict[str, str], second: dict[str, str], names: tuple[str, ...], of_case: dict[str, str]) -> Agreement:
     cases = [case for case in first if case in second]
-    return agreement([first[case] for case in cases], [second[case] for case in cases], names)
+    given = [first[case] for case in cases], [second[case] for case in cases]
+    return agreement(*given, names, units=[of_case[case] for case in cases])
+
+
+def _units(reads: Sequence[Read]) -> dict[str, str]:
+    """The patient of each case, or the case itself."""
+    return {read.trial.case: unit for read, unit in zip(reads, units(reads), strict=True)}
 
 
 def _record(

@@ -2,12 +2,15 @@
 
 - One answer per case: Tango's interval of a difference, Wilson's of a share.
 - Several answers per case (copies of one reader, or readers of whom fewer than two finished), or several cases per
-  patient: the same intervals with as many independent answers as these are worth (``pooled.effective``), counts scaled
+  patient: the same intervals with as many independent answers as these are worth (``statistics.worth``), counts scaled
   to them. Held in simulations, see docs/study-results.md.
 - Two readers or more who answered everything: readers and cases random (``mrmc``), copies averaged, never narrower than
   as many independent answers (``widening``). Readers who did not finish are left out and named. Where readings agree so
   far that there are no bounds, the interval above stands in.
 - Ratings: Student's t over cases, or readers and cases random.
+
+The value is always the mean over all answers that count. Where patients have several cases they take the place of
+cases: whole patients are left out by the jackknife, their number gives the degrees of freedom.
 """
 
 from __future__ import annotations
@@ -23,10 +26,13 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
-from percuss.study.results.pooled import effective, none, wilson_bounds
+from percuss.study.results.pooled import none
 from percuss.study.results.widening import Kind, p_alone, widened
-from percuss.study.statistics.mrmc import Estimate, estimate
+from percuss.study.statistics.case_jackknife import Units
+from percuss.study.statistics.exchange import exchange_p
+from percuss.study.statistics.mrmc import LEAST_ERROR, Estimate, estimate
 from percuss.study.statistics.paired_share import PairedTable, mcnemar, newcombe, score_bounds
+from percuss.study.statistics.worth import effective, wilson_bounds
 
 Scale = Literal["share", "rating"]
 _KINDS: dict[tuple[Scale, bool], Kind] = {
@@ -102,18 +108,15 @@ def decide(samples: Sequence[Sample], *, expected: int, alpha: float, scale: Sca
 
 
 def _many(samples: Sequence[Sample], readers: Sequence[str], *, alpha: float, scale: Scale) -> Decision | None:
-    """Readers and cases random; None where the readings do not vary, or there is one case."""
-    units = list(dict.fromkeys(sample.unit for sample in samples))
-    if len(units) < 2:
+    """Readers and cases random; None where the readings do not vary, or there is one case or patient."""
+    of_case = {sample.case: sample.unit for sample in samples}
+    if len(set(of_case.values())) < 2:
         return None
     paired = samples[0].second is not None
-    found = estimate(_means(samples, readers, units), paired=paired)
-    # estimate() calls the same error too small.
-    if found.error < 1e-7:
+    found = estimate(_means(samples, readers, list(of_case)), paired=paired, units=_units(list(of_case.values())))
+    if found.error < LEAST_ERROR:
         return None
-    what = "patients" if len(units) < len({sample.case for sample in samples}) else "cases"
-    method = f"U-statistic, {len(readers)} readers and {what} random, Hillis df"
-    value = _t(found, alpha, scale=scale if paired else f"one {scale}", method=method)
+    value = _t(found, alpha, scale=scale if paired else f"one {scale}", method=found.interval.method)
     answers = [sample.value for sample in samples]
     kind = _KINDS[scale, paired]
     value = widened(value, answers, kind, confidence=1 - 2 * alpha)
@@ -123,14 +126,19 @@ def _many(samples: Sequence[Sample], readers: Sequence[str], *, alpha: float, sc
         p_value = float(2 * student.sf(abs(found.interval.value or 0.0) / found.error, found.df))
         p_value = max(p_value, p_alone(answers, kind))
     beside = [_shares(samples, alpha).value] if scale == "share" else []
-    return Decision(value, beside, p_value, "t, readers and cases random" if paired else "")
+    what = "cases" if len(set(of_case.values())) == len(of_case) else "patients"
+    return Decision(value, beside, p_value, f"t, readers and {what} random" if paired else "")
+
+
+def _units(names: Sequence[str]) -> Units | None:
+    """The unit of each place as a number; None where each has its own."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return None if len(numbers) == len(names) else (np.array([numbers[name] for name in names]),)
 
 
 def _shares(samples: Sequence[Sample], alpha: float) -> Decision:
-    units: dict[str, list[float]] = defaultdict(list)
-    for sample in samples:
-        units[sample.unit].append(sample.value)
-    worth = effective(list(units.values()))
+    units = by_unit(samples)
+    worth = effective(units)
     each, confidence, once = len(samples), 1 - 2 * alpha, len(units) == len(samples)
     value = sum(sample.value for sample in samples) / each
     patients = len(units) < len({sample.case for sample in samples})
@@ -151,26 +159,36 @@ def _shares(samples: Sequence[Sample], alpha: float) -> Decision:
         table = table_of(samples)
         return Decision(tango, [newcombe(table, confidence=confidence)], mcnemar(table), "McNemar, exact")
     beside = _ratings(samples, alpha).value
-    return Decision(tango, [beside] if beside.low is not None else [])
+    p_value = exchange_p(round(sum(unit)) for unit in units)
+    test = f"exact, arms of whole {'patients' if patients else 'cases'} exchanged"
+    return Decision(tango, [beside] if beside.low is not None else [], p_value, test)
 
 
 def _ratings(samples: Sequence[Sample], alpha: float) -> Decision:
-    """Student's t over the means of cases, whoever read them."""
-    units = list(dict.fromkeys(sample.unit for sample in samples))
-    paired = samples[0].second is not None
-    if len(units) < 2:
-        only = sum(sample.value for sample in samples) / len(samples)
-        return Decision(Interval(value=only, low=None, high=None, n=1, method="undefined: one case"))
-    table = np.zeros((1, len(units)))
-    for column, unit in enumerate(units):
-        table[0, column] = np.mean([sample.value for sample in samples if sample.unit == unit])
-    found = estimate(table, paired=paired)
-    if found.error < 1e-7:
+    """Student's t of the mean over all answers, whoever gave them, with cases or patients as what varies."""
+    names = [sample.unit for sample in samples]
+    count, paired = len(set(names)), samples[0].second is not None
+    what = "patients" if count < len({sample.case for sample in samples}) else "cases"
+    table = np.array([[sample.value for sample in samples]])
+    if count < 2:
+        method = f"undefined: one {what.removesuffix('s')}"
+        return Decision(Interval(value=float(table.mean()), low=None, high=None, n=1, method=method))
+    found = estimate(table, paired=paired, units=_units(names))
+    if found.error < LEAST_ERROR:
         method = "undefined: the answers do not vary"
-        return Decision(Interval(value=float(table.mean()), low=None, high=None, n=len(units), method=method))
+        return Decision(Interval(value=float(table.mean()), low=None, high=None, n=count, method=method))
     p_value = float(2 * student.sf(abs(float(table.mean())) / found.error, found.df)) if paired else None
-    value = _t(found, alpha, scale="rating", method="Student's t over cases")
-    return Decision(value, [], p_value, "Student's t over cases" if paired else "")
+    test = f"Student's t over {what}"
+    value = _t(found, alpha, scale="rating", method=test)
+    return Decision(value, [], p_value, test if paired else "")
+
+
+def by_unit(samples: Sequence[Sample]) -> list[list[float]]:
+    """Values of the samples of each unit."""
+    units: dict[str, list[float]] = defaultdict(list)
+    for sample in samples:
+        units[sample.unit].append(sample.value)
+    return list(units.values())
 
 
 def table_of(samples: Sequence[Sample]) -> PairedTable:
@@ -184,14 +202,14 @@ def level(alpha: float) -> str:
     return "" if math.isclose(alpha, 0.025) else f", {100 * (1 - 2 * alpha):g} % interval"
 
 
-def _means(samples: Sequence[Sample], readers: Sequence[str], units: Sequence[str]) -> NDArray[np.float64]:
-    """Mean of each reader in each unit, ``[readers, units]``."""
+def _means(samples: Sequence[Sample], readers: Sequence[str], cases: Sequence[str]) -> NDArray[np.float64]:
+    """Mean of each reader in each case, ``[readers, cases]``."""
     rows = {name: place for place, name in enumerate(readers)}
-    columns = {name: place for place, name in enumerate(units)}
-    total, count = np.zeros((len(readers), len(units))), np.zeros((len(readers), len(units)))
+    columns = {name: place for place, name in enumerate(cases)}
+    total, count = np.zeros((len(readers), len(cases))), np.zeros((len(readers), len(cases)))
     for sample in samples:
-        total[rows[sample.reader], columns[sample.unit]] += sample.value
-        count[rows[sample.reader], columns[sample.unit]] += 1
+        total[rows[sample.reader], columns[sample.case]] += sample.value
+        count[rows[sample.reader], columns[sample.case]] += 1
     return np.asarray(total / count)
 
 

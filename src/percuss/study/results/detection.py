@@ -14,6 +14,7 @@ from percuss.study.results import pooled
 from percuss.study.results.arms import right
 from percuss.study.results.read import Read, of, readers_of, shown_kinds, units
 from percuss.study.statistics.detection import same_different
+from percuss.study.statistics.worth import effective
 
 
 def detection(reads: Sequence[Read], protocol: Protocol) -> list[DetectionRecord]:
@@ -100,7 +101,7 @@ def _worth(reads: Sequence[Read]) -> float:
     by: dict[str, list[float]] = {}
     for read, unit in zip(reads, units(reads), strict=True):
         by.setdefault(unit, []).append(float(read.called is True))
-    return pooled.effective(list(by.values()))
+    return effective(list(by.values()))
 
 
 def _dprime(share: float | None) -> float | None:

@@ -76,8 +76,8 @@ def _patients(protocol: Protocol) -> Iterator[Finding]:
     known = [case.patient for case in protocol.cases if case.patient]
     if len(set(known)) < len(known):
         text = (
-            f"{len(known)} cases are of {len(set(known))} patients: intervals of endpoints and shares take patients as "
-            "what varies; agreement and AUC of several readers take cases, and are a little narrow."
+            f"{len(known)} cases are of {len(set(known))} patients: intervals take patients as what varies, and are as "
+            "wide as so many allow."
         )
         yield Finding("study-patients", "info", text, {"cases": len(known), "patients": len(set(known))})
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from percuss.core.results import Interval
 from percuss.core.study_results import PairedRecord
-from percuss.study.results.decide import Sample, table_of
+from percuss.study.results.decide import Sample, by_unit, table_of
 from percuss.study.results.read import Read, units
-from percuss.study.statistics.paired_share import mcnemar, newcombe, tango
+from percuss.study.statistics.exchange import exchange_p
+from percuss.study.statistics.paired_share import hybrid_bounds, mcnemar, newcombe, score_bounds, tango
+from percuss.study.statistics.worth import effective
 
 Valued = Callable[[Read], float]
 
@@ -55,11 +59,13 @@ def joined(first: Sequence[Sample], second: Sequence[Sample]) -> list[Sample]:
 def tables(samples: Sequence[Sample], *, alpha: float, arm_first: bool) -> list[PairedRecord]:
     """One table for each reader and copy: each case is there once, as Tango's interval and McNemar's test need it.
 
-    ``arm_first``: the first of each pair is the endpoint's arm, not what it is held against.
+    Where patients have several cases, their answers count as ``worth`` independent ones, and the tests exchange the
+    arms of whole patients. ``arm_first``: the first of each pair is the endpoint's arm, not what it is held against.
     """
     found = []
     for reader, copy in dict.fromkeys((sample.reader, sample.copy) for sample in samples):
-        table = table_of([sample for sample in samples if (sample.reader, sample.copy) == (reader, copy)])
+        own = [sample for sample in samples if (sample.reader, sample.copy) == (reader, copy)]
+        table, sure = table_of(own), _sure(own, confidence=1 - 2 * alpha)
         one, two = table.first_only, table.second_only
         found.append(
             PairedRecord(
@@ -69,13 +75,43 @@ def tables(samples: Sequence[Sample], *, alpha: float, arm_first: bool) -> list[
                 against_only=two if arm_first else one,
                 arm_only=one if arm_first else two,
                 neither=table.neither,
-                difference=tango(table, confidence=1 - 2 * alpha),
-                newcombe=newcombe(table, confidence=1 - 2 * alpha),
-                mcnemar_exact=mcnemar(table),
-                mcnemar_mid_p=mcnemar(table, mid_p=True),
+                difference=sure.difference,
+                newcombe=sure.newcombe,
+                mcnemar_exact=sure.exact,
+                mcnemar_mid_p=sure.mid_p,
             )
         )
     return found
+
+
+@dataclass(frozen=True)
+class _Sure:
+    """Both intervals of a table and both p values."""
+
+    difference: Interval
+    newcombe: Interval
+    exact: float
+    mid_p: float
+
+
+def _sure(samples: Sequence[Sample], *, confidence: float) -> _Sure:
+    table, units = table_of(samples), by_unit(samples)
+    plain = tango(table, confidence=confidence), newcombe(table, confidence=confidence)
+    if len(units) == len(samples):
+        return _Sure(*plain, mcnemar(table), mcnemar(table, mid_p=True))
+    worth = effective(units)
+    cells = tuple(cell * worth / table.n for cell in (table.both, table.first_only, table.second_only, table.neither))
+    ends = (
+        score_bounds(cells[1], cells[2], worth, confidence=confidence),
+        hybrid_bounds((cells[0], cells[1], cells[2], cells[3]), confidence=confidence),
+    )
+    tail = f", {table.n} cases of {len(units)} patients as {worth:.3g}; p values: arms of whole patients exchanged"
+    first, second = (
+        item.model_copy(update={"low": low, "high": high, "n": len(units), "method": item.method + tail})
+        for item, (low, high) in zip(plain, ends, strict=True)
+    )
+    net = [round(sum(unit)) for unit in units]
+    return _Sure(first, second, exchange_p(net), exchange_p(net, mid_p=True))
 
 
 def _key(read: Read) -> tuple[str, str, int]:

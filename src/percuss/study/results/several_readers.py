@@ -2,8 +2,9 @@
 
 Right answers are those to every case; AUC is of the reader's confidence, from surely positive to surely negative, in
 studies of two labels with cases of both. Copies of a case are averaged. Beside ``mrmc.difference`` stands the analysis
-of variance of Obuchowski and Rockette. Intervals of right answers are never narrower than those of as many independent
-answers (``widening``); for an AUC there is no such floor. Where anything is missing for it, the record says what.
+of variance of Obuchowski and Rockette. No interval is narrower than that of as many independent answers (``widening``,
+``auc_widening``), and each has a width where all readings agree. Where patients have several cases they take the place
+of cases. Where anything is missing for it, the record says what.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from percuss.core.results import Interval
 from percuss.core.study_results import ManyReadersRecord
 from percuss.study.answers import Diagnosis
 from percuss.study.design.protocol import Protocol
-from percuss.study.results.read import Read, readers_of, shown_kinds
+from percuss.study.results.auc_widening import Floor, gap_p, widened_aucs, widened_gap
+from percuss.study.results.decide import decide
+from percuss.study.results.read import Read, of, readers_of, shown_kinds
+from percuss.study.results.samples import pairs, singles
 from percuss.study.results.widening import p_alone, widened
+from percuss.study.statistics.case_jackknife import Units, unit_count
 from percuss.study.statistics.mrmc import Estimate, Measure, estimate, kernel
-from percuss.study.statistics.mrmc_anova import obuchowski_rockette_of
+from percuss.study.statistics.mrmc_anova import FTest, obuchowski_rockette_of
 from percuss.study.statistics.mrmc_table import Readings
 
 Floats = NDArray[np.float64]
@@ -79,16 +86,15 @@ def _record(reads: Sequence[Read], protocol: Protocol, arm: str, measure: Measur
     tables = [readings(reads, protocol, measure, copy=copy) for copy in range(1, protocol.copies + 1)]
     copies = [np.stack([kernel(table, name, measure=measure) for table in tables]) for name in ("original", arm)]
     one, two = (np.asarray(item.mean(axis=0)) for item in copies)
-    change = estimate(one - two, paired=True)
-    test = obuchowski_rockette_of((one, two), cases=len(protocol.cases))
-    values = [estimate(item, paired=False).interval for item in (one, two)]
-    gap, p_value = change.interval, change.p_value
+    units = _units(tables[0], protocol, measure)
+    change = estimate(one - two, paired=True, units=units)
+    count = len(protocol.cases) if units is None else unit_count(units)
+    test = obuchowski_rockette_of((one, two), cases=count, units=units)
     if measure == "share":
-        values = [widened(item, copy.ravel().tolist(), "share") for item, copy in zip(values, copies, strict=True)]
-        answers = (copies[0] - copies[1]).ravel().tolist()
-        gap = widened(gap, answers, "difference")
-        p_value = None if p_value is None else max(p_value, p_alone(answers, "difference"))
-    per_reader = dict(zip(tables[0].readers, change.per_reader, strict=True))
+        kept = [read for read in reads if read.reader in names and read.trial.task == "diagnosis"]
+        told = _shares(kept, protocol, arm, test)
+    else:
+        told = _aucs((one, two), change, test, floor=Floor.of((one, two), copies=protocol.copies, units=units))
     return ManyReadersRecord(
         task="diagnosis",
         arm=arm,
@@ -97,16 +103,65 @@ def _record(reads: Sequence[Read], protocol: Protocol, arm: str, measure: Measur
         missing="",
         readers=len(names),
         cases=len(protocol.cases),
-        arm_value=values[1],
-        against_value=values[0],
-        difference=gap,
-        p_value=p_value,
+        arm_value=told.arms[1],
+        against_value=told.arms[0],
+        difference=told.gap,
+        p_value=told.p_value,
         df=_finite(change),
         reader_variance=change.reader_variance,
-        per_reader={name: float(value) for name, value in per_reader.items()},
-        obuchowski_rockette=test.difference,
-        obuchowski_rockette_p=test.p_value,
+        per_reader=dict(zip(tables[0].readers, change.per_reader, strict=True)),
+        obuchowski_rockette=told.test,
+        obuchowski_rockette_p=told.test_p,
     )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Intervals of original and arm, of their difference, and of Obuchowski and Rockette's, with both p values."""
+
+    arms: list[Interval]
+    gap: Interval
+    p_value: float | None
+    test: Interval
+    test_p: float | None
+
+
+def _shares(reads: Sequence[Read], protocol: Protocol, arm: str, test: FTest) -> _Told:
+    """By right answers, as an endpoint would have them; ``reads`` are of readers who answered everything."""
+    one, two = (of(reads, task="diagnosis", arm=name) for name in ("original", arm))
+    asked = len(protocol.cases) * protocol.copies
+    samples = [singles(one, _right), singles(two, _right), pairs(one, two, _right)]
+    found = [decide(item, expected=asked, alpha=0.025, scale="share") for item in samples]
+    answers, gap = [sample.value for sample in samples[2]], found[2].value
+    square, p_value = widened(test.difference, answers, "difference"), test.p_value
+    if square.low is None:
+        square = gap
+    if p_value is not None:
+        p_value = max(p_value, p_alone(answers, "difference"))
+    return _Told([item.value for item in found[:2]], gap, found[2].p_value, square, p_value)
+
+
+def _aucs(kernels: tuple[Floats, Floats], change: Estimate, test: FTest, *, floor: Floor) -> _Told:
+    units = floor.units
+    arms = widened_aucs([estimate(item, paired=False, units=units).interval for item in kernels], floor)
+    gap, square = (widened_gap(item, floor) for item in (change.interval, test.difference))
+    return _Told(arms, gap, gap_p(change.p_value, floor), square, gap_p(test.p_value, floor))
+
+
+def _right(read: Read) -> float:
+    return float(read.right is True)
+
+
+def _units(table: Readings, protocol: Protocol, measure: Measure) -> Units | None:
+    """The patient of each case of the kernel; None where no patient has several cases. A case may have none known."""
+    patients = {case.id: case.patient and f"patient {case.patient}" for case in protocol.cases}
+    names = np.array([patients[case] or f"case {case}" for case in table.cases])
+    codes = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    if len(set(names)) == len(names):
+        return None
+    if measure == "share" or table.truth is None:
+        return (codes,)
+    return codes[~table.truth], codes[table.truth]
 
 
 def _missing(reads: Sequence[Read], protocol: Protocol, names: Sequence[str], measure: Measure) -> str:
@@ -116,15 +171,22 @@ def _missing(reads: Sequence[Read], protocol: Protocol, names: Sequence[str], me
         return (
             f"two readers who answered every diagnosis; there {'is' if len(names) == 1 else 'are'} {len(names)}{left}"
         )
-    if len(protocol.cases) < 2:
-        return "two cases"
+    if len({case.patient or (case.id,) for case in protocol.cases}) < 2:
+        return "two cases, of two patients"
     if measure == "share":
         return ""
     if len(protocol.labels) != 2:
         return f"two labels; there are {len(protocol.labels)}"
     positives = sum(case.truth == protocol.positive for case in protocol.cases)
     few = min(positives, len(protocol.cases) - positives)
-    return "" if few >= 2 else f"two positive and two negative cases; one kind has {few}"
+    if few < 2:
+        return f"two positive and two negative cases; one kind has {few}"
+    kinds = [
+        {case.patient or (case.id,) for case in protocol.cases if (case.truth == protocol.positive) is kind}
+        for kind in (True, False)
+    ]
+    few = min(map(len, kinds))
+    return "" if few >= 2 else f"positive and negative cases of two patients each; one kind has {few}"
 
 
 def _finite(found: Estimate) -> float | None:

@@ -19,8 +19,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from percuss.core.results import Interval
-from percuss.study.results.pooled import wilson_bounds
 from percuss.study.statistics.paired_share import score_bounds
+from percuss.study.statistics.worth import wilson_bounds
 
 #: What the answers are: 1 and 0; the difference of two such; ratings from 1 to 5; the difference of two such.
 Kind = Literal["share", "difference", "rating", "rating difference"]
@@ -42,10 +42,15 @@ def widened(found: Interval, answers: Sequence[float], kind: Kind, *, confidence
     if found.value is None or found.low is None or found.high is None or len(answers) < 2:
         return found
     low, high, name = _alone(found.value, answers, kind, confidence)
-    if found.low <= low and high <= found.high:
+    return wider(found, (low, high), f"{len(answers)} independent answers ({name})")
+
+
+def wider(found: Interval, ends: tuple[float, float], to: str) -> Interval:
+    """The interval with either end moved out to these; the method says ``widened to`` what. None stays as it is."""
+    if found.low is None or found.high is None or (found.low <= ends[0] and ends[1] <= found.high):
         return found
-    method = f"{found.method}; widened to {len(answers)} independent answers ({name})"
-    return found.model_copy(update={"low": min(found.low, low), "high": max(found.high, high), "method": method})
+    low, high, method = min(found.low, ends[0]), max(found.high, ends[1]), f"{found.method}; widened to {to}"
+    return found.model_copy(update={"low": low, "high": high, "method": method})
 
 
 def p_alone(answers: Sequence[float], kind: Kind) -> float:

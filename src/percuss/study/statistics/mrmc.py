@@ -25,10 +25,13 @@ from scipy.stats import t as student
 
 from percuss.core.errors import DataError
 from percuss.core.results import Interval
+from percuss.study.statistics.case_jackknife import Units, jackknife_covariance, unit_count
 from percuss.study.statistics.mrmc_table import Readings
 
 Floats = NDArray[np.float64]
 Measure = Literal["auc", "share"]
+#: Rounding leaves an error of some 1e-9 where all readings agree.
+LEAST_ERROR = 1e-7
 
 
 @dataclass(frozen=True)
@@ -152,37 +155,69 @@ def hillis_df(mean_square: float, covariance: float, readers: int) -> float:
     return (readers - 1) * (1 + readers * max(covariance, 0.0) / mean_square) ** 2
 
 
-def estimate(values: Floats, *, paired: bool) -> Estimate:
+def estimate(values: Floats, *, paired: bool, units: Units | None = None) -> Estimate:
     """Mean over readers of a kernel, or of the difference of two (``paired``), which must lie in [0, 1] or [-1, 1].
 
     For kernels that ``kernel`` does not make: a mean over copies, say. Where values lie elsewhere, ``error`` and ``df``
     hold all the same, the interval's clipped bounds do not.
+
+    Args:
+        values: the kernel.
+        paired: it is a difference, and gets a p value.
+        units: the patient of each case, where several cases are of one: the covariance over cases is then the
+            jackknife's over whole patients, and ``n`` counts these. ``moments`` stay those of cases.
     """
-    means, matrices = reader_means(values), pair_moments(values)
-    readers, value = len(means), float(means.mean())
-    moments = tuple(float(np.trace(item)) / readers for item in matrices)
+    means, readers = reader_means(values), len(values)
+    moments = pair_moments(values)
+    matrix = np.outer(means, means) - moments[-1] if units is None else jackknife_covariance(values, units)
+    n = sum(values.shape[1:]) if units is None else unit_count(units)
+    within = float(np.trace(matrix)) / readers
+    kinds = tuple(float(np.trace(item)) / readers for item in moments)
     if readers == 1:
-        variance, part = value**2 - moments[-1], None
         # A share's mean over cases has a t distribution's degrees of freedom; an AUC is taken as normal.
-        df = math.inf if values.ndim == 3 else values.shape[1] - 1.0
-        error, method = math.sqrt(max(variance, 0.0)), "one reader, cases random"
+        spread = _Spread(within, within, math.inf if values.ndim == 3 else n - 1.0, None)
     else:
-        apart = tuple(between(item) for item in matrices)
-        moments, part = moments + apart, moments[-1] - apart[-1]
-        variance, mean_square = value**2 - apart[-1], float(means.var(ddof=1))
-        # The same number as variance - mean_square / readers, but free of its rounding.
-        covariance = between(case_covariance(values))
-        df = hillis_df(mean_square, covariance, readers)
-        error = math.sqrt(mean_square / readers + max(covariance, 0.0))
-        method = f"U-statistic, {readers} readers and cases random, Hillis df"
-    n = sum(values.shape[1:])
-    # Rounding leaves an error of some 1e-9 where all readings agree.
-    if error < 1e-7:
-        bare = Interval(value=value, low=None, high=None, n=n, method="undefined: the readings do not vary")
-        return Estimate(bare, variance, error, df, None, moments, part, tuple(means.tolist()))
-    interval = _bounds(value, error * float(student.ppf(0.975, df)), n=n, method=method, paired=paired)
-    p_value = float(2 * student.sf(abs(value) / error, df)) if paired else None
-    return Estimate(interval, variance, error, df, p_value, moments, part, tuple(means.tolist()))
+        kinds += tuple(between(item) for item in moments)
+        square, apart = float(means.var(ddof=1)), between(matrix)
+        taken = square / readers + max(apart, 0.0)
+        spread = _Spread(square / readers + apart, taken, hillis_df(square, apart, readers), square - within + apart)
+    value, error = float(means.mean()), math.sqrt(max(spread.taken, 0.0))
+    found = Estimate(
+        _interval(value, error, spread.df, paired=paired, told=(n, _method(readers, n, units))),
+        spread.variance,
+        error,
+        spread.df,
+        float(2 * student.sf(abs(value) / error, spread.df)) if paired and error >= LEAST_ERROR else None,
+        kinds,
+        spread.part,
+        tuple(means.tolist()),
+    )
+    return found
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Variance without bias, as it is taken, its degrees of freedom, and the part that lies between readers."""
+
+    variance: float
+    taken: float
+    df: float
+    part: float | None
+
+
+def _method(readers: int, n: int, units: Units | None) -> str:
+    if units is None:
+        what = "one reader, cases random" if readers == 1 else f"{readers} readers and cases random, Hillis df"
+        return what if readers == 1 else f"U-statistic, {what}"
+    who = "one reader" if readers == 1 else f"{readers} readers random, Hillis df"
+    return f"jackknife over {n} patients, {who}"
+
+
+def _interval(value: float, error: float, df: float, *, paired: bool, told: tuple[int, str]) -> Interval:
+    n, method = told
+    if error < LEAST_ERROR:
+        return Interval(value=value, low=None, high=None, n=n, method="undefined: the readings do not vary")
+    return _bounds(value, error * float(student.ppf(0.975, df)), n=n, method=method, paired=paired)
 
 
 def _bounds(value: float, half: float, *, n: int, method: str, paired: bool) -> Interval:

@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from percuss.core.errors import DataError
 from percuss.core.results import Interval
+from percuss.study.statistics.case_jackknife import Units, jackknife_covariance
 from percuss.study.statistics.mrmc import Measure, between, case_covariance, hillis_df, kernel, reader_means
 from percuss.study.statistics.mrmc_table import Readings
 
@@ -66,14 +67,17 @@ def obuchowski_rockette(
 
 
 def obuchowski_rockette_of(
-    kernels: tuple[Floats, Floats], *, cases: int, covariance: Covariance = "jackknife"
+    kernels: tuple[Floats, Floats], *, cases: int, covariance: Covariance = "jackknife", units: Units | None = None
 ) -> FTest:
-    """The same from the kernels of both arms (``mrmc.kernel``), such as means over copies, of so many cases."""
+    """The same from the kernels of both arms (``mrmc.kernel``), such as means over copies, of so many cases.
+
+    With ``units`` (the patient of each case) the jackknife leaves out patients; ``cases`` is then their number.
+    """
     readers = len(kernels[0])
     if readers < 2:
         raise DataError("the F-test needs two readers", value="1 reader", next_step="use mrmc.difference")
     stacked = np.concatenate(kernels)
-    matrix = _jackknife(stacked) if covariance == "jackknife" else case_covariance(stacked)
+    matrix = jackknife_covariance(stacked, units) if covariance == "jackknife" else case_covariance(stacked)
     cov = _components(matrix, readers)
     means = np.stack([reader_means(item) for item in kernels])
     change = means[0] - means[1]
@@ -90,7 +94,8 @@ def obuchowski_rockette_of(
         p_value = float(2 * student.sf(math.sqrt(statistic), df))
         half = math.sqrt(2 / readers * denominator) * float(student.ppf(0.975, df))
         low, high = max(-1.0, gap - half), min(1.0, gap + half)
-        method = f"Obuchowski-Rockette, {covariance} covariances, {readers} readers and cases random, Hillis df"
+        what = "cases" if units is None else f"{cases} patients"
+        method = f"Obuchowski-Rockette, {covariance} covariances, {readers} readers and {what} random, Hillis df"
     interval = Interval(value=gap, low=low, high=high, n=cases, method=method)
     return FTest(interval, arm_square, interaction, cov[0], cov[1:], statistic, df, p_value)
 
@@ -101,18 +106,3 @@ def _components(matrix: Floats, readers: int) -> tuple[float, float, float, floa
     cross = matrix[:readers, readers:]
     variance = float(np.trace(matrix)) / (2 * readers)
     return variance, float(np.trace(cross)) / readers, (between(one) + between(other)) / 2, between(cross)
-
-
-def _jackknife(values: Floats) -> Floats:
-    """Covariance over cases from the means that each left-out case leaves, ``[rows, rows]``."""
-    if values.ndim == 2:
-        left = (values.sum(axis=1, keepdims=True) - values) / (values.shape[1] - 1)
-    else:
-        _, n0, n1 = values.shape
-        total = values.sum(axis=(1, 2))[:, None]
-        left = np.concatenate(
-            [(total - values.sum(axis=2)) / ((n0 - 1) * n1), (total - values.sum(axis=1)) / (n0 * (n1 - 1))], axis=1
-        )
-    cases = left.shape[1]
-    centred = left - left.mean(axis=1, keepdims=True)
-    return np.asarray((cases - 1) / cases * centred @ centred.T)

@@ -106,16 +106,28 @@ def newcombe(table: PairedTable, *, confidence: float = 0.95) -> Interval:
         table: the cases.
         confidence: two-sided, in (0, 1); else UsageError. No value and no bounds where there is no case.
     """
-    z = _quantile(confidence)
+    _quantile(confidence)
     if table.n == 0:
         return _undefined()
-    n = table.n
-    one, two = (table.both + table.first_only) / n, (table.both + table.second_only) / n
+    cells = (table.both, table.first_only, table.second_only, table.neither)
+    low, high = hybrid_bounds(cells, confidence=confidence)
+    return _interval(table, low, high, f"Newcombe hybrid score, paired{_level(confidence)}")
+
+
+def hybrid_bounds(cells: tuple[float, float, float, float], *, confidence: float = 0.95) -> tuple[float, float]:
+    """Newcombe's limits where counts need not be whole, as of cases that were read several times and count once.
+
+    Args:
+        cells: as ``PairedTable`` has them, 0 and above, of which one is above 0.
+        confidence: as for ``newcombe``.
+    """
+    z, n = _quantile(confidence), sum(cells)
+    one, two = (cells[0] + cells[1]) / n, (cells[0] + cells[2]) / n
     (low1, high1), (low2, high2) = _wilson(one, n, z), _wilson(two, n, z)
-    phi = _phi(table)
+    phi = _phi(cells)
     down = _joined(one - low1, high2 - two, phi)
     up = _joined(high1 - one, two - low2, phi)
-    return _interval(table, one - two - down, one - two + up, f"Newcombe hybrid score, paired{_level(confidence)}")
+    return max(-1.0, one - two - down), min(1.0, one - two + up)
 
 
 def mcnemar(table: PairedTable, *, mid_p: bool = False) -> float:
@@ -168,15 +180,15 @@ def _tango_low(ahead: float, behind: float, n: float, z: float) -> float:
     return float(brentq(excess, -1.0, estimate - 1e-12, xtol=1e-13))
 
 
-def _phi(table: PairedTable) -> float:
+def _phi(cells: tuple[float, float, float, float]) -> float:
     """Correlation of the two conditions, pulled towards 0 by n/2 where positive, as Newcombe's method 10 has it."""
-    a, b, c, d = table.both, table.first_only, table.second_only, table.neither
+    a, b, c, d = cells
     scale = (a + b) * (c + d) * (a + c) * (b + d)
     if scale == 0:
         return 0.0
-    cross = float(a * d - b * c)
+    cross = a * d - b * c
     if cross > 0:
-        cross = max(0.0, cross - table.n / 2)
+        cross = max(0.0, cross - sum(cells) / 2)
     return cross / math.sqrt(scale)
 
 
@@ -184,7 +196,7 @@ def _joined(first: float, second: float, phi: float) -> float:
     return math.sqrt(max(0.0, first**2 - 2 * phi * first * second + second**2))
 
 
-def _wilson(share: float, n: int, z: float) -> tuple[float, float]:
+def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     # evaluate.intervals.wilson knows 95 % alone; this one takes any confidence.
     middle, scale = share + z**2 / (2 * n), 1 + z**2 / n
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

@@ -119,6 +119,24 @@ def test_a_study_that_had_moved_when_the_kill_came_is_whole_and_stays(killed, sc
     study.database.close()
 
 
+def test_a_database_elsewhere_that_a_killed_call_wrote_is_named_at_once(scans, tmp_path, monkeypatch):
+    url, heard, real = f"sqlite:///{tmp_path / 'elsewhere.db'}", Heard(), study_attempt.shutil.rmtree
+
+    def fails(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_attempt, "_move", fails)
+    monkeypatch.setattr(study_attempt.shutil, "rmtree", lambda *_, **__: None)  # as a kill leaves it
+    with pytest.raises(KeyboardInterrupt):
+        create_study(scans.path, out=tmp_path / "study", database=url, **GIVEN)
+    monkeypatch.setattr(study_attempt.shutil, "rmtree", real)
+    monkeypatch.setattr("percuss.pipeline.study_create.make_files", lambda *_: pytest.fail("attacked first"))
+    with pytest.raises(RunError, match=r"the database holds a study already.*elsewhere\.db"):
+        create_study(scans.path, out=tmp_path / "study", database=url, progress=heard, **GIVEN)
+    assert heard.lines[1].startswith("what it had written to its database is still there, so give an empty one: sqlite")
+    assert names(tmp_path) == ["elsewhere.db"]
+
+
 def test_a_secret_of_another_study_stays_where_a_kill_left_its_traces(scans, tmp_path):
     (tmp_path / LEFT).mkdir()
     (tmp_path / LEFT / "study.key").write_bytes(b"of the study that was killed")

@@ -70,7 +70,7 @@ def _clear(making: Path, place: Workplace, folder: StudyFolder, say: Progress) -
     left = [path for path in making.iterdir() if path.name != "lock"]
     if not left:
         return
-    own = StudyFolder(place.study).secret_path
+    own, database = StudyFolder(place.study).secret_path, _database(StudyFolder(place.study))
     with disk_errors(folder.path):
         moved = own.exists() and folder.secret_path.exists() and own.read_bytes() == folder.secret_path.read_bytes()
         if moved and not folder.path.exists():
@@ -81,6 +81,16 @@ def _clear(making: Path, place: Workplace, folder: StudyFolder, say: Progress) -
             else:
                 path.unlink()
     say.line(f"a study that was not finished was removed: {making}")
+    if database:
+        say.line(f"what it had written to its database is still there, so give an empty one: {database}")
+
+
+def _database(made: StudyFolder) -> str:
+    """The URL of a study's database where it is elsewhere and was written."""
+    try:
+        return made.info().database
+    except RunError:  # killed before
+        return ""
 
 
 def _move(place: Workplace, folder: StudyFolder) -> None:

@@ -129,9 +129,10 @@ def create_study(
 
 def _check_database(url: str | None) -> None:
     """RunError where a database cannot be reached or is taken: said before the minutes that attacks take."""
-    if url is None or url.startswith("sqlite"):  # a file is made with the study
+    from percuss.study.database import is_new_file, open_database
+
+    if url is None or is_new_file(url):  # it is made with the study
         return
-    from percuss.study.database import open_database
     from percuss.study.opening import study_in
 
     database = open_database(url)

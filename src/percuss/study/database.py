@@ -167,6 +167,12 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
+def is_new_file(url: str) -> bool:
+    """Whether a URL names a file of SQLite that is not there yet; UsageError where it is no URL of a database."""
+    whole = _parsed(url)
+    return whole.get_backend_name() == "sqlite" and not (whole.database and Path(whole.database).exists())
+
+
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)

@@ -15,6 +15,7 @@ from tests.pipeline.answered import ASKED, READERS, answered, audited
 from percuss.core.errors import RunError, UsageError
 from percuss.pipeline.audit import rebuild
 from percuss.pipeline.interface import audit
+from percuss.pipeline.study_in_run import _hashes
 from percuss.report.schema import read_results
 from percuss.store.folder import RunFolder
 
@@ -211,6 +212,18 @@ def test_a_run_written_anew_since_is_said_to_be(here, tissue, judged):
     rebuild(here.run, studies=[here.study])
     assert numbers_of(here.run)["reader_study"][0]["same_run_file"] is True
     assert "written anew" not in words(page_of(here.run))
+
+
+def test_a_study_may_be_made_of_a_run_that_others_have_joined(here):
+    file, content = here.run / "results.json", (here.run / "results.json").read_bytes()
+    plain = hashlib.sha256(content).hexdigest()
+    rebuild(here.run, studies=[here.study])
+    first = hashlib.sha256(file.read_bytes()).hexdigest()
+    rebuild(here.run, studies=[here.empty])
+    both = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert _hashes(file) == {plain, first, both}
+    file.write_text("[]")
+    assert _hashes(file) == set()
 
 
 def test_what_a_run_keeps_of_a_study_is_looked_at(here):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.study.results.test_thresholds import ARMS, key_of, level_of, number_o
 
 from percuss.core.errors import RunError
 from percuss.core.study_results import StudyRecord, StudyResults
-from percuss.report.reader_study import given_text, study_page, write_study_report
+from percuss.report.reader_study import VOUCHED, given_text, study_page, write_study_report
 from percuss.report.reader_study_schema import (
     committed_study_schema,
     generated_study_schema,
@@ -125,6 +126,8 @@ def test_the_page_is_whole_offline_and_escaped(tmp_path: Path, whole: StudyResul
     assert "Do &lt;b&gt;readers&lt;/b&gt; &amp;" in page and "<b>readers" not in page
     assert re.findall(r"(?:https?:)?//[a-z]", page) == []
     assert "<script" not in page
+    numbers = write_study_results(whole, tmp_path / "results.json").read_bytes()
+    assert f'<meta name="{VOUCHED}" content="{hashlib.sha256(numbers).hexdigest()}">' in page
     contents = re.findall(r'<a href="#([a-z-]+)"', page)
     assert contents == re.findall(r'<section id="([a-z-]+)"', page)
     assert set(contents) >= {"verdict", "thresholds", "agreement", "deviations", "fine"}

@@ -164,14 +164,18 @@ def _kept(folder: RunFolder, path: Path, results: StudyResults, content: bytes) 
 
 
 def _hashes(path: Path) -> set[str]:
-    """SHA-256 of the run's results.json as it is, and as it is without reader studies; none where it cannot be read."""
+    """SHA-256 of the run's results.json as it is and as it was before its studies joined, the last ones first.
+
+    None where it cannot be read. A study may have been made when others had joined already.
+    """
     try:
         content = path.read_bytes()
         whole = json.loads(content)
-        whole.pop("reader_study", None)
-    except (OSError, ValueError, AttributeError):
+        joined = whole.pop("reader_study", [])
+        before = [whole, *(whole | {"reader_study": joined[:count]} for count in range(1, len(joined)))]
+    except (OSError, ValueError, AttributeError, TypeError):
         return set()
-    return {hashlib.sha256(text).hexdigest() for text in (content, as_text(whole).encode())}
+    return {hashlib.sha256(text).hexdigest() for text in (content, *(as_text(one).encode() for one in before))}
 
 
 def _told(item: _Kept, results: StudyResults) -> ReaderStudy:

@@ -74,3 +74,40 @@ def test_answers_without_a_connection_are_kept_all_the_same(tmp_path, person, wi
         reader.page.context.set_offline(False)
         reader.saved()
         assert numbers(study) == [1]
+
+
+#: A disk that takes no answer any more; what is small still finds room.
+FULL = """() => {
+  const put = window.put = IDBObjectStore.prototype.put;
+  IDBObjectStore.prototype.put = function (value, key) {
+    if (key.startsWith("answer:")) {
+      throw new DOMException("The disk is full.", "QuotaExceededError");
+    }
+    return put.apply(this, arguments);
+  };
+}"""
+ROOM = "() => { IDBObjectStore.prototype.put = window.put; }"
+
+
+def test_a_full_disk_stops_nobody_and_is_said(tmp_path, person) -> None:
+    study, _ = make(tmp_path / "study")
+    with serving(study) as served:
+        reader = person(served.address, cut=True)
+        reader.begin(enrol(study, "A").code)
+        reader.has(pictures=3)
+        notice = reader.page.locator("#notice")
+        expect(notice).to_be_hidden()
+        reader.page.evaluate(FULL)
+        reader.page.context.set_offline(True)
+        reader.answer(1)
+        reader.answer(2)
+        reader.ready(3)
+        expect(reader.page.locator("#status")).to_contain_text("2 answers kept here")
+        expect(notice).to_have_text(TOLD)
+        reader.page.context.set_offline(False)
+        reader.saved()
+        assert numbers(study) == [1, 2]
+        reader.page.evaluate(ROOM)
+        reader.answer(3)
+        reader.ready(4)
+        expect(notice).to_be_hidden()

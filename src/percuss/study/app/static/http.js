@@ -6,6 +6,7 @@
   const LIMIT_OF_PICTURES = 300000;
   const ROOT = "/api/v1";
   let csrf = "";
+  let ahead = 0; // milliseconds by which the server's clock is ahead of this machine's, to the second
   let renew = null; // asks for a new CSRF token; true where it is still the same reader
 
   function offline(cause) {
@@ -24,6 +25,8 @@
     }
     try {
       const response = await fetch(ROOT + path, settings);
+      const told = Date.parse(response.headers.get("Date"));
+      ahead = isNaN(told) ? ahead : told - Date.now();
       if (response.status >= 502 && response.status <= 504) {
         throw offline("status " + response.status);
       }
@@ -85,6 +88,7 @@
     post: post,
     bytes: bytes,
     said: said,
+    time: () => Date.now() + ahead,
     setToken: function (token) { csrf = token; },
     onStale: function (ask) { renew = ask; },
   };

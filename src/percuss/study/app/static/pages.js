@@ -87,7 +87,7 @@
   }
 
   function distance(iso) {
-    const hours = (new Date(iso) - Date.now()) / 3600000;
+    const hours = (new Date(iso) - app.http.time()) / 3600000;
     if (hours < 1) {
       return "in less than an hour";
     }

@@ -4,6 +4,7 @@
 
   const by = (id) => document.getElementById(id);
   const DAY = 24 * 60 * 60 * 1000;
+  const UNKEPT = "This browser keeps nothing over a closed page: please wait for \u201cSaved\u201d before closing.";
 
   /* current: number of the trial on view, 0 for none; answered: the last one answered here; stopped: another tab or
      another reader is at work. */
@@ -80,26 +81,22 @@
     app.status.progress(now);
     app.pages.ending(now.standing, run);
     if (now.standing.phase === "washout") {
-      const left = new Date(now.standing.opens) - Date.now();
+      const left = new Date(now.standing.opens) - app.http.time();
       timer = left < DAY ? setTimeout(run, Math.max(0, left) + 1000) : null;
     }
   }
 
   /* Keeps an answer in the browser; it is on its way from then on. */
   async function keep(item) {
-    let failed = false;
     any = true;
     for (;;) {
       try {
         await queue.add(item);
-        if (failed) {
-          app.status.notice("");
-        }
+        app.status.notice(store.lasting ? "" : UNKEPT);
         return;
       } catch (error) {
-        failed = true;
         app.status.notice("This browser could not keep your answer (" + error.message
-          + "). Please make room on its disk and leave this page open; it is tried again.");
+          + "). Please leave this page open; it is tried again.");
         await pause(app.upcoming.AGAIN);
       }
     }
@@ -209,7 +206,7 @@
       if (event.key === "?") {
         event.preventDefault();
         keys.show();
-      } else if (event.key.toLowerCase() === "u") {
+      } else if (app.keys.said(event) === "u") {
         startCorrection();
       } else if (trial && trial.keyed(event)) {
         event.preventDefault();
@@ -282,7 +279,7 @@
       return;
     }
     if (!store.lasting) {
-      app.status.notice("This browser keeps nothing over a closed page: please wait for \u201cSaved\u201d before closing.");
+      app.status.notice(UNKEPT);
     }
     any = (await queue.count()) > 0;
     run();

@@ -5,8 +5,10 @@
   const by = (id) => document.getElementById(id);
 
   function notice(text) {
-    by("notice").textContent = text;
-    by("notice").hidden = !text;
+    if (by("notice").textContent !== text) { // what is said already is not read out again
+      by("notice").textContent = text;
+      by("notice").hidden = !text;
+    }
   }
 
   /* state: of the queue; waiting: answers in it; any: an answer was given since the page was loaded. */

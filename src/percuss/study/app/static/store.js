@@ -106,15 +106,44 @@
     }
   }
 
+  /* What a shelf has no room for stays in memory: reading goes on, and `lasting` says what it is worth. */
+  function withSpare(shelf) {
+    const box = memory();
+    const spare = inStrings(box, false);
+    return {
+      get lasting() { return shelf.lasting && box.length === 0; },
+      get: async function (key) {
+        const kept = await spare.get(key);
+        return kept === undefined ? shelf.get(key) : kept;
+      },
+      set: async function (key, value) {
+        try {
+          await shelf.set(key, value);
+          await spare.remove(key);
+        } catch (error) {
+          await spare.set(key, value);
+        }
+      },
+      remove: async function (key) {
+        await spare.remove(key);
+        await shelf.remove(key);
+      },
+      keys: async function (prefix) {
+        const all = (await shelf.keys(prefix)).concat(await spare.keys(prefix));
+        return Array.from(new Set(all)).sort();
+      },
+    };
+  }
+
   async function open() {
     try {
       const kept = inDatabase(await opened());
       await kept.set("try", 1);
       await kept.remove("try");
-      return kept;
+      return withSpare(kept);
     } catch (error) {
       const box = localBox();
-      return inStrings(box || memory(), box !== null);
+      return withSpare(inStrings(box || memory(), box !== null));
     }
   }
 

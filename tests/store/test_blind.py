@@ -43,6 +43,7 @@ def test_uncompressed_keeps_every_pixel_and_has_one_length(channels, deep):
     files = [encode(one, pixels) for one in (flat, noisy)]
     assert len(files[0]) != len(files[1])
     made = [uncompressed(file) for file in files]
+    assert made == [encode(one, pixels, packed=False) for one in (flat, noisy)]
     assert len(made[0]) == len(made[1]) and [*map(pixel_hash, made)] == [*map(pixel_hash, files)]
 
 

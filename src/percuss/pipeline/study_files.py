@@ -186,7 +186,7 @@ def _gone() -> RunError:
 
 
 def _stored(making: Making, image: Tensor) -> bytes:
-    return uncompressed(encode(image, making.design.pixels))
+    return encode(image, making.design.pixels, packed=False)
 
 
 def _images(making: Making, files: Mapping[str, Files], arm: str) -> Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from percuss.core.images import PixelRange
 from percuss.data.decode import Reading, decode
-from percuss.store.png import encode, uncompressed
+from percuss.store.png import encode
 from percuss.study.pictures import Picture, even
 
 #: Cases with a longer side than this are cut into tiles of so many pixels.
@@ -38,7 +38,7 @@ def tiles_of(png: bytes, pixels: PixelRange, *, side: int = SIDE) -> dict[str, b
         for top in range(0, values.shape[1], side):
             for left in range(0, values.shape[2], side):
                 part = torch.from_numpy(values[:, top : top + side, left : left + side] / pixels.levels)
-                found[f"{number}/{left // side}_{top // side}.png"] = uncompressed(encode(part, pixels))
+                found[f"{number}/{left // side}_{top // side}.png"] = encode(part, pixels, packed=False)
     return found
 
 

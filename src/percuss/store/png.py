@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _KIND = {1: 0, 3: 2}
 
 
-def encode(image: Tensor, pixels: PixelRange) -> bytes:
+def encode(image: Tensor, pixels: PixelRange, *, packed: bool = True) -> bytes:
     """A PNG of one image ``[C, H, W]`` in [0, 1] (C 1 or 3): each value as its level, 0 to ``pixels.levels``.
+
+    Without ``packed`` the pixels are stored as they are: the very bytes that ``uncompressed`` makes of it, sooner.
 
     Up to 255 levels give 8 bit, up to 65535 16 bit. RunError for other channel counts or more levels. Written
     here, since the imaging library cannot write 16-bit colour.
@@ -40,7 +42,7 @@ def encode(image: Tensor, pixels: PixelRange) -> bytes:
     above[1:] = raw[:-1]
     lines = np.concatenate([np.full((high, 1), 2, "u1"), raw - above], axis=1)
     header = struct.pack(">IIBBBBB", wide, high, 16 if deep else 8, _KIND[channels], 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6 if packed else 0)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
 
 

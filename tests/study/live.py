@@ -15,6 +15,8 @@ from tests.study.postgresql import free_port
 
 from percuss.study.opening import OpenStudy
 
+#: Seconds for which a server may start: a busy machine is slow, and one that ended is noticed at once.
+PATIENCE = 180
 #: What ``percuss study serve`` does, without loading the other commands.
 _SERVE = """
 import sys
@@ -44,7 +46,7 @@ class LiveServer:
         command = [sys.executable, "-c", _SERVE, str(self.path), str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ.copy())
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(self.log.read_text(errors="replace")[-3000:])
@@ -63,7 +65,7 @@ class LiveServer:
         if process is None:
             return 0
         process.send_signal(how)
-        return process.wait(30)
+        return process.wait(PATIENCE)
 
     def _answers(self) -> bool:
         try:

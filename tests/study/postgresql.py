@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 USER = "percuss"
+#: Seconds for which the server may start, recover or end: a busy machine is slow, and one that ended is noticed at once.
+PATIENCE = 180
 
 
 def binaries() -> Path | None:
@@ -69,7 +71,7 @@ class Cluster:
     def crash(self) -> None:
         """End the server at once, whoever is connected and whatever is under way; ``again`` recovers it."""
         self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
 
     def again(self) -> None:
         """Start the server at its address."""
@@ -104,7 +106,7 @@ class Cluster:
     def _answers(self) -> bool:
         from pg8000.exceptions import DatabaseError, InterfaceError
 
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < end:
             try:
                 self._sql("SELECT 1")

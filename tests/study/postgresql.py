@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 USER = "percuss"
-#: Seconds for which the server may start, recover or end: a busy machine is slow, and one that ended is noticed at once.
+#: Seconds for which the server may start, recover or end: a busy machine is slow; one that ended is noticed at once.
 PATIENCE = 180
 
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from tests.study import small_study
 from tests.study.conftest import absent
+from tests.study.live import PATIENCE
 from tests.study.postgresql import binaries, start_cluster
 
 from percuss.study.access import enrol
@@ -26,7 +27,7 @@ def test_no_acknowledged_answer_is_lost_when_the_server_is_killed(tmp_path, data
     codes = [enrol(study, f"reader {number}").code for number in range(READERS)]
     server = live_server(study)
     faults = Faults(lost=0.03, unanswered=0.05, twice=0.1)
-    crowd = Crowd(server.url, codes, corrected=0.1, faults=faults)
+    crowd = Crowd(server.url, codes, corrected=0.1, faults=faults, patience=PATIENCE)
     crowd.start()
     for kill in range(1, KILLS + 1):
         assert crowd.wait_for(kill * 20)
@@ -48,7 +49,7 @@ def test_no_acknowledged_answer_is_lost_when_the_database_crashes(tmp_path, live
             environment.setenv("PERCUSS_STUDY_DATABASE_PASSWORD", cluster.password)
             study, _ = small_study.make(tmp_path / "study", cases=3, readers=4, slots=4, database=cluster.database())
             codes = [enrol(study, f"reader {number}").code for number in range(4)]
-            crowd = Crowd(live_server(study).url, codes)
+            crowd = Crowd(live_server(study).url, codes, patience=PATIENCE)
             crowd.start()
             for crash in (1, 2):
                 assert crowd.wait_for(crash * 10)

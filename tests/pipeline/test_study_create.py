@@ -87,8 +87,9 @@ def test_foote_is_the_papers_study(foote, run):
     assert key.largest_tried["linf"] == pytest.approx(64 / 255) and key.run == run.results.run_id
     assert "80 trials for each reader (80 diagnosis): about 13 minutes, 1 session" in foote.words[0]
     assert protocol.title == "Reader study"
-    assert "20 pairs of class tumour, one reader" in foote.words[2]
-    assert "16.1 points of loss stay possible, more than the margin" in foote.words[2]
+    patients = len({case.patient for case in protocol.cases})
+    assert f"20 pairs of class tumour of {patients} patients, one reader" in foote.words[2]
+    assert "16.1 to " in foote.words[2] and "points of loss stay possible, more than the margin" in foote.words[2]
 
 
 def test_foote_shows_the_very_flips_that_the_audit_kept(foote, run):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from percuss.study.design.public import PublicProtocol
     from percuss.study.planning.given_size import Reach
     from percuss.study.planning.needed_size import Needed
+    from percuss.study.planning.positives import Positives
 
 Option = typer.Option
 Share = float | None
@@ -113,8 +114,11 @@ def _tell_study(
         print(study_text(public, found, assumed))
 
 
-def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol, int | None]:
-    """A study's protocol and, where the secret is at hand, how many of its cases are positive: no more of the key."""
+def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol, Positives | None]:
+    """A study's protocol and, where the secret is at hand, how many cases are positive and of how many patients.
+
+    No more of the key is looked at.
+    """
     from percuss.study.extra import require_extra
     from percuss.study.folder import StudyFolder
     from percuss.study.planning.plan_study import positives_in

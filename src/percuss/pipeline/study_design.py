@@ -18,6 +18,7 @@ from percuss.pipeline.study_options import StudyOptions
 from percuss.study.design.order import OrderRules, least_together
 from percuss.study.design.protocol import Endpoint, Protocol
 from percuss.study.design.trials import Arm, Task, Trial
+from percuss.study.planning.positives import positives_of
 from percuss.study.planning.power import score_upper
 from percuss.study.planning.seconds import SECONDS
 
@@ -181,17 +182,26 @@ def words(design: Design, protocol: Protocol) -> list[str]:
     if "diagnosis" in protocol.tasks[1:]:
         found.append("diagnoses come after tasks that tell readers of changed images: name diagnosis first in --task")
     tested = [item for item in make_endpoints(design) if item.margin is not None and item.measure == "true-positives"]
-    return found + ([_reach(protocol, tested[0].margin or 0.0)] if tested else [])
+    return found + ([_reach(protocol, tested[0].margin or 0.0, tested[0].alpha)] if tested else [])
 
 
-def _reach(protocol: Protocol, margin: float) -> str:
+def _reach(protocol: Protocol, margin: float, alpha: float) -> str:
     """What the positive cases, the only ones whose true positives count, leave possible where nothing is lost."""
     pairs = sum(case.truth == protocol.positive for case in protocol.cases)
     if not pairs:
         return f"no case of class {protocol.positive}: true positives cannot be counted"
-    bound = score_upper(0, 0, pairs)
-    able = "below the margin of" if bound < margin else "more than the margin, so that one reader cannot show"
-    text = f"{pairs} pairs of class {protocol.positive}, one reader: even if nothing is lost, {100 * bound:.1f} points"
+    bounds = [score_upper(0, 0, pairs, alpha=alpha)]
+    positives = positives_of(protocol)
+    of = ""
+    if positives is not None and positives.patients:
+        bounds.append(positives.left_possible(alpha))
+        of = f" of {positives.patients} patients"
+    able = "on both sides of the margin of"
+    if max(bounds) < margin or min(bounds) >= margin:
+        less = max(bounds) < margin
+        able = "below the margin of" if less else "more than the margin, so that one reader cannot show"
+    left = " to ".join(f"{100 * bound:.1f}" for bound in bounds)
+    text = f"{pairs} pairs of class {protocol.positive}{of}, one reader: even if nothing is lost, {left} points"
     return f"{text} of loss stay possible, {able} {100 * margin:g} points (percuss study plan)"
 
 

@@ -10,6 +10,8 @@ from percuss.study.design.protocol import Endpoint, Protocol, freeze
 from percuss.study.design.public import public_of
 from percuss.study.design.trials import Arm, Case
 from percuss.study.planning.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
+from percuss.study.planning.positives import Positives
+from percuss.study.results.decide import Sample, decide
 
 SIZE = "linf=0.5/255"
 ATTACKED = f"adversarial {SIZE}"
@@ -69,14 +71,50 @@ def test_footes_twenty_pairs_leave_12_to_16_points():
 
 def test_true_positives_are_counted_over_the_positive_cases_where_they_are_known():
     frozen = freeze(protocol(cases=40, positives=12))
-    assert positives_in(frozen) == 12
+    assert positives_in(frozen) == Positives(12, worth=12.0)
     public = public_of(frozen)
     assert [item.cases for item in endpoints_reach(public)] == [40, 40, 40, 40]
-    assert [item.cases for item in endpoints_reach(public, positives=12)] == [12, 40, 40, 40]
+    assert [item.cases for item in endpoints_reach(public, positives=Positives(12))] == [12, 40, 40, 40]
+
+
+def of_patients(sizes, **options):
+    """A protocol whose first cases are of patients with so many cases each."""
+    patients = [f"p{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    frozen = protocol(**options)
+    cases = tuple(
+        case.model_copy(update={"patient": patient})
+        for case, patient in zip(frozen.cases, patients + [""] * (len(frozen.cases) - len(patients)), strict=True)
+    )
+    return frozen.model_copy(update={"cases": cases})
+
+
+def test_cases_of_the_same_patients_leave_more_possible_and_it_is_the_bound_of_the_results():
+    frozen = freeze(of_patients([10, 5, 5]))
+    positives = positives_in(frozen)
+    assert (positives.cases, positives.patients) == (20, 3)
+    assert positives.worth == pytest.approx(20**2 / (100 + 25 + 25))
+    samples = [Sample("R1", case.id, f"p {case.patient}", 1, 1.0, 1.0) for case in frozen.protocol.cases]
+    decided = decide(samples, expected=20, alpha=0.025, scale="share")
+    assert positives.left_possible(0.025) == pytest.approx(decided.value.high)
+    public = public_of(frozen)
+    found = endpoints_reach(public, positives=positives)
+    text = study_text(public, found, Assumed())
+    assert "The 20 cases are of 3 patients" in text and "where no answer changes, 59.0 points stay possible" in text
+    record = study_record(public, found, Assumed())["endpoints"]
+    assert (record[0]["patients"], record[1]["patients"]) == (3, None)
+    assert record[0]["loss_left_by_patients"] == pytest.approx(decided.value.high)
+
+
+def test_patients_with_one_case_each_or_unknown_ones_change_nothing():
+    for sizes in ([], [1] * 20, [1] * 5):
+        positives = positives_in(freeze(of_patients(sizes)))
+        assert positives == Positives(20, worth=20.0)
+        public = public_of(freeze(protocol()))
+        assert "patients" not in study_text(public, endpoints_reach(public, positives=positives), Assumed())
 
 
 def test_without_a_positive_case_all_cases_count():
-    assert positives_in(freeze(protocol(positives=0))) == 20
+    assert positives_in(freeze(protocol(positives=0))) == Positives(20, worth=20.0)
 
 
 def test_more_readers_show_more_unless_they_agree():
@@ -105,7 +143,7 @@ def test_what_is_supposed_is_said_and_equal_words_stand_once():
         public.model_copy(update={"endpoints": (LOST, SEEN, SEEN.model_copy(update={"name": "b"}))})
     )
     text = study_text(public, found, Assumed())
-    assert "sealed" not in study_text(public, endpoints_reach(public, positives=20), Assumed())
+    assert "sealed" not in study_text(public, endpoints_reach(public, positives=Positives(20)), Assumed())
     assert "reckoned over all 20 cases, since how many are positive is sealed (--secret)" in text
     assert "correlate by 0." in text
     assert "seen (secondary); b (secondary): 40 trials" in text and text.count("40 trials can exclude") == 1

@@ -12,6 +12,7 @@ from percuss.study.design.public import PublicProtocol
 from percuss.study.planning.given_size import Reach, Size, reach
 from percuss.study.planning.needed_size import Wanted, expected_power
 from percuss.study.planning.plan_record import reach_record
+from percuss.study.planning.positives import Positives, positives_of
 from percuss.study.planning.power import d_prime
 from percuss.study.planning.seconds import SECONDS, minutes_of
 
@@ -42,6 +43,8 @@ class EndpointReach:
         power: chance to stay within the margin where nothing is lost; None without a margin.
         agreement: lower end of the exact 95 % interval of raw agreement where every repeated answer agrees, one
             reader; of the measure ``agreement`` only.
+        patients: that the cases are of, where several are of one; else 0, also where it is sealed.
+        alike: with such patients, the loss that stays possible where no answer changes; else None.
     """
 
     endpoint: Endpoint
@@ -50,18 +53,17 @@ class EndpointReach:
     reach: Reach | None
     power: float | None
     agreement: float | None
+    patients: int = 0
+    alike: float | None = None
 
 
-def positives_in(frozen: Frozen) -> int | None:
+def positives_in(frozen: Frozen) -> Positives | None:
     """Cases of the positive label in a frozen protocol; all where it has no such case; None where it has no label."""
-    protocol = in_force(frozen)
-    if not protocol.positive:
-        return None
-    return sum(case.truth == protocol.positive for case in protocol.cases) or len(protocol.cases)
+    return positives_of(in_force(frozen))
 
 
 def endpoints_reach(
-    public: PublicProtocol, assumed: Assumed = Assumed(), *, positives: int | None = None
+    public: PublicProtocol, assumed: Assumed = Assumed(), *, positives: Positives | None = None
 ) -> tuple[EndpointReach, ...]:
     """Each endpoint of a protocol with what it can show.
 
@@ -69,7 +71,7 @@ def endpoints_reach(
         public: the protocol.
         assumed: what is supposed.
         positives: cases of the positive label, which true positives are counted over; None where it is sealed: then
-            all cases, and the true number can be smaller.
+            all cases, each of a patient of its own, and the true number can be smaller.
 
     Raises:
         UsageError: suppositions out of range.
@@ -77,9 +79,10 @@ def endpoints_reach(
     return tuple(_reach(endpoint, public, assumed, positives) for endpoint in public.endpoints)
 
 
-def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positives: int | None) -> EndpointReach:
+def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positives: Positives | None) -> EndpointReach:
     positive_only = endpoint.measure == "true-positives" and bool(public.positive)
-    cases = positives if positive_only and positives else public.cases
+    cases = positives.cases if positive_only and positives else public.cases
+    patients = positives.patients if positive_only and positives else 0
     shares = (assumed.case_share, assumed.reader_share) if public.readers > 1 else (0.0, 0.0)
     seconds = SECONDS[endpoint.task] if assumed.seconds is None else assumed.seconds
     size = Size(cases, public.readers, public.copies, *shares, seconds=seconds)
@@ -101,7 +104,9 @@ def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positiv
         )
         power = expected_power(wanted, cases)
     agreement = exact(cases, cases).low if endpoint.measure == "agreement" else None
-    return EndpointReach(endpoint, cases, positive_only and positives is None, found, power, agreement)
+    alike = positives.left_possible(endpoint.alpha) if positives and patients else None
+    at_most = positive_only and positives is None
+    return EndpointReach(endpoint, cases, at_most, found, power, agreement, patients, alike)
 
 
 def study_text(public: PublicProtocol, found: tuple[EndpointReach, ...], assumed: Assumed) -> str:
@@ -130,6 +135,8 @@ def study_record(public: PublicProtocol, found: tuple[EndpointReach, ...], assum
             "at_most": item.at_most,
             "power": item.power,
             "agreement_low": item.agreement,
+            "patients": item.patients or None,
+            "loss_left_by_patients": item.alike,
             "size": None if item.reach is None else reach_record(item.reach),
         }
         for item in found
@@ -185,6 +192,11 @@ def _says(item: EndpointReach, assumed: Assumed) -> str:
         f"{pairs} pairs; with no harmful flip the true loss may still be {100 * helped.score_two_sided:.1f} to "
         f"{100 * none.score_two_sided:.1f} points (one helpful flip, or none)."
     )
+    if item.alike is not None:
+        text += (
+            f" The {item.cases} cases are of {item.patients} patients, which the results take as what varies by "
+            f"chance: where no answer changes, {100 * item.alike:.1f} points stay possible."
+        )
     if item.power is not None:
         text += (
             f" Power to stay within the margin of {100 * (item.endpoint.margin or 0):.1f} points where nothing is lost "

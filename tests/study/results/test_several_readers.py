@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.study.results.study_answers import ATTACKED, diagnosis, number_of, protocol_of, read_all, same
@@ -64,6 +65,20 @@ def test_copies_are_averaged_and_keep_the_number_of_cases() -> None:
     apart = [difference(table(reads, copy, True), "original", ATTACKED, measure="auc") for copy in (1, 2)]
     assert both.difference.value == pytest.approx(sum(item.interval.value for item in apart) / 2)
     assert both.difference.n == apart[0].interval.n == 24
+
+
+def test_the_order_of_reading_changes_nothing() -> None:
+    """Every reader has an order of their own, and another in each copy."""
+    protocol = protocol_of(cases=24, negatives=10)
+    reads = read_all(protocol, answer, ("R1", "R2", "R3"))
+    mixed = [reads[place] for place in np.random.default_rng(1).permutation(len(reads))]
+    plain, other = (several_readers(item, protocol) for item in (reads, mixed))
+    for one, two in zip(plain, other, strict=True):
+        for name in ("arm_value", "difference", "obuchowski_rockette"):
+            given, known = getattr(two, name), getattr(one, name)
+            assert (given.low, given.high) == pytest.approx((known.low, known.high)), name
+        assert two.per_reader == pytest.approx(one.per_reader)
+        assert (two.p_value, two.obuchowski_rockette_p) == pytest.approx((one.p_value, one.obuchowski_rockette_p))
 
 
 def test_what_is_missing_is_said() -> None:

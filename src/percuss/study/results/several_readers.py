@@ -46,10 +46,13 @@ def several_readers(reads: Sequence[Read], protocol: Protocol) -> list[ManyReade
 def readings(reads: Sequence[Read], protocol: Protocol, measure: Measure, *, copy: int) -> Readings:
     """One copy's diagnoses as a crossed table; readers who did not answer all of it are left out.
 
-    Scores: 1 and 0 for right and wrong, or the signed confidence. DataError where nobody answered all.
+    Readers, and cases as the protocol has them, stand in one order whatever order they were read in, so that tables of
+    several copies fit on each other. Scores: 1 and 0 for right and wrong, or the signed confidence. DataError where nobody answered all.
     """
-    chosen = [read for read in reads if read.trial.task == "diagnosis" and read.trial.copy_number == copy]
+    places = {case.id: place for place, case in enumerate(protocol.cases)}
     names = complete(reads, protocol)
+    chosen = [read for read in reads if read.trial.task == "diagnosis" and read.trial.copy_number == copy]
+    chosen.sort(key=lambda read: places[read.trial.case])
     rows = [
         {
             "reader": read.reader,
@@ -58,8 +61,9 @@ def readings(reads: Sequence[Read], protocol: Protocol, measure: Measure, *, cop
             "score": score(read, protocol) if measure == "auc" else float(read.right is True),
             "truth": int(read.truth == protocol.positive),
         }
+        for name in names
         for read in chosen
-        if read.reader in names
+        if read.reader == name
     ]
     return Readings.of(pd.DataFrame(rows, columns=["reader", "case", "arm", "score", "truth"]))
 

@@ -68,6 +68,13 @@ def test_lists_are_sorted_without_repeats():
     assert [str(b) for b in parse_budgets("none")] == ["none"]
 
 
+@pytest.mark.parametrize("text", ["linf=2/255,l2=1", "linf=2/255,linf=8/255"])
+def test_a_list_that_names_its_norm_again_says_how_it_is_written(text):
+    with pytest.raises(BudgetError, match="several norms or equal signs") as caught:
+        parse_budgets(text)
+    assert "linf=2/255,..." in str(caught.value)
+
+
 def test_ranges_are_spread_in_equal_ratios():
     found = parse_budgets("linf=0.25/255:8/255:6")
     assert [str(b) for b in found] == [f"linf={size}/255" for size in ("0.25", "0.5", "1", "2", "4", "8")]

@@ -124,6 +124,13 @@ def parse_budgets(text: str) -> list[Budget]:
     name, equals, sizes = text.strip().partition("=")
     if not equals:
         return [parse_budget(name)]
+    if "=" in sizes:
+        raise BudgetError(
+            "several norms or equal signs in one list of sizes",
+            value=text,
+            allowed=f"one norm and its sizes: {name.strip()}={sizes.partition(',')[0]},...",
+            next_step="give sizes of another norm as a list of their own",
+        )
     texts = [text for size in sizes.split(",") for text in _spread(size.strip())]
     found = {parse_budget(f"{name}={size}") for size in texts}
     return sorted(found, key=lambda budget: (budget.unit, budget.value))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from percuss.core.study_results import ArmRecord, StudyResults, ThresholdRecord
+
+#: A size without its norm: ``8/255``, ``20HU``, ``rms:0.01``, ``5%``.
+_SIZE = re.compile(r"^(?P<before>rms:|mad:)?(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)(?P<behind>/[0-9.]+|%|grey|HU)?$")
 
 
 def results_text(results: StudyResults) -> str:
@@ -52,13 +56,19 @@ def _thresholds(thresholds: Sequence[ThresholdRecord]) -> str:
 
 
 def size_like(eps: float | None, item: ThresholdRecord) -> str:
-    """A size as the protocol writes its arms': ``4.9/255`` where they are all in 255ths, else a plain number."""
+    """A size as the protocol writes its arms' (``4.9/255``, ``11.2HU``, ``1.5%``), where all are written alike.
+
+    Else a plain number, in the measure of the norm with values in [0, 1].
+    """
     if eps is None:
         return "none"
-    texts = [point.size.partition("=")[2] for point in item.points if point.eps > 0]
-    ends = {text.partition("/")[2] for text in texts}
-    below = ends.pop() if len(ends) == 1 else ""
-    return f"{float(below) * eps:.3g}/{below}" if below.isdigit() else f"{eps:.3g}"
+    written = [(_SIZE.match(point.size.partition("=")[2]), point.eps) for point in item.points if point.eps > 0]
+    frames = {(found["before"], found["behind"]) if found else None for found, _ in written}
+    last, at = written[-1] if written else (None, 0.0)
+    if len(frames) > 1 or last is None:
+        return f"{eps:.3g}"
+    # Every way of writing a size is in proportion to it.
+    return f"{last['before'] or ''}{eps * float(last['number']) / at:.3g}{last['behind'] or ''}"
 
 
 def threshold_sentence(item: ThresholdRecord) -> str:

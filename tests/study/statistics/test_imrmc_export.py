@@ -82,8 +82,14 @@ def test_names_the_format_cannot_hold_are_refused(spoilt: Readings) -> None:
 
 
 def test_a_title_that_reads_as_a_size_and_a_lack_of_truth_are_refused() -> None:
-    for title in ("NR: 3", "see BEGIN DATA: below", "two\nlines", ""):
+    for title in ("NR: 3", "Our nr: 3", "see Begin Data: below", "two\nlines", ""):
         with pytest.raises(DataError, match="title"):
             imrmc_text(SMALL, title=title)
     with pytest.raises(DataError, match="truth of each case"):
         imrmc_text(replace(SMALL, truth=None), title="A study")
+
+
+def test_names_that_differ_in_spaces_alone_are_one_to_imrmc_and_refused() -> None:
+    for field, names in (("readers", ("A B", "AB")), ("cases", ("x", "y 1", "y  1")), ("arms", ("m n", "mn"))):
+        with pytest.raises(DataError, match="are one to iMRMC"):
+            imrmc_text(replace(SMALL, **{field: names}), title="A study")

@@ -25,12 +25,14 @@ def imrmc_text(readings: Readings, *, title: str) -> str:
 
     Raises:
         DataError: no truth; a name or the title that the format cannot hold (a comma, a line break, space at an end,
-            nothing at all, or a name kept for truth); a title that reads like one of the format's own lines.
+            nothing at all, or a name kept for truth); two names that differ in their spaces alone, which iMRMC takes
+            out; a title that reads like one of the format's own lines.
     """
     if readings.truth is None:
         raise DataError("iMRMC's format needs the truth of each case", next_step="add a column truth with 0 or 1")
     _check_names(readings)
-    if title.splitlines() != [title] or any(f"{word}:" in title for word in _WORDS):
+    # iMRMC looks for its own lines in capitals and small letters alike.
+    if title.splitlines() != [title] or any(f"{word}:" in title.upper() for word in _WORDS):
         raise DataError("the title cannot stand in an iMRMC file", value=title, allowed="one line of free text")
     positives = int(readings.truth.sum())
     lines = [
@@ -61,6 +63,14 @@ def _check_names(readings: Readings) -> None:
                     allowed="text without comma, line break or space at its ends, other than iMRMC's names for truth",
                     next_step="rename it in the table",
                 )
+        bare = ["".join(name.split()) for name in names]
+        same = next((name for place, name in enumerate(names) if bare[place] in bare[:place]), None)
+        if same is not None:
+            raise DataError(
+                f"two names of a {kind} are one to iMRMC, which takes out spaces",
+                value=repr(same),
+                next_step="rename one of them in the table",
+            )
 
 
 def _number(score: float) -> str:

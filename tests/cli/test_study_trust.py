@@ -8,6 +8,7 @@ from sqlalchemy import text
 from tests.study.reading import enrolled, read, two_sessions
 
 from percuss.study.closing import close
+from percuss.study.seal import load_key
 from percuss.study.trail import Head
 
 
@@ -183,6 +184,16 @@ def test_more_readers_are_made_room_for(percuss, study):
     assert both.exit_code == 2 and "two amendments at once" in both.stderr
     none = percuss("study", "amend", folder, *why)
     assert none.exit_code == 2 and "an amendment of nothing" in none.stderr
+
+
+@pytest.mark.parametrize("change", ["endpoints=[]", 'labels=["a"]', 'labels=["normal","a"]', "target=2", "cases=[]"])
+def test_an_amendment_that_does_not_hold_shows_nothing_that_is_sealed(percuss, study, change):
+    frozen = load_key(study.folder).frozen.protocol
+    done = percuss("study", "amend", study.folder.path, "--set", change, "--reason", "r", "--verbose")
+    told = done.stdout + done.stderr
+    assert done.exit_code == 2 and "fault of Percuss" not in told, told
+    sealed = [f"'seed': {frozen.seed}", "patient-", *(sha for case in frozen.cases for sha in case.images.values())]
+    assert [word for word in sealed if word in told] == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from percuss.cli.options import Reason, StudyDatabase, StudyJson, StudyPath, StudySecret, Verbose, Who
-from percuss.cli.pasteable import Typed
 from percuss.core.errors import UsageError
 
 
@@ -31,8 +30,8 @@ def amend(  # noqa: PLR0913
     """Amend the protocol of an open study: fields (--set), or room for more readers (--more-readers).
 
     What stood before stays, and the results list every amendment. What orders were drawn from cannot change: arms,
-    tasks, copies, rules, seed and cases. A server that runs takes the amendment up when it is started again; readers
-    who are enrolled after --more-readers can log in at once.
+    tasks, copies, rules, seed and cases. A server that runs takes the amendment up by itself, between two trials;
+    readers who are enrolled after --more-readers can log in at once.
     """
     from percuss.cli.study_open import opened
 
@@ -59,7 +58,7 @@ def amend(  # noqa: PLR0913
         print(f"amendment {last.number} ({', '.join(sorted(last.changes))}) is in force; protocol {last.hash}")
         if more_readers is not None:
             print(f"{more_readers} more can be enrolled; {last.changes['readers']} are planned from now on")
-        print(f"Start {Typed(study, database).command('serve')} again where it runs.")
+        print("A server that runs takes it up by itself, between two trials.")
 
 
 def _change(text: str) -> tuple[str, Any]:

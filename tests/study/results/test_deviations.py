@@ -188,10 +188,22 @@ def test_attention_and_memory() -> None:
 
 def test_doubts_about_what_such_a_study_can_show() -> None:
     protocol = protocol_of()
-    reads, _ = clean(protocol)
+    reads, _ = clean(protocol, lambda *_: diagnosis("tumour"))
     found = doubts(protocol, endpoints(reads, protocol), [])
     assert [item.id for item in found] == ["study-too-small", "study-one-reader", "study-no-noise"]
-    # Tango's bound for 40 pairs of which none changed: z^2 / (n + z^2).
-    assert found[0].evidence["bound"] == pytest.approx(3.8415 / 43.8415, abs=1e-4)
+    # Tango's bound for 20 cases of which none changed: z^2 / (n + z^2). That is the case here, so it is the interval's.
+    assert found[0].evidence["bound"] == pytest.approx(3.8415 / 23.8415, abs=1e-4)
+    assert found[0].evidence["bound"] == pytest.approx(endpoints(reads, protocol)[0].value.high)
+    decided = [item.model_copy(update={"verdict": "non-inferior"}) for item in endpoints(reads, protocol)]
+    assert "study-too-small" not in [item.id for item in doubts(protocol, decided, [])]
     shared = protocol_of(patients={number: "p" for number in range(3)})
     assert "study-patients" in [item.id for item in doubts(shared, [], [])]
+
+
+def test_a_study_of_few_patients_is_told_to_be_too_small_by_its_own_bound() -> None:
+    protocol = protocol_of(patients={number: f"p{number % 4}" for number in range(20)})
+    reads, _ = clean(protocol, lambda *_: diagnosis("tumour"))
+    first = endpoints(reads, protocol)
+    found = doubts(protocol, first, [])[0]
+    assert found.id == "study-too-small" and found.evidence["worth"] == pytest.approx(4.0)
+    assert found.evidence["bound"] == pytest.approx(first[0].value.high)

@@ -8,7 +8,8 @@ from percuss.core.outcome import Finding
 from percuss.core.results import FindingRecord
 from percuss.core.study_results import DeviationRecord, EndpointRecord
 from percuss.study.design.protocol import Protocol
-from percuss.study.statistics.paired_share import PairedTable, tango
+from percuss.study.planning.positives import positives_of
+from percuss.study.statistics.paired_share import score_bounds
 
 
 def doubts(
@@ -21,7 +22,7 @@ def doubts(
     """The findings of a study, worst first; ``unplaced`` are arms that no curve could have (``results.sizes``)."""
     found = [
         *_severe(deviations),
-        *_too_small(endpoints),
+        *_too_small(protocol, endpoints),
         *_unplaced(unplaced),
         *_one_reader(endpoints),
         *_patients(protocol),
@@ -41,20 +42,31 @@ def _severe(deviations: Sequence[DeviationRecord]) -> Iterator[Finding]:
         yield Finding("study-severe-deviations", "severe", text, {"kinds": kinds, "count": len(severe)})
 
 
-def _too_small(endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:
+def _too_small(protocol: Protocol, endpoints: Sequence[EndpointRecord]) -> Iterator[Finding]:
     for item in endpoints:
-        # All pairs of answers, as if each were of another case: the most that they can be worth.
         n = sum(row.both + row.against_only + row.arm_only + row.neither for row in item.tables)
-        if item.margin is None or item.unit != "share" or n == 0:
+        if item.margin is None or item.unit != "share" or n == 0 or item.verdict == "non-inferior":
             continue
-        least = tango(PairedTable(n, 0, 0, 0), confidence=item.confidence).high
-        if least is not None and least >= item.margin:
+        worth = _worth_alike(protocol, item, n)
+        least = score_bounds(0.0, 0.0, worth, confidence=item.confidence)[1]
+        if least >= item.margin:
             text = (
                 f"{item.name}: even if none of the {n} pairs of answers had changed, the bound would be "
                 f"{100 * least:.1f} points, not below the margin of {100 * item.margin:g}: the study is too small "
                 "for it. percuss study plan says how many cases it takes."
             )
-            yield Finding("study-too-small", "warning", text, {"pairs": n, "bound": least, "margin": item.margin})
+            evidence = {"pairs": n, "worth": worth, "bound": least, "margin": item.margin}
+            yield Finding("study-too-small", "warning", text, evidence)
+
+
+def _worth_alike(protocol: Protocol, item: EndpointRecord, pairs: int) -> float:
+    """Independent pairs that these are worth where none changed.
+
+    Of true positives what the results make of it: several answers to a case, or to a patient, then count as one. Of
+    others all pairs, the most that they can be worth.
+    """
+    positives = positives_of(protocol) if item.measure == "true-positives" else None
+    return float(pairs) if positives is None else min(positives.worth, float(pairs))
 
 
 def _unplaced(arms: Sequence[str]) -> Iterator[Finding]:

@@ -242,6 +242,7 @@ def test_an_existing_study_is_never_touched(usual, run, source):
         ({"cases": "tumor=3"}, UsageError, "there is no such class: tumor. Allowed: tumour"),
         ({"cases": 0}, UsageError, "the number of cases is too small: 0"),
         ({"cases": "some"}, UsageError, "the number of cases cannot be read: some"),
+        ({"cases": "tumour=3,tumour=4"}, UsageError, "a class is named twice: tumour=3,tumour=4"),
         ({"positive": "tumor"}, UsageError, "there is no such class: tumor. Allowed: tumour"),
         ({"budgets": ["linf=2/255", "l2=1"]}, UsageError, "the sizes of a study are of several norms"),
         ({"budgets": ["linf=0.5/255"]}, UsageError, "no file can hold a change of this size: linf=0.5/255"),

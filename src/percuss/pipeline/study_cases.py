@@ -154,8 +154,10 @@ def _by_class(text: str) -> dict[str, int] | int:
     try:
         if "=" not in text:
             return int(text)
-        pairs = [item.rpartition("=") for item in text.split(",")]
-        return {name.strip(): int(number) for name, _, number in pairs}
+        pairs = [(name.strip(), int(number)) for name, _, number in (item.rpartition("=") for item in text.split(","))]
+        if len(dict(pairs)) < len(pairs):
+            raise UsageError("a class is named twice", value=text, next_step="give the cases of each class once")
+        return dict(pairs)
     except ValueError as error:
         raise UsageError(
             "the number of cases cannot be read",

@@ -179,6 +179,7 @@ class ModelFlips(_Record):
     flipped: int
     censored: int = Field(description="no flip up to the largest size tried")
     quartiles: tuple[float | None, float | None, float | None] = Field(description="null where censored")
+    median: Interval | None = Field(default=None, description="the second quartile with its interval over cases")
     largest_tried: float | None
     sizes: list[float | None] = Field(description="by case, in rising order, null where censored")
 
@@ -219,6 +220,9 @@ class ManyReadersRecord(_Record):
     df: float | None = Field(description="degrees of freedom; null where infinite or undefined")
     reader_variance: float | None
     per_reader: dict[str, float]
+    each_reader: dict[str, Interval] = Field(
+        default_factory=dict, description="the same with the interval of that reader alone, cases random"
+    )
     obuchowski_rockette: Interval | None
     obuchowski_rockette_p: float | None
 
@@ -232,6 +236,7 @@ class ModelArmRecord(_Record):
     true_positives: int | None = Field(description="positive cases called positive; null where none is positive")
     positives: int
     flipped: int = Field(description="right on the original's file and wrong on this one")
+    flipped_share: Interval | None = Field(default=None, description="the same as a share of the cases")
     confidence: Interval
     attacks: dict[str, int] = Field(description="cases by what made the file")
 

@@ -175,13 +175,13 @@ def model_table(results: StudyResults) -> Table | None:
         (
             item.arm,
             counted_share(item.right),
-            str(item.flipped),
+            str(item.flipped) if item.flipped_share is None else counted_share(item.flipped_share),
             decimal(item.confidence, 2),
             ", ".join(f"{name} {count}" for name, count in item.attacks.items()) or DASH,
         )
         for item in results.model
     ]
-    return Table(("arm", "right [95 % interval]", "flipped", "mean confidence", "made by"), tuple(body))
+    return Table(("arm", "right [95 % interval]", "flipped [95 % interval]", "mean confidence", "made by"), tuple(body))
 
 
 def readers_table(results: StudyResults) -> Table:

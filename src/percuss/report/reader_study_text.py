@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from percuss.core.results import Interval
 from percuss.core.study_results import ArmRecord, StudyResults, ThresholdRecord
 
 #: A size without its norm: ``8/255``, ``20HU``, ``rms:0.01``, ``5%``.
@@ -87,11 +88,20 @@ def threshold_sentence(item: ThresholdRecord) -> str:
     median = item.model.quartiles[1]
     none = f"; {item.model.censored} of {item.model.cases} never flipped" if item.model.censored else ""
     flips = (
-        f"half of the cases at {size_like(median, item)} or less"
+        f"half of the cases at {size_like(median, item)} or less{_between(item.model.median, item)}"
         if median is not None
         else "fewer than half of the cases"
     )
     return f"{text} The model flips {flips}{none}."
+
+
+def _between(median: Interval | None, item: ThresholdRecord) -> str:
+    """The interval of the model's median size in brackets; nothing where it has none, or both ends are one size."""
+    if median is None or median.low == median.high:
+        return ""
+    low = "none" if median.low is None else size_like(median.low, item)
+    high = "never" if median.high is None else size_like(median.high, item)
+    return f" [{low} to {high}]"
 
 
 def _nearly(item: ThresholdRecord) -> str:

@@ -56,6 +56,10 @@ def test_one_copy_is_the_published_statistic() -> None:
             assert found.difference.method.startswith("Tango score, paired, 72 answers to 24 cases as ")
             assert (found.obuchowski_rockette, found.p_value) == (found.difference, 1.0)
         assert list(found.per_reader) == ["R1", "R2", "R3"]
+        for name, value in found.per_reader.items():
+            own = found.each_reader[name]
+            assert own.value == pytest.approx(value) and own.low < value < own.high
+            assert own.method.startswith("one reader, cases random" if auc else "Tango score, paired")
 
 
 def test_copies_are_averaged_and_keep_the_number_of_cases() -> None:

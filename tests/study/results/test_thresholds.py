@@ -84,6 +84,12 @@ def test_the_models_sizes_stand_beside_it_with_those_that_never_flipped() -> Non
     model = found.model
     assert (model.cases, model.flipped, model.censored) == (40, 29, 11)
     assert model.quartiles == (pytest.approx(0.5 / 255), pytest.approx(1 / 255), None)
+    # The 14th and 27th of 40.
+    assert (model.median.value, model.median.low, model.median.high) == (
+        pytest.approx(1 / 255),
+        pytest.approx(1 / 255),
+        pytest.approx(2 / 255),
+    )
     assert (model.largest_tried, model.sizes[0], model.sizes[-1]) == (pytest.approx(16 / 255), 0.5 / 255, None)
     assert noise.model is None
 
@@ -203,6 +209,7 @@ def test_the_model_on_the_same_files() -> None:
     original, attacked = model_arms(protocol, Key(frozen=freeze(protocol), trials={}, files={}, cases=cases))
     assert (original.true_positives, original.positives, original.right.value) == (2, 3, 0.75)
     assert (attacked.true_positives, attacked.flipped, attacked.attacks) == (0, 2, {"pgd": 4})
+    assert (attacked.flipped_share.value, attacked.flipped_share.method) == (0.5, "Wilson")
     bare = study(cases=4)
     blank = bare.model_copy(update={"cases": tuple(case.model_copy(update={"truth": ""}) for case in bare.cases)})
     (found,) = model_arms(blank, key_of(blank, [1.0] * 4))

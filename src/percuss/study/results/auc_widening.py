@@ -31,6 +31,7 @@ class Floor:
         alone: units of each class, read once.
         correlation: of one reader's two AUCs over cases, in [0, 1]; 0 where the readings do not tell.
         units: the patient of each case, where several are of one.
+        copies: of the readings, whose mean the kernels are.
     """
 
     values: tuple[float, float]
@@ -38,6 +39,7 @@ class Floor:
     alone: Pairs
     correlation: float
     units: Units | None = None
+    copies: int = 1
 
     @classmethod
     def of(cls, kernels: tuple[Floats, Floats], *, copies: int, units: Units | None) -> Floor:
@@ -50,7 +52,7 @@ class Floor:
         correlation = float(np.clip(2 * crossed / own, 0.0, 1.0)) if own > 0 else 0.0
         first, second = (float(reader_means(item).mean()) for item in kernels)
         pairs = Pairs(negatives, positives, float(readers * copies))
-        return cls((first, second), pairs, Pairs(*few), correlation, units)
+        return cls((first, second), pairs, Pairs(*few), correlation, units, copies)
 
     def arm(self, place: int, *, alone: bool, confidence: float = 0.95) -> tuple[float, float, float]:
         """AUC of the first (0) or second (1) arm with its limits; ``alone``: of one reader's one reading."""

@@ -46,6 +46,7 @@ def _record(arm: str, chosen: Sequence[tuple[Case, ModelSays]], positive: str) -
         true_positives=int((right & np.array(positives)).sum()) if any(positives) else None,
         positives=sum(positives),
         flipped=sum(said.flips for _, said in chosen),
+        flipped_share=proportion(np.array([said.flips for _, said in chosen], dtype=bool), clusters),
         confidence=_worded(sure),
         attacks=dict(Counter(said.attack for _, said in chosen if said.attack)),
     )

@@ -47,7 +47,8 @@ def readings(reads: Sequence[Read], protocol: Protocol, measure: Measure, *, cop
     """One copy's diagnoses as a crossed table; readers who did not answer all of it are left out.
 
     Readers, and cases as the protocol has them, stand in one order whatever order they were read in, so that tables of
-    several copies fit on each other. Scores: 1 and 0 for right and wrong, or the signed confidence. DataError where nobody answered all.
+    several copies fit on each other. Scores: 1 and 0 for right and wrong, or the signed confidence. DataError where
+    nobody answered all.
     """
     places = {case.id: place for place, case in enumerate(protocol.cases)}
     names = complete(reads, protocol)
@@ -114,6 +115,7 @@ def _record(reads: Sequence[Read], protocol: Protocol, arm: str, measure: Measur
         df=_finite(change),
         reader_variance=change.reader_variance,
         per_reader=dict(zip(tables[0].readers, change.per_reader, strict=True)),
+        each_reader=dict(zip(tables[0].readers, told.each, strict=True)),
         obuchowski_rockette=told.test,
         obuchowski_rockette_p=told.test_p,
     )
@@ -121,13 +123,14 @@ def _record(reads: Sequence[Read], protocol: Protocol, arm: str, measure: Measur
 
 @dataclass(frozen=True)
 class _Told:
-    """Intervals of original and arm, of their difference, and of Obuchowski and Rockette's, with both p values."""
+    """Intervals of original and arm, of their difference, of Obuchowski and Rockette's, and of each reader's own."""
 
     arms: list[Interval]
     gap: Interval
     p_value: float | None
     test: Interval
     test_p: float | None
+    each: list[Interval]
 
 
 def _shares(reads: Sequence[Read], protocol: Protocol, arm: str, test: FTest) -> _Told:
@@ -142,14 +145,21 @@ def _shares(reads: Sequence[Read], protocol: Protocol, arm: str, test: FTest) ->
         square = gap
     if p_value is not None:
         p_value = max(p_value, p_alone(answers, "difference"))
-    return _Told([item.value for item in found[:2]], gap, found[2].p_value, square, p_value)
+    own = [[sample for sample in samples[2] if sample.reader == name] for name in readers_of(reads)]
+    each = [decide(item, expected=asked, alpha=0.025, scale="share").value for item in own]
+    return _Told([item.value for item in found[:2]], gap, found[2].p_value, square, p_value, each)
 
 
 def _aucs(kernels: tuple[Floats, Floats], change: Estimate, test: FTest, *, floor: Floor) -> _Told:
     units = floor.units
     arms = widened_aucs([estimate(item, paired=False, units=units).interval for item in kernels], floor)
     gap, square = (widened_gap(item, floor) for item in (change.interval, test.difference))
-    return _Told(arms, gap, gap_p(change.p_value, floor), square, gap_p(test.p_value, floor))
+    each = []
+    for place in range(len(kernels[0])):
+        one, two = (item[place : place + 1] for item in kernels)
+        alone = Floor.of((one, two), copies=floor.copies, units=units)
+        each.append(widened_gap(estimate(one - two, paired=True, units=units).interval, alone))
+    return _Told(arms, gap, gap_p(change.p_value, floor), square, gap_p(test.p_value, floor), each)
 
 
 def _right(read: Read) -> float:
@@ -213,6 +223,7 @@ def _empty(arm: str, measure: Measure, missing: str, size: tuple[int, int]) -> M
         df=None,
         reader_variance=None,
         per_reader={},
+        each_reader={},
         obuchowski_rockette=None,
         obuchowski_rockette_p=None,
     )

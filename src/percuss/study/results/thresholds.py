@@ -9,7 +9,7 @@ each other: see ``study.statistics.psychometric_cases``; of one case alone the i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,7 @@ from percuss.study.design.key import CaseKey, Key
 from percuss.study.design.protocol import Protocol
 from percuss.study.results import pooled
 from percuss.study.results.read import Read, readers_of, units
+from percuss.study.statistics.median import median
 from percuss.study.statistics.psychometric import Answers, Curve, psychometric
 from percuss.study.statistics.psychometric_cases import over_cases
 
@@ -97,7 +98,8 @@ def _record(place: _Place, reads: Sequence[Read], protocol: Protocol, given: tup
     why = _why(place, points, guess, protocol.target)
     curve = None if why else _fit(reads, points, (sizes, seen), (guess, protocol.target))
     cases = [case for case in key.cases if place.scope != "case" or case.id == place.name]
-    flips = model_flips(cases, place.norm, key.largest_tried.get(place.norm))
+    units = {case.id: f"patient {case.patient}" for case in protocol.cases if case.patient}
+    flips = model_flips(cases, place.norm, key.largest_tried.get(place.norm), units=units)
     return ThresholdRecord(
         scope=place.scope,
         name=place.name,
@@ -178,8 +180,14 @@ def _drawn(curve: Curve, points: Sequence[CurvePoint]) -> list[tuple[float, floa
     return [(float(eps), float(share)) for eps, share in zip(sizes, curve.share(sizes.tolist()), strict=True)]
 
 
-def model_flips(cases: Sequence[CaseKey], norm: str, largest: float | None) -> ModelFlips | None:
-    """Smallest sizes that flip the model over these cases; None where the audit tried no such norm on any of them."""
+def model_flips(
+    cases: Sequence[CaseKey], norm: str, largest: float | None, *, units: Mapping[str, str] | None = None
+) -> ModelFlips | None:
+    """Smallest sizes that flip the model over these cases; None where the audit tried no such norm on any of them.
+
+    ``units`` are the patients of cases, as far as they are known.
+    """
+    tried = [case.id for case in cases if norm in case.flip_eps]
     sizes = [case.flip_eps[norm] for case in cases if norm in case.flip_eps]
     if not sizes:
         return None
@@ -193,6 +201,7 @@ def model_flips(cases: Sequence[CaseKey], norm: str, largest: float | None) -> M
         flipped=found,
         censored=len(sizes) - found,
         quartiles=(one, two, three),
+        median=median(ends.tolist(), [(units or {}).get(name, f"case {name}") for name in tried]),
         largest_tried=largest,
         sizes=[float(value) if math.isfinite(value) else None for value in sorted(ends)],
     )

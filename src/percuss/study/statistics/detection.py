@@ -122,7 +122,10 @@ def same_different(hits: float, different: float, *, alarms: float, same: float)
         method = "undefined: all pairs were called alike, which any d' allows"
         return Interval(value=None, low=None, high=None, n=n, method=method)
     value = None if best >= _MOST else best
-    return Interval(value=value, low=low, high=high, n=n, method="profile likelihood, differencing rule")
+    method = "profile likelihood, differencing rule" + (
+        "; no finite value: none of the different pairs was missed" if value is None else ""
+    )
+    return Interval(value=value, low=low, high=high, n=n, method=method)
 
 
 def _crossings(loss: Callable[[float], float], best: float) -> tuple[float, float | None]:

@@ -128,7 +128,9 @@ def psychometric(
     status = status_of(float(best[0]), low, high, tested=(min(tested), max(tested)))
     value = float(best[0]) if status == "found" else None
     n = sum(answers.trials)
-    threshold = Interval(value=value, low=low, high=high, n=n, method=f"profile likelihood, {shape}")
+    threshold = Interval(
+        value=value, low=low, high=high, n=n, method=f"profile likelihood, {shape}{open_ends(low, high)}"
+    )
     place, slope, lapse = (float(item) for item in best)
     at_end = not SLOPES[0] * 1.01 < slope < SLOPES[1] / 1.01
     return Curve(threshold, status, target, (place, slope, lapse), at_end, shape, answers.guess)
@@ -203,6 +205,14 @@ def _between(places: Floats, profile: Floats, floor: float, ends: tuple[int, int
         return float(places[outside])
     part = (floor - profile[outside]) / (profile[inside] - profile[outside])
     return float(places[outside] * (places[inside] / places[outside]) ** part)
+
+
+def open_ends(low: float | None, high: float | None) -> str:
+    """Why a bound of a threshold is missing, for the method; empty where both are there."""
+    missing = [name for name, end in (("lower", low), ("upper", high)) if end is None]
+    if not missing:
+        return ""
+    return f"; no {' or '.join(missing)} bound within {BEYOND:g} times the sizes shown"
 
 
 def status_of(place: float, low: float | None, high: float | None, *, tested: tuple[float, float]) -> Status:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from percuss.core.errors import UsageError
-from percuss.study.statistics.psychometric import Answers, Curve, grid, places_of, shares, status_of
+from percuss.study.statistics.psychometric import Answers, Curve, grid, open_ends, places_of, shares, status_of
 
 Floats = NDArray[np.float64]
 #: Draws at a time: the likelihood of every curve in every draw is held at once.
@@ -63,6 +63,7 @@ def over_cases(
     high = _wider(curve.threshold.high, float(ends[1]), max)
     status = status_of(curve.fitted[0], low, high, tested=(min(tested), max(tested)))
     method = f"wider of profile likelihood and bootstrap over {len(right)} {units}, {draws} draws; {curve.shape}"
+    method += open_ends(low, high)
     interval = curve.threshold.model_copy(
         update={"value": curve.fitted[0] if status == "found" else None, "low": low, "high": high, "method": method}
     )

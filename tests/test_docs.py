@@ -64,6 +64,18 @@ def test_no_option_is_named_that_no_command_has(check, root, command):
     assert {name: options for name, options in named.items() if options} == {}
 
 
+def test_a_server_behind_a_proxy_is_shown_with_the_name_that_readers_ask_for(root):
+    """Without it every reader is refused."""
+    shown = [
+        (page.name, line)
+        for page in pages(root)
+        for line in page.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        if "percuss study serve " in line and ("--proxy" in line or "--host 0.0.0.0" in line)
+    ]
+    assert len(shown) >= 4
+    assert [hit for hit in shown if "--allow-host" not in hit[1]] == []
+
+
 def test_every_finding_is_described(check, root):
     ids = check("docs").finding_ids(root / "src")
     assert ids

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from sqlalchemy import select, text
+from tests.study.app.served import serving
 from tests.study.reading import enrolled, read
 from tests.study.small_study import make
 
@@ -92,6 +93,20 @@ def test_they_are_what_would_have_been_drawn_at_first_and_stay_balanced(local, t
     lefts = Counter((row[3], row[5]) for row in rows if row[6])
     assert lefts and set(lefts.values()) == {4}
     assert faults(local) == ()
+
+
+def test_who_joins_reads_on_a_server_that_was_running_already(tmp_path):
+    study, _ = make(tmp_path / "study", cases=3, slots=1)
+    with serving(study) as served:
+        ada = served.enrolled("Ada")
+        assert ada.answer().status_code == 200
+        command = open_study(study.folder.path)
+        more_readers(command, 1, **WHY)
+        command.database.close()
+        bo = served.enrolled("Bo")
+        seen, left = bo.read_all(), ada.read_all()
+        assert (len(seen), len(left)) == (study.public.trials, study.public.trials - 1)
+    assert faults(study) == ()
 
 
 def test_an_amendment_of_readers_without_orders_stays_possible(local):

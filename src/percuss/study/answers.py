@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt
 
 from percuss.core.errors import UsageError, nearest
 from percuss.study.design.trials import Task
@@ -22,8 +22,11 @@ class _Sent(BaseModel):
 
 
 class _Answer(_Sent):
+    # Nothing that a reader says is guessed: "yes", "1" or 4.0 is neither true nor a step.
     comment: str = Field(default="", max_length=COMMENT)
-    seen: bool | None = Field(default=None, description="whether the reader remembers the case; null where not asked")
+    seen: StrictBool | None = Field(
+        default=None, description="whether the reader remembers the case; null where not asked"
+    )
 
 
 class Diagnosis(_Answer):
@@ -31,14 +34,14 @@ class Diagnosis(_Answer):
 
     task: Literal["diagnosis"]
     label: str = Field(max_length=200)
-    confidence: int = Field(ge=1, le=STEPS)
+    confidence: StrictInt = Field(ge=1, le=STEPS)
 
 
 class Manipulation(_Answer):
     """``rating``: how surely the image was changed, 1 to 5."""
 
     task: Literal["manipulation"]
-    rating: int = Field(ge=1, le=STEPS)
+    rating: StrictInt = Field(ge=1, le=STEPS)
 
 
 class Choice(_Answer):
@@ -52,7 +55,7 @@ class Same(_Answer):
     """``same``: the two images look the same."""
 
     task: Literal["same"]
-    same: bool
+    same: StrictBool
 
 
 Answer = Annotated[Diagnosis | Manipulation | Choice | Same, Field(discriminator="task")]

@@ -22,7 +22,7 @@ def served(tmp_path):
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """The same for tests that leave it as it is, but for readers of their own."""
-    study, _ = make(tmp_path_factory.mktemp("shared") / "study", slots=60)
+    study, _ = make(tmp_path_factory.mktemp("shared") / "study", slots=90)
     with serving(study) as found:
         yield found
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from percuss.study.app.sound_json import check_json
 _LOG = logging.getLogger("percuss.study")
 #: Longest body, in bytes, and the seconds that it may take to arrive.
 LONGEST, PATIENCE = 64 * 1024, 30.0
+_JSON = re.compile(r"\s*application/json\s*(;\s*charset=\"?utf-8\"?\s*)?")
 _READS = {"GET", "HEAD", "OPTIONS"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -75,6 +77,7 @@ class Guard:
         request = Request(scope)
         try:
             _check_host(request)
+            _check_path(request)
             _check_origin(request)
             body = await self._body_in_time(request, receive)
             _check_body(request, body)
@@ -98,7 +101,7 @@ class Guard:
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         said = request.headers.get("content-length", "0")
-        if not said.isdigit() or int(said) > self.longest:
+        if not (said.isascii() and said.isdigit()) or int(said) > self.longest:
             raise self._too_long()
         parts, size, more = [], 0, True
         while more:
@@ -142,6 +145,12 @@ def _check_host(request: Request) -> None:
         raise Refusal(421, "wrong-host", "this server does not go by this name", next_step=step)
 
 
+def _check_path(request: Request) -> None:
+    """Refuse what is written in hex: no address here needs it, and a proxy may read a slash so written otherwise."""
+    if b"%" in request.scope["raw_path"]:
+        raise Refusal(404, "http-404", "there is nothing here", next_step="check the address")
+
+
 def _check_origin(request: Request) -> None:
     """Refuse what another site sends: browsers say where a request comes from, in ``Origin`` or ``Sec-Fetch-Site``."""
     if request.method in _READS:
@@ -166,8 +175,9 @@ def _host_of(origin: str) -> str | None:
 def _check_body(request: Request, body: bytes) -> None:
     if not body or request.method in _READS:
         return
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        allowed = "application/json"
+    said = request.headers.getlist("content-type")
+    packed = request.headers.getlist("content-encoding")
+    if len(said) != 1 or not _JSON.fullmatch(said[0].lower()) or packed:
+        allowed = "application/json in UTF-8, not compressed"
         raise Refusal(415, "content-type", "the request is of a kind that is not taken", allowed=allowed)
     check_json(body)

@@ -41,7 +41,7 @@ MEANINGS = {
     409: "Not now: ``not-next``, ``answered``, ``not-answered``, ``id-used``, ``closed``, ``session-not-open``,"
     " ``washout``, ``finished``.",
     413: "The body is longer than 65536 bytes (``too-long``).",
-    415: "The body is not ``application/json`` (``content-type``).",
+    415: "The body is not ``application/json`` in UTF-8, or is compressed (``content-type``).",
     421: "The request is for a name that this server does not go by (``wrong-host``).",
     422: "Fields are not as they must be (``invalid``), or cannot be honoured.",
     429: "Too many wrong codes (``too-often``); ``Retry-After`` says how many seconds to wait.",

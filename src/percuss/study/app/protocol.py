@@ -1,5 +1,5 @@
 """HTTP as uvicorn speaks it, but for two things: what is no HTTP is answered with the headers of every other response,
-and a connection on which no request arrives is ended.
+and a connection on which nothing moves is ended.
 """
 
 from __future__ import annotations
@@ -17,32 +17,38 @@ from percuss.study.app.problems import Fault, Problem
 class StudyProtocol(H11Protocol):
     """One connection."""
 
-    #: Seconds until the head of the first request must be there.
+    #: Seconds after which something must have moved; until then the head of the first request must be there.
     patience = PATIENCE
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a request."""
+        """Begin to look at the connection from time to time."""
         super().connection_made(transport)
-        self._waiting: asyncio.TimerHandle = self.loop.call_later(self.patience, self._end_if_silent)
+        self._seen: tuple[object, int] = (None, 0)
+        self._looking: asyncio.TimerHandle = self.loop.call_later(self.patience, self.look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
-        self._waiting.cancel()
+        """Look no longer."""
+        self._looking.cancel()
         super().connection_lost(exc)
+
+    def look(self) -> None:
+        """End the connection where nothing has moved since the last look: no head of a request came to its end, what
+        comes after an answer is no request, or nothing more of an answer was taken.
+        """
+        cycle: object = self.cycle  # uvicorn's type leaves out that there may be none
+        unsent = self.transport.get_write_buffer_size()
+        same, self._seen = self._seen == (cycle, unsent), (cycle, unsent)
+        if same and unsent:
+            self.transport.abort()  # closing would wait for the answer to be taken
+        elif same and (cycle is None or self.cycle.response_complete):
+            self.transport.close()
+        else:
+            self._looking = self.loop.call_later(self.patience, self.look)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; ``msg`` is uvicorn's, and not passed on."""
         self.transport.write(NOT_HTTP)
         self.transport.close()
-
-    def _end_if_silent(self) -> None:
-        if not self._asked():
-            self.transport.close()
-
-    def _asked(self) -> bool:
-        """Whether a request came; uvicorn's type leaves out that there may be none."""
-        cycle: object = self.cycle
-        return cycle is not None
 
 
 def _not_http() -> bytes:

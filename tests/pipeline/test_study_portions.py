@@ -147,6 +147,19 @@ def test_where_too_few_are_left_the_reasons_are_counted(scans, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
+def test_a_disk_without_room_is_told_after_the_first_portion(scans, tmp_path, monkeypatch):
+    made, real = [], creating.make_files
+    monkeypatch.setattr(creating, "make_files", lambda *given: (made.append(1), real(*given))[1])
+    monkeypatch.setattr(study_files, "ROOM", 1)
+    room = shutil.disk_usage(tmp_path)._replace(free=20_000)
+    monkeypatch.setattr("percuss.study.spool.shutil.disk_usage", lambda _: room)
+    with pytest.raises(RunError, match=r"no room for the study: 0 MiB more are needed, 0 MiB are free"):
+        create_study(scans.path, out=tmp_path / "study", data=Scans(), model=Mean(), **GIVEN)
+    assert made == [1] and not list(tmp_path.iterdir())
+    monkeypatch.setattr("percuss.study.spool.shutil.disk_usage", lambda _: room._replace(free=60_000))
+    create_study(scans.path, out=tmp_path / "study", data=Scans(), model=Mean(), **GIVEN)
+
+
 def test_many_left_out_are_named_in_the_key_and_counted_in_words():
     words = creating._left_out({f"s{number}": "why" for number in range(13)})
     assert len(words) == 11 and words[-1] == "3 more were left out; the key names them"

@@ -161,7 +161,8 @@ def _choose(making: Making, pools: Sequence[Pool], spool: Spool) -> _Chosen:
     refused: dict[str, str] = {}
     cases: dict[str, _Case] = {}
     making.say.line(_what(making, pools))
-    making.say.start("cases", sum(pool.wanted for pool in pools))
+    wanted = sum(pool.wanted for pool in pools)
+    making.say.start("cases", wanted)
     try:
         while True:
             for pool in pools:
@@ -174,6 +175,8 @@ def _choose(making: Making, pools: Sequence[Pool], spool: Spool) -> _Chosen:
             for ids in portions(new, making.found.results.data.shape):
                 fit, wrong = _made(making, ids, spool)
                 cases, refused = cases | fit, refused | wrong
+                # Each file is written once more at the end; better now than after hours that it has no room.
+                spool.check_room(2 * wanted * len(making.design.files) - len(spool))
                 making.say.advance(len(fit))
     finally:
         making.say.stop()
@@ -196,9 +199,8 @@ def _kept(spool: Spool, making: Making, files: Files) -> dict[str, str]:
 
 
 def _what(making: Making, pools: Sequence[Pool]) -> str:
-    arms = [arm.name for arm in making.design.arms if arm.kind != "identical"]
-    cases = sum(pool.wanted for pool in pools)
-    return f"{cases} cases, {len(arms)} files of each, judged by the model: {', '.join(arms)}"
+    cases, files = sum(pool.wanted for pool in pools), making.design.files
+    return f"{cases} cases, {len(files)} files of each, judged by the model: {', '.join(files)}"
 
 
 def _left_out(refused: Mapping[str, str]) -> list[str]:

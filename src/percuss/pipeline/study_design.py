@@ -54,6 +54,11 @@ class Design:
         return next(arm for arm in self.arms if arm.kind == "adversarial" and arm.size == self.sizes[-1].text)
 
     @property
+    def files(self) -> list[str]:
+        """The arms that have a file of their own: an identical pair is the original beside itself."""
+        return [arm.name for arm in self.arms if arm.kind != "identical"]
+
+    @property
     def as_kept(self) -> bool:
         """Whether attacked images are the smallest flips that the audit kept: one size, and only cases that flip."""
         return self.options.only_flipped and len(self.sizes) == 1

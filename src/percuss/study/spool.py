@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,17 @@ class Spool(Mapping[str, Picture]):
         self._kept[sha] = _Kept(self._end, self._parts)
         self._end += sum(length for _, length in parts)
         return sha
+
+    def check_room(self, pictures: int) -> None:
+        """RunError where the disk cannot take so many further pictures as large as those that are here."""
+        needed, free = pictures * self._end // max(1, len(self)), shutil.disk_usage(self._path.parent).free
+        if needed > free:
+            raise RunError(
+                "the disk has no room for the study",
+                value=f"{needed / 2**20:.0f} MiB more are needed, {free / 2**20:.0f} MiB are free",
+                allowed="twice the size of all files while it is made",
+                next_step="free some space, ask for fewer --cases, or give an --out on another disk",
+            )
 
     def __getitem__(self, sha: str) -> Picture:
         """The picture of this SHA-256; KeyError where there is none, RunError where it reads back otherwise."""

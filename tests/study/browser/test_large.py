@@ -103,7 +103,7 @@ def _columns(line: np.ndarray, wanted: np.ndarray) -> list[int]:
     return [int(at) for at in starts if (line[at : at + len(wanted)] == wanted).all()]
 
 
-@pytest.mark.parametrize("ratio", [1, 2])
+@pytest.mark.parametrize("ratio", [1, 1.25, 2])
 def test_tiles_show_true_pixels_through_a_window_of_native_levels(tmp_path, person, monkeypatch, ratio):
     study = made(tmp_path / "study", monkeypatch, levels=4095)
     pictures = [np.rint(grain(number, 0, (1, HIGH, WIDE), 4095)[0].numpy() * 4095) for number in range(2)]
@@ -159,6 +159,33 @@ def test_a_pair_of_large_images_moves_together(tmp_path, person, monkeypatch):
         assert (left[20:, 100 : room - 2] == right[20:, 100 : room - 2]).mean() > 0.99
         assert len(np.unique(left)) > 8
         assert not reader.page.locator("#window").is_visible()
+
+
+def test_a_window_of_another_size_still_shows_true_pixels(tmp_path, person, monkeypatch):
+    study = made(tmp_path / "study", monkeypatch, levels=255)
+    pictures = [np.rint(grain(number, 0, (1, HIGH, WIDE), 255)[0].numpy() * 255) for number in range(2)]
+    with serving(study) as served:
+        reader = person(served.address)
+        reader.begin(enrol(study, "A").code)
+        zoom = reader.page.locator("#zoom")
+
+        def shown(step):
+            for _ in range(20):  # the page is told of its size when the next frame is made
+                (shot,) = on_screen(reader.page)
+                if any(lies_in(picture.astype(int), step, shot) for picture in pictures):
+                    return True
+            return False
+
+        # Whoever has not moved it sees the whole image again, else the zoom stays.
+        for width, height, step in ((1000, 533, 1 / 2), (1990, 1301, 2)):
+            reader.page.set_viewport_size({"width": width, "height": height})
+            expect(zoom).to_have_text(f"{step} : 1" if step >= 1 else "1 : 2")
+        assert shown(2)
+        reader.page.keyboard.press("+")
+        expect(zoom).to_have_text("3 : 1")
+        reader.page.set_viewport_size({"width": 1111, "height": 777})
+        assert shown(3)
+        expect(zoom).to_have_text("3 : 1")
 
 
 def test_tiles_wait_for_the_connection_and_nothing_is_seen_before_all_are_there(tmp_path, person, monkeypatch):

@@ -52,6 +52,28 @@
     return { element: element, shown: shown };
   }
 
+  /* Puts what shows a picture on pixels of the screen that are whole ones of the page too, for a viewer that counts in
+     the page's. Panes of one size stay of one size. */
+  function onWholePixels(made) {
+    const ratio = window.devicePixelRatio || 1;
+    const unit = ratio === Math.round(ratio) ? ratio : 1;
+    let grid = 1; // pixels of the page
+    while (grid < 20 && Math.abs(grid * ratio - Math.round(grid * ratio)) > 1e-5) {
+      grid += 1;
+    }
+    const style = made.shown.style;
+    style.left = "0";
+    style.top = "0";
+    const room = made.element.getBoundingClientRect();
+    const box = made.shown.getBoundingClientRect();
+    const before = (at) => (Math.ceil((at * ratio) / unit - 0.01) * unit) / ratio - at + "px";
+    const whole = (length) => Math.max(grid, grid * Math.floor((length - unit / ratio - 1) / grid)) + "px";
+    style.left = before(box.left);
+    style.top = before(box.top);
+    style.width = whole(room.width);
+    style.height = whole(room.height);
+  }
+
   function open(holder, label) {
     const made = frame(holder, label, "canvas");
     const element = made.element;
@@ -104,5 +126,5 @@
     };
   }
 
-  app.pane = { open: open, frame: frame, fitting: fitting, STEPS: STEPS };
+  app.pane = { open: open, frame: frame, onWholePixels: onWholePixels, fitting: fitting, STEPS: STEPS };
 })((window.readerStudy = window.readerStudy || {}));

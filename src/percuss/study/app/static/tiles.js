@@ -2,7 +2,6 @@
 (function (app) {
   "use strict";
 
-  const AGAIN = 3000;
   const PATIENCE = 24 * 60 * 60 * 1000;
   const SIDES = ["Left image", "Right image"];
 
@@ -17,70 +16,6 @@
       script.onerror = () => reject(new Error("the viewer of large images could not be loaded"));
       document.head.appendChild(script);
     });
-  }
-
-  /* The part of a padded tile that shows something. */
-  function cropped(picture, width, height) {
-    if (picture.width === width && picture.height === height) {
-      return picture;
-    }
-    const row = width * picture.channels;
-    const data = new picture.data.constructor(row * height);
-    for (let y = 0; y < height; y += 1) {
-      const from = y * picture.width * picture.channels;
-      data.set(picture.data.subarray(from, from + row), y * row);
-    }
-    return Object.assign({}, picture, { width: width, height: height, data: data });
-  }
-
-  /* The bytes of a tile; where nobody answers it is asked for again, until it is not wanted any more. */
-  async function tileBytes(job) {
-    for (;;) {
-      try {
-        return await app.http.bytes(job.src);
-      } catch (error) {
-        if (!error.offline || job.userData.stopped) {
-          throw error;
-        }
-        await new Promise((resolve) => setTimeout(resolve, AGAIN));
-      }
-    }
-  }
-
-  function sourceOf(image, greys) {
-    const top = image.tiles.levels - 1;
-    const sizeAt = (level) => ({
-      width: Math.ceil(image.width / Math.pow(2, top - level)), height: Math.ceil(image.height / Math.pow(2, top - level)),
-    });
-    return {
-      width: image.width, height: image.height, tileSize: image.tiles.size, minLevel: 0, maxLevel: top,
-      tileOverlap: 1e-9, // tiles without any are drawn a pixel larger than they are, which would stretch them
-      getTileUrl: (level, x, y) => image.url + "/tiles/" + level + "/" + x + "/" + y,
-      downloadTileStart: function (job) {
-        const parts = job.src.split("/").slice(-3).map(Number);
-        const size = sizeAt(parts[0]);
-        const width = Math.min(image.tiles.size, size.width - parts[1] * image.tiles.size);
-        const height = Math.min(image.tiles.size, size.height - parts[2] * image.tiles.size);
-        tileBytes(job)
-          .then((bytes) => job.finish(cropped(app.png.decode(bytes), width, height), null, "native"))
-          .catch((error) => job.finish(null, null, error.message));
-      },
-      downloadTileAbort: function (job) { job.userData.stopped = true; },
-      createTileCache: function (cache, data) { cache._data = { picture: data, canvas: null, greys: null }; },
-      destroyTileCache: function (cache) { cache._data = null; },
-      getTileCacheData: (cache) => cache._data,
-      getTileCacheDataAsImage: function () { return null; },
-      getTileCacheDataAsContext2D: function (cache) {
-        const kept = cache._data;
-        const map = greys();
-        if (kept.greys !== map) {
-          kept.canvas = kept.canvas || document.createElement("canvas");
-          app.grey.paint(kept.canvas, kept.picture, map);
-          kept.greys = map;
-        }
-        return kept.canvas.getContext("2d");
-      },
-    };
   }
 
   /* Device pixels per image pixel: below 1 halves, so that a pixel of a level of tiles is one of the screen. */
@@ -105,6 +40,7 @@
     let start = null;
     let map = null;
     let linking = false;
+    let moved = false;
 
     const ratio = () => window.devicePixelRatio || 1;
     const main = () => panes[0].seadragon;
@@ -131,16 +67,17 @@
       stage.setAttribute("aria-busy", String(!whole));
     }
 
-    function openPane(Seadragon, image, at) {
-      const made = app.pane.frame(stage, images.length === 2 ? SIDES[at] : "", "div");
+    function openPane(Seadragon, made, image) {
+      app.pane.onWholePixels(made);
       return new Promise(function (resolve, reject) {
         const seadragon = new Seadragon.Viewer({
-          element: made.shown, tileSources: sourceOf(image, () => map), showNavigationControl: false,
+          element: made.shown, tileSources: app.tileSource.of(image, () => map), showNavigationControl: false,
           imageSmoothingEnabled: false, animationTime: 0, springStiffness: 20, blendTime: 0, alwaysBlend: false,
           maxZoomPixelRatio: 64, minZoomImageRatio: 0.01, visibilityRatio: 0.1, immediateRender: false,
           minPixelRatio: 0.75, // takes the level of tiles whose pixels are the screen's
           gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false, scrollToZoom: false },
           gestureSettingsTouch: { flickEnabled: false }, tabIndex: "", timeout: PATIENCE,
+          preserveImageSizeOnResize: true,
         });
         made.seadragon = seadragon;
         seadragon.innerTracker.keyHandler = null;
@@ -159,7 +96,11 @@
           const box = made.shown.getBoundingClientRect();
           zoom(event.scroll > 0 ? 1 : -1, event.position.x - box.width / 2, event.position.y - box.height / 2);
         });
-        seadragon.addHandler("canvas-drag-end", align);
+        seadragon.addHandler("canvas-drag-end", function () {
+          moved = true;
+          align();
+        });
+        seadragon.addHandler("after-resize", () => setTimeout(resized, 0)); // it has more to do then
       });
     }
 
@@ -182,6 +123,7 @@
     }
 
     function fit() {
+      moved = false;
       panes.forEach((pane) => pane.seadragon.viewport.goHome(true));
       zoomTo(wholeStep(zoomNow(), zoomNow() < wholeStep(zoomNow(), 0) ? -1 : 0));
     }
@@ -196,6 +138,17 @@
       follow(main());
     }
 
+    function resized() {
+      if (view) {
+        if (moved) {
+          zoomTo(wholeStep(zoomNow(), 0));
+        } else {
+          fit();
+        }
+        changed();
+      }
+    }
+
     function zoomTo(step, point) {
       const viewport = main().viewport;
       viewport.zoomTo(viewport.imageToViewportZoom(step / ratio()), point || null, true);
@@ -203,6 +156,7 @@
     }
 
     function zoom(by, x, y) {
+      moved = true;
       const viewport = main().viewport;
       const Point = window.OpenSeadragon.Point;
       const size = viewport.getContainerSize();
@@ -237,7 +191,8 @@
       start = { level: first.level === undefined ? whole.level : first.level, width: first.window || whole.width };
       map = app.grey.table(first.levels, start.level, start.width, false);
       stage.classList.toggle("two", shown.length === 2);
-      panes = await Promise.all(shown.map((image, at) => openPane(Seadragon, image, at)));
+      const frames = shown.map((image, at) => app.pane.frame(stage, shown.length === 2 ? SIDES[at] : "", "div"));
+      panes = await Promise.all(frames.map((made, at) => openPane(Seadragon, made, shown[at])));
       fit();
       stage.classList.add("loading"); // nothing is seen before the clock can start
       try {
@@ -252,11 +207,18 @@
       changed();
     }
 
+    const place = () => panes.forEach(app.pane.onWholePixels);
+    window.addEventListener("resize", place);
+    if (window.ResizeObserver) {
+      new ResizeObserver(place).observe(stage);
+    }
+
     const deep = () => view !== null && view.levels > 255;
 
     return {
       show: show, clear: clear, zoom: zoom, fit: fit, setWindow: setWindow, deep: deep,
       move: function (dx, dy) {
+        moved = true;
         const viewport = main().viewport;
         viewport.panBy(viewport.deltaPointsFromPixels(new window.OpenSeadragon.Point(-dx, -dy), true), true);
         viewport.applyConstraints(true);
@@ -264,7 +226,10 @@
       },
       whole: () => setWindow(view.levels / 2, view.levels),
       spread: () => setWindow(view.levels / 2, view.levels), // the levels of all tiles are not known
-      single: () => zoomTo(1),
+      single: function () {
+        moved = true;
+        zoomTo(1);
+      },
       invert: function () {
         view.inverted = !view.inverted;
         recolour();

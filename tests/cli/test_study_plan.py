@@ -131,7 +131,7 @@ def test_a_created_study_says_what_it_can_show(percuss, plan, tmp_path):
         done = percuss("study", "plan", *options)
         assert done.exit_code == 2 and "alone" in done.stderr
     done = percuss("study", "plan", tmp_path)
-    assert done.exit_code == 2 and "made by percuss study create" in " ".join(done.stderr.split())
+    assert done.exit_code == 2 and "a study within it: study" in " ".join(done.stderr.split())
 
 
 def test_the_sizes_of_the_page_are_those_that_the_command_gives(plan, root):

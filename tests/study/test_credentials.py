@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from percuss.core.errors import UsageError
-from percuss.study.credentials import ALPHABET, check_name, draw, hash_of_secret
+from percuss.study.credentials import ALPHABET, alike, check_name, draw, hash_of_secret
 
 codes = st.text(alphabet=ALPHABET, min_size=16, max_size=16)
 
@@ -65,7 +65,14 @@ def test_what_cannot_be_printed_is_no_name(name):
         check_name(name, "reader")
 
 
-@pytest.mark.parametrize("name", ["server", "Administrator "])
+def test_names_that_people_take_for_one_are_alike():
+    assert alike("José  Q") == alike("jose\u0301 q") != alike("Jose Q")
+    for name in (" Ada", "Ada ", "\u3000Ada"):
+        with pytest.raises(UsageError, match="no blank at an end"):
+            check_name(name, "reader")
+
+
+@pytest.mark.parametrize("name", ["server", "Administrator"])
 def test_no_reader_is_called_as_the_trail_calls_somebody_else(name):
     with pytest.raises(UsageError, match="the audit trail uses this name"):
         check_name(name, "reader")

@@ -170,14 +170,18 @@ def test_each_database_holds_one_study(study, tmp_path, url):
     whole = url or sqlite_url(study.folder.database_path)
     with pytest.raises(RunError, match=r"holds a study already.*database of its own"):
         make(tmp_path / "second", cases=2, slots=1, database=whole)
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(UsageError, match="there is no such folder"):
         open_study(tmp_path / "second")
     third, _ = make(tmp_path / "third", cases=2, slots=1)
     third.database.close()
     with pytest.raises(RunError, match="holds another study"):
         open_study(tmp_path / "third", database=whole)
+    (tmp_path / "empty.db").touch()
     with pytest.raises(RunError, match="holds no study"):
         open_study(tmp_path / "third", database=sqlite_url(tmp_path / "empty.db"))
+    with pytest.raises(RunError, match="the database of the study is missing"):
+        open_study(tmp_path / "third", database=sqlite_url(tmp_path / "none.db"))
+    assert not (tmp_path / "none.db").exists()
 
 
 def test_of_two_studies_written_at_once_into_a_database_one_is_refused(study, tmp_path, url, monkeypatch):

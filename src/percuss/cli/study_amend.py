@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +36,7 @@ def amend(  # noqa: PLR0913
     """
     from percuss.cli.study_open import opened
 
-    values = dict(map(_change, changes or ()))
+    values = _values(changes or ())
     if bool(values) == (more_readers is not None):
         raise UsageError(
             "an amendment of nothing" if not values else "two amendments at once",
@@ -59,6 +60,15 @@ def amend(  # noqa: PLR0913
         if more_readers is not None:
             print(f"{more_readers} more can be enrolled; {last.changes['readers']} are planned from now on")
         print("A server that runs takes it up by itself, between two trials.")
+
+
+def _values(changes: Iterable[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in map(_change, changes):
+        if name in values:
+            raise UsageError("a field is set twice", value=name, next_step="give it one new value")
+        values[name] = value
+    return values
 
 
 def _change(text: str) -> tuple[str, Any]:

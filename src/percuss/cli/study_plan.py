@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from percuss.cli.options import Seed, StudySecret, Verbose
+from percuss.cli.pasteable import Typed, shell_path
 from percuss.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _tell_study(
     from percuss.study.planning.plan_study import Assumed, endpoints_reach, positives_in, study_record, study_text
 
     if protocol is not None:
+        _check_frozen_file(protocol)
         frozen = load(protocol)
         public, positives = public_of(frozen), positives_in(frozen)
     else:
@@ -121,9 +123,14 @@ def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol,
     """
     from percuss.study.extra import require_extra
     from percuss.study.folder import StudyFolder
+    from percuss.study.mistaken import check_is_study, is_export
     from percuss.study.planning.plan_study import positives_in
 
     assert study is not None, "a study or a protocol is given"
+    if is_export(study):
+        step = f"percuss study plan --protocol {shell_path(study / 'protocol.json')}"
+        raise UsageError("this is an export, not a study", value=study, next_step=step)
+    check_is_study(study)
     folder = StudyFolder(study)
     public = folder.public()
     if secret is None and not folder.secret_path.exists():
@@ -132,6 +139,13 @@ def _of_folder(study: Path | None, secret: Path | None) -> tuple[PublicProtocol,
     from percuss.study.seal import load_key
 
     return public, positives_in(load_key(folder, secret).frozen)
+
+
+def _check_frozen_file(path: Path) -> None:
+    """UsageError where the file is what a study shows of its protocol: the whole of it is sealed, or in an export."""
+    if (path.parent / "sealed.bin").exists():
+        step = Typed(path.parent).command("plan")
+        raise UsageError("this is the protocol without what is sealed", value=path, next_step=step)
 
 
 def _question(asked: dict[str, Share], *, as_d_prime: bool, alone: bool) -> tuple[str, float] | None:

@@ -79,11 +79,12 @@ def _study(path: Path, head: Head | None, secret: Path | None, database: str | N
     from percuss.study.extra import require_extra
 
     require_extra()
-    if not (path / "sealed.bin").exists() and (path / "trail.jsonl").exists():
-        step = f"{Typed(path / 'trail.jsonl').command('verify')}, with --head as noted at closing"
-        raise UsageError("this is an export, not a study", value=path, next_step=step)
+    from percuss.study.folder import NewerStudy
+
     try:
         return _opened(path, head, secret, database)
+    except NewerStudy:
+        raise
     except RunError:
         faults = _gone(path, database)
         if not faults:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from percuss.core.budget import Budget, parse_budgets
 from percuss.core.checked import checked
 from percuss.core.errors import UsageError, nearest
-from percuss.study.design.protocol import Endpoint
+from percuss.study.design.protocol import Endpoint, check_title
 from percuss.study.design.trials import Arm, Task
 
 #: What a preset says where nothing else is said. ``foote`` is section 2.3 of A. Foote et al. (2022). Readers see the
@@ -110,6 +110,7 @@ def read_options(preset: str, protocol: Path | None, given: Mapping[str, Any]) -
     told = _listed({name: value for name, value in given.items() if value is not None})
     values = _known(PRESETS[preset] | _listed(_known(_file(protocol))) | _known(told))
     options = checked(StudyOptions, values, word="field of the study")
+    check_title(options.title or PRESETS[preset]["title"])
     if options.arms is not None and options.budgets is not None:
         raise UsageError("budgets and arms are both given", next_step="give budgets, or arms with their sizes")
     return options

@@ -54,7 +54,9 @@ class RunFolder:
         if not (path / "manifest.json").exists():
             within = path / "run"  # where percuss demo and reproductions put theirs
             named = str(within) if (within / "manifest.json").exists() else "the --out folder of percuss audit"
-            raise RunError("this folder holds no run", value=path, next_step=f"name {named}")
+            study = (path / "sealed.bin").exists()
+            thing = "this folder holds no run, but a reader study" if study else "this folder holds no run"
+            raise RunError(thing, value=path, next_step=f"name {named}")
         return cls(path, _read_manifest(path))
 
     @property

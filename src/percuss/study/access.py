@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from percuss.core.errors import UsageError
 from percuss.study.clock import moment, stamp
-from percuss.study.credentials import Credentials, check_name, draw, hash_of_secret, hash_of_token
+from percuss.study.credentials import Credentials, alike, check_name, draw, hash_of_secret, hash_of_token
 from percuss.study.reasons import check_open, check_reason, check_who, reader_called
 from percuss.study.recorded import access_digest, enrolment
 from percuss.study.tables import LoginRow, PlaceRow, ReaderRow, SlotRow
@@ -54,7 +54,7 @@ def enrol(
 
     Args:
         study: an open study.
-        name: 1 to 200 printable characters, stored as given.
+        name: 1 to 200 printable characters, stored as given; nobody else's, whatever case and accents are written like.
         role: ``reader``, or ``administrator``, who sees progress and no trials.
         who: who decides it, for the audit trail.
         now: the server's time with its zone; None asks the clock.
@@ -70,9 +70,7 @@ def enrol(
     with study.database.write() as session:
         at = moment(now)
         check_open(session, "enrolment")
-        if session.scalars(select(ReaderRow.id).where(ReaderRow.name == name)).first() is not None:
-            step = f"give another name, or the same person a new code: percuss study renew STUDY {_named(name)}"
-            raise UsageError("somebody of this name is enrolled", value=name, next_step=step)
+        _check_new(session, name)
         reader = ReaderRow(
             name=name,
             role=role,
@@ -176,6 +174,13 @@ def log_out(study: OpenStudy, token: str, *, now: datetime | None = None) -> Non
             return
         row.ended = stamp(at)
         record(session, Event(who=owner.name, what="log out"), now=at)
+
+
+def _check_new(session: Session, name: str) -> None:
+    for known in session.scalars(select(ReaderRow.name)):
+        if alike(known) == alike(name):
+            step = f"give another name, or the same person a new code: percuss study renew STUDY {_named(known)}"
+            raise UsageError("somebody of this name is enrolled", value=known, next_step=step)
 
 
 def _named(name: str) -> str:

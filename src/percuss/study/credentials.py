@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import unicodedata
 from dataclasses import dataclass, field
 
 from percuss.core.errors import UsageError
@@ -62,12 +63,15 @@ def hash_of_token(token: str) -> str:
 
 
 def check_name(name: str, role: str) -> None:
-    """UsageError unless the name has 1 to 200 printable characters and is nobody else's in the audit trail."""
-    if not name.strip() or len(name) > NAME or not name.isprintable():
+    """UsageError unless the name has 1 to 200 printable characters and is nobody else's in the audit trail.
+
+    A blank at an end is seen by nobody, and would make two people of one.
+    """
+    if not name.strip() or name != name.strip() or len(name) > NAME or not name.isprintable():
         raise UsageError(
             "this cannot be a name",
             value=repr(name[:NAME]),
-            allowed=f"1 to {NAME} printable characters, not blanks alone",
+            allowed=f"1 to {NAME} printable characters, no blank at an end",
             next_step="give another name",
         )
     if name.strip().casefold() in _TAKEN and role == "reader":
@@ -77,3 +81,8 @@ def check_name(name: str, role: str) -> None:
             allowed="any name but server and administrator",
             next_step="give another name",
         )
+
+
+def alike(name: str) -> str:
+    """What names have in common that people take for one: whatever their case, blanks and way of writing accents."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

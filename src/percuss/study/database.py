@@ -173,12 +173,22 @@ def is_new_file(url: str) -> bool:
     return whole.get_backend_name() == "sqlite" and not (whole.database and Path(whole.database).exists())
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL; None where it is one of another kind. UsageError where the text is no URL."""
+    whole = _parsed(url)
+    return Path(whole.database or "") if whole.get_backend_name() == "sqlite" else None
+
+
 def _parsed(url: str) -> URL:
+    # The text itself may hold a password: neither it nor what says so (a port that is no number) is repeated.
     try:
-        return make_url(url)
-    except ArgumentError as error:
-        # The text itself may hold a password: it is not repeated.
-        raise UsageError("this is no URL of a database", allowed=_FORMS, next_step="write such a URL") from error
+        whole = make_url(url)
+        named = whole.get_backend_name() != "sqlite" or whole.database not in (None, "", ":memory:")
+    except (ArgumentError, ValueError):
+        named = False
+    if not named:
+        raise UsageError("this is no URL of a database", allowed=_FORMS, next_step="write such a URL")
+    return whole
 
 
 def _settings(dialect: str, told: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +232,8 @@ def _unreachable(url: str, error: Exception) -> DatabaseGone:
     cause = error.orig if isinstance(error, DBAPIError) else error
     first = next(iter(getattr(cause, "args", ())), None)
     told = first.get("M", first) if isinstance(first, dict) else cause
+    if isinstance(cause, Exception) and isinstance(cause.__cause__, OSError):  # why no connection came about
+        told = cause.__cause__.strerror or cause.__cause__
     step = f"check that it is there, not full and not held by another program; a password stands in {PASSWORD}"
     if url.startswith("sqlite"):
         step = "check that it is there, not full, not held by another program, and in a folder that can be written"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -127,13 +128,35 @@ def json_line(values: BaseModel) -> bytes:
     return (canonical(values.model_dump(mode="json")) + "\n").encode()
 
 
+class NewerStudy(RunError):
+    """A file of the study is of a form that came after this version of Percuss."""
+
+
 def read_record(path: Path, kind: type[M]) -> M:
-    """A record of the study from its JSON file; RunError where it is missing or not of this kind."""
+    """A record of the study from its JSON file; RunError where it is missing, not of this kind, or newer than this."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
+        _check_version(path, kind)
         raise RunError(
             "a file of the study cannot be read",
             value=path,
             next_step="give the folder of a study, made by percuss study create, or restore it from its copy",
         ) from error
+
+
+def _check_version(path: Path, kind: type[BaseModel]) -> None:
+    """NewerStudy where a file that cannot be read says that it is of a later version than ``kind``."""
+    known = getattr(kind.model_fields.get("version"), "default", None)
+    try:
+        values = json.loads(path.read_bytes())
+        newer = known is not None and int(values["version"]) > int(known)
+    except (OSError, ValueError, TypeError, LookupError):
+        return
+    if newer:
+        raise NewerStudy(
+            "the study was made by a newer version of Percuss",
+            value=f"{path.name} of version {values['version']}",
+            allowed=f"version {known}",
+            next_step=f"install Percuss {values.get('percuss_version', 'of that version')}, or a newer one",
+        )

@@ -11,6 +11,7 @@ from percuss.core.errors import RunError
 from percuss.study.design.public import PublicProtocol
 from percuss.study.extra import require_extra
 from percuss.study.folder import StudyFolder, StudyInfo
+from percuss.study.mistaken import check_is_study
 
 if TYPE_CHECKING:
     from percuss.study.database import Database
@@ -42,14 +43,15 @@ def open_study(path: Path, *, database: str | None = None) -> OpenStudy:
             ``PERCUSS_STUDY_DATABASE``, else what ``study.json`` names.
 
     Raises:
-        RunError: no study, a database that cannot be reached or holds another study, or a newer version's tables.
-        UsageError: a URL that is none, or packages of the extra ``study`` missing.
+        RunError: a damaged or newer study, or a database that is missing, cannot be reached or holds another study.
+        UsageError: no study, a URL that is none, or packages of the extra ``study`` missing.
     """
     require_extra()
     from percuss.study.database import open_database
     from percuss.study.migrating import migrate
     from percuss.study.settling import settle
 
+    check_is_study(path)
     folder = StudyFolder(path)
     stored = folder.info()
     opened = open_database(database_url(folder, stored, database))
@@ -66,20 +68,19 @@ def open_study(path: Path, *, database: str | None = None) -> OpenStudy:
 def database_url(folder: StudyFolder, info: StudyInfo, given: str | None) -> str:
     """The URL that counts: as given, of the environment, of ``study.json``, or of the file in the folder.
 
-    RunError where the file in the folder should be there and is not: an empty one must not take its place.
+    RunError where it is a file, in the folder or elsewhere, that is not there: an empty one must not take its place.
     """
-    from percuss.study.database import WHOLE_URL, sqlite_url
+    from percuss.study.database import WHOLE_URL, sqlite_file, sqlite_url
 
     named = given or os.environ.get(WHOLE_URL) or info.database
-    if named:
-        return named
-    if not folder.database_path.exists():
+    file = sqlite_file(named) if named else folder.database_path
+    if file is not None and not file.exists():
         raise RunError(
             "the database of the study is missing",
-            value=folder.database_path,
+            value=file,
             next_step="restore the study from its copy, with study.db and study.db-wal",
         )
-    return sqlite_url(folder.database_path)
+    return named or sqlite_url(folder.database_path)
 
 
 def _check_there(database: Database, info: StudyInfo) -> None:

@@ -51,13 +51,14 @@ def check_open(session: Session, act: str) -> None:
 
 def reader_called(session: Session, name: str) -> ReaderRow:
     """The reader or administrator of this name; UsageError with the nearest names where there is none."""
+    check_text("a name", name)
     found = session.scalars(select(ReaderRow).where(ReaderRow.name == name)).one_or_none()
     if found is None:
         names = session.scalars(select(ReaderRow.name)).all()
         allowed = nearest(name, names) if names else "nobody is enrolled yet"
         raise UsageError(
             "nobody of this name is enrolled",
-            value=name,
+            value=name if name.isprintable() and name.strip() else repr(name),
             allowed=allowed,
             next_step="see who is there: percuss study status STUDY",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ def unseal(blob: bytes, secret: bytes) -> Key:
         raise RunError(
             "the sealed key does not open",
             allowed="sealed.bin as it was written, and the secret that it was sealed with",
-            next_step="give the secret of this very study, and see what else was touched: percuss study verify STUDY",
+            next_step="give the secret of this very study with --secret",
         ) from error
     check_frozen(key.frozen)
     return key
@@ -58,7 +59,15 @@ def load_key(folder: StudyFolder, secret_file: Path | None = None) -> Key:
         blob = folder.sealed.read_bytes()
     except OSError as error:
         raise RunError("the sealed key is missing", value=folder.sealed, next_step="restore the study") from error
-    return unseal(blob, secret)
+    if folder.info_path.exists() and hashlib.sha256(blob).hexdigest() != folder.info().sealed_sha256:
+        step = "restore it from its copy; percuss study verify STUDY says what else was touched"
+        raise RunError("the sealed key is not as it was written", value=folder.sealed, next_step=step)
+    try:
+        return unseal(blob, secret)
+    except RunError as error:
+        step = "give the secret of this very study with --secret"
+        value = secret_file or folder.secret_path
+        raise RunError("the secret does not open the key of this study", value=value, next_step=step) from error
 
 
 def load_secret(folder: StudyFolder, secret_file: Path | None = None) -> bytes:

@@ -151,8 +151,11 @@ def _listen(host: str, port: int) -> socket.socket:
             listening.bind(address)
             listening.listen(_WAITING)  # from now on who comes is kept waiting, not sent away
         except (OSError, OverflowError) as error:
+            why = (error.strerror or error) if isinstance(error, OSError) else "ports are 0 to 65535"
             step = "give another --port (0 takes a free one) or --host, or stop what listens there"
-            raise UsageError("the server cannot listen there", value=f"{host}:{port}", next_step=step) from error
+            raise UsageError(
+                "the server cannot listen there", value=f"{host}:{port} ({why})", next_step=step
+            ) from error
         undone.pop_all()
     return listening
 

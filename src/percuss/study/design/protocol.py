@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -151,7 +152,8 @@ class Frozen(BaseModel):
 
 
 def freeze(protocol: Protocol) -> Frozen:
-    """Fix a protocol under its hash."""
+    """Fix a protocol under its hash; UsageError where its title cannot be shown."""
+    check_title(protocol.title)
     return Frozen(protocol=protocol, hash=digest(protocol.model_dump(mode="json")))
 
 
@@ -206,8 +208,21 @@ def amend(
     }
     amendment = Amendment.model_validate({**body, "hash": digest(body)})
     amended = frozen.model_copy(update={"amendments": (*frozen.amendments, amendment)})
-    in_force(amended)
+    held = in_force(amended)
+    if "title" in changes:
+        check_title(held.title)
     return amended
+
+
+def check_title(title: str) -> None:
+    """UsageError for a title of blanks or with control characters, which a terminal would obey."""
+    if not title.strip() or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in title):
+        raise UsageError(
+            "this cannot be a title",
+            value=repr(title),
+            allowed="text on one line, without control characters",
+            next_step="give another title",
+        )
 
 
 def check_frozen(frozen: Frozen) -> None:
@@ -247,8 +262,8 @@ def load(path: Path) -> Frozen:
     try:
         frozen = Frozen.model_validate_json(path.read_bytes())
     except (OSError, ValidationError, PercussError) as error:
-        step = "give the folder of a study, or restore it from its copy"
-        raise RunError("the protocol of the study cannot be read", value=path, next_step=step) from error
+        step = "give the protocol.json of an export, or restore it from its copy"
+        raise RunError("the frozen protocol of a study cannot be read", value=path, next_step=step) from error
     check_frozen(frozen)
     return frozen
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from percuss.core.errors import RunError
+from percuss.core.errors import RunError, UsageError
 from percuss.study.trail import START, Head, Record, read_line
 
 Kind = Literal["changed", "removed", "inserted", "reordered", "rewritten"]
@@ -50,7 +50,11 @@ class Verdict:
 
 
 def verify(path: Path, *, head: Head | None = None) -> Verdict:
-    """As ``verify_lines``, of an exported trail; RunError where there is no such file, or it cannot be read."""
+    """As ``verify_lines``, of an exported trail.
+
+    RunError where there is no such file, or it cannot be read; UsageError where none of its lines is a record, and
+    nothing was noted that it should end with.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -58,6 +62,9 @@ def verify(path: Path, *, head: Head | None = None) -> Verdict:
             "the audit trail cannot be read", value=path, next_step="give a trail.jsonl from percuss study export"
         ) from error
     lines = content.split(b"\n")
+    if head is None and not any(map(read_line, lines)):  # against a head, even an empty file is a trail cut off
+        step = "give a trail.jsonl from percuss study export, or the folder of a study"
+        raise UsageError("this file has no record of an audit trail", value=path, next_step=step)
     return verify_lines(lines if lines[-1] else lines[:-1], head=head)
 
 

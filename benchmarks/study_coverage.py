@@ -1,6 +1,6 @@
 """How often the intervals of a reader study's results hold the truth, over simulated studies.
 
-    python benchmarks/study_coverage.py [--studies 1500] [--thresholds 200] [--only endpoints aucs agreement thresholds]
+    python benchmarks/study_coverage.py [--studies 1500] [--thresholds 200] [--only PART ...]
 
 An endpoint: cases in two arms, of whose answers a share is lost and a share is gained. A copy, or another reader,
 repeats the outcome of the case (or its patient) with a given probability and else draws its own. A threshold: cases
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from percuss.evaluate.intervals import wilson
+from percuss.study.planning.simulated_power import Model, answers
 from percuss.study.results.auc_widening import Floor, widened_aucs, widened_gap
 from percuss.study.results.decide import Sample, decide
 from percuss.study.statistics.agreement import agreement
@@ -38,6 +39,15 @@ ENDPOINTS = (
     (3, 40, 1, 1, 0.05, 0.05, 0.3),
     (5, 40, 1, 1, 0.10, 0.03, 0.3),
     (3, 60, 1, 3, 0.10, 0.03, 0.5),
+)
+#: Readers, cases, discordance, true loss, correlation of readers on a case, of cases of a reader; the margin is 0.1.
+VERDICTS = (
+    (3, 56, 0.12, 0.1, 0.3, 0.01),
+    (5, 40, 0.12, 0.1, 0.3, 0.01),
+    (3, 100, 0.12, 0.1, 0.3, 0.01),
+    (2, 68, 0.1, 0.0, 0.3, 0.0),
+    (3, 56, 0.1, 0.0, 0.3, 0.0),
+    (5, 46, 0.1, 0.0, 0.3, 0.0),
 )
 #: Readers, cases of each class, cases of a patient, separation of the classes in the original, what of it is lost.
 AUCS = (
@@ -102,6 +112,22 @@ def threshold(studies: int, *, cases: int = 20, spread: float = 0.6, slope: floa
             low, high = curve.threshold.low, curve.threshold.high
             held[place] += (low is None or low <= truth) and (high is None or truth <= high)
     return held[0], held[1]
+
+
+def verdicts(setting: tuple[float, ...], studies: int) -> int:
+    """Studies that are called non-inferior at a margin of 10 points."""
+    readers, cases, discordance, lost, of_case, of_reader = setting
+    shares = ((discordance + lost) / 2, (discordance - lost) / 2, 1 - discordance)
+    model = Model((1, -1, 0), shares, 0.1, True, "score", 0.025, of_case, of_reader)
+    ends, found = {1: (1.0, 0.0), -1: (0.0, 1.0), 0: (1.0, 1.0)}, 0
+    for study in answers(model, (studies, int(cases), int(readers)), np.random.default_rng(7)):
+        samples = [
+            Sample(f"R{place[1]}", f"c{place[0]}", f"c{place[0]}", 1, *ends[int(kind)])
+            for place, kind in np.ndenumerate(study)
+        ]
+        high = decide(samples, expected=int(cases), alpha=0.025, scale="share").value.high
+        found += high is not None and high < 0.1
+    return found
 
 
 def kernels(setting: tuple[float, ...], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Units]:
@@ -180,7 +206,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=1500)
     parser.add_argument("--thresholds", type=int, default=200)
-    parts = {"endpoints": say_endpoints, "aucs": say_aucs, "agreement": say_agreement, "thresholds": say_thresholds}
+    parts = {
+        "endpoints": say_endpoints,
+        "verdicts": say_verdicts,
+        "aucs": say_aucs,
+        "agreement": say_agreement,
+        "thresholds": say_thresholds,
+    }
     parser.add_argument("--only", nargs="+", choices=parts, default=[*parts])
     given = parser.parse_args()
     for name in given.only:
@@ -192,6 +224,13 @@ def say_endpoints(studies: int) -> None:
     for setting in ENDPOINTS:
         names = ("readers", "cases", "copies", "of a patient", "lost", "gained", "repeated")
         said(worded(names, setting), endpoint(setting, studies), studies)
+
+
+def say_verdicts(studies: int) -> None:
+    """A line for each kind of study, of how often it is called non-inferior."""
+    for setting in VERDICTS:
+        names = ("non-inferior: readers", "cases", "discordance", "lost", "of a case", "of a reader")
+        said(worded(names, setting), verdicts(setting, studies), studies)
 
 
 def say_aucs(studies: int) -> None:

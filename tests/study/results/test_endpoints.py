@@ -260,4 +260,4 @@ def test_alpha_sets_the_level_of_several_readers_and_of_ratings_too() -> None:
     )
     assert wide.value.value == narrow.value.value
     assert narrow.value.high - narrow.value.low < 0.95 * (wide.value.high - wide.value.low)
-    assert narrow.value.method.endswith("90 % interval") and not wide.value.method.endswith("interval")
+    assert "90 % interval" in narrow.value.method and "interval" not in wide.value.method

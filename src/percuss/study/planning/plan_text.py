@@ -27,10 +27,17 @@ def needed_text(plan: Needed) -> str:
             f" Answers of two readers on a case are taken to correlate by {wanted.case_share:g}, "
             f"those of a reader on two cases by {wanted.reader_share:g}."
         )
-        text += "" if wanted.reader_share else " The result then holds for these readers, not for readers at large."
+        text += "" if wanted.reader_share else _these_readers(wanted.readers)
     if plan.doubtful:
         text += " The simulation falls short of the power asked for: add readers or cases before relying on this size."
     return text
+
+
+def _these_readers(readers: int) -> str:
+    """What a plan without differences between readers leaves out."""
+    text = " The result then holds for these readers, not for readers at large."
+    few = " With so few that costs power: give --reader-share too." if readers < 5 else ""
+    return f"{text} percuss study results takes readers as random all the same.{few}"
 
 
 def shown_text(found: Shown) -> str:

@@ -119,12 +119,13 @@ def _many(samples: Sequence[Sample], readers: Sequence[str], *, alpha: float, sc
     value = _t(found, alpha, scale=scale if paired else f"one {scale}", method=found.interval.method)
     answers = [sample.value for sample in samples]
     kind = _KINDS[scale, paired]
-    value = widened(value, answers, kind, confidence=1 - 2 * alpha)
+    worth = effective(by_unit(samples))
+    value = widened(value, answers, kind, confidence=1 - 2 * alpha, worth=worth)
     p_value = None
     if paired:
         # No more certain than the interval that was widened.
         p_value = float(2 * student.sf(abs(found.interval.value or 0.0) / found.error, found.df))
-        p_value = max(p_value, p_alone(answers, kind))
+        p_value = max(p_value, p_alone(answers, kind, worth=worth))
     beside = [_shares(samples, alpha).value] if scale == "share" else []
     what = "cases" if len(set(of_case.values())) == len(of_case) else "patients"
     return Decision(value, beside, p_value, f"t, readers and {what} random" if paired else "")

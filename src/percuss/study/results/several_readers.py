@@ -23,7 +23,7 @@ from percuss.core.study_results import ManyReadersRecord
 from percuss.study.answers import Diagnosis
 from percuss.study.design.protocol import Protocol
 from percuss.study.results.auc_widening import Floor, gap_p, widened_aucs, widened_gap
-from percuss.study.results.decide import decide
+from percuss.study.results.decide import by_unit, decide
 from percuss.study.results.read import Read, of, readers_of, shown_kinds
 from percuss.study.results.samples import pairs, singles
 from percuss.study.results.widening import p_alone, widened
@@ -31,6 +31,7 @@ from percuss.study.statistics.case_jackknife import Units, unit_count
 from percuss.study.statistics.mrmc import Estimate, Measure, estimate, kernel
 from percuss.study.statistics.mrmc_anova import FTest, obuchowski_rockette_of
 from percuss.study.statistics.mrmc_table import Readings
+from percuss.study.statistics.worth import effective
 
 Floats = NDArray[np.float64]
 
@@ -140,11 +141,12 @@ def _shares(reads: Sequence[Read], protocol: Protocol, arm: str, test: FTest) ->
     samples = [singles(one, _right), singles(two, _right), pairs(one, two, _right)]
     found = [decide(item, expected=asked, alpha=0.025, scale="share") for item in samples]
     answers, gap = [sample.value for sample in samples[2]], found[2].value
-    square, p_value = widened(test.difference, answers, "difference"), test.p_value
+    worth = effective(by_unit(samples[2]))
+    square, p_value = widened(test.difference, answers, "difference", worth=worth), test.p_value
     if square.low is None:
         square = gap
     if p_value is not None:
-        p_value = max(p_value, p_alone(answers, "difference"))
+        p_value = max(p_value, p_alone(answers, "difference", worth=worth))
     own = [[sample for sample in samples[2] if sample.reader == name] for name in readers_of(reads)]
     each = [decide(item, expected=asked, alpha=0.025, scale="share").value for item in own]
     return _Told([item.value for item in found[:2]], gap, found[2].p_value, square, p_value, each)

@@ -13,8 +13,8 @@ from percuss.study.design.trials import Arm, Case
 ARMS = (Arm(kind="original"), Arm(kind="adversarial", size="linf=8/255"))
 
 
-def told(patients, *, margin=0.1, alpha=0.025):
-    """The line on true positives, of as many cases as there are patients named."""
+def told(patients, *, margin=0.1, alpha=0.025, distance=3):
+    """The lines on a study of as many cases as there are patients named."""
     options = StudyOptions(tasks=("diagnosis",), margin=margin, alpha=alpha)
     sizes = (parse_budget("linf=8/255"),)
     design = Design(options, ARMS, sizes, PixelRange(0.0, 255.0, 1.0, ""), ("normal", "tumour"), "tumour", 1)
@@ -35,12 +35,12 @@ def told(patients, *, margin=0.1, alpha=0.025):
         cases=cases,
         arms=ARMS,
         tasks=("diagnosis",),
-        rules=OrderRules(distance=3),
+        rules=OrderRules(distance=distance),
         endpoints=make_endpoints(design),
         labels=("normal", "tumour"),
         positive="tumour",
     )
-    return words(design, protocol)[-1]
+    return words(design, protocol)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,16 @@ def told(patients, *, margin=0.1, alpha=0.025):
     ],
 )
 def test_what_the_positive_cases_leave_possible_knows_patients_alpha_and_margin(patients, settings, words):
-    assert words in told(patients, **settings)
+    assert words in told(patients, **settings)[-1]
+
+
+@pytest.mark.parametrize(
+    ("distance", "words"),
+    [
+        (1, "; one may be shown twice in a row"),
+        (2, " one at least 1 trial of others"),
+        (3, " one at least 2 trials of others"),
+    ],
+)
+def test_the_distance_between_two_showings_is_told_in_words(distance, words):
+    assert told([""] * 20, distance=distance)[1].endswith(words)

@@ -11,6 +11,7 @@ from percuss.core.errors import RunError, UsageError
 from percuss.core.images import Case, Entry, ImageSet, PixelRange
 from percuss.pipeline import study_create as creating
 from percuss.pipeline.interface import audit
+from percuss.pipeline.progress import Progress
 from percuss.pipeline.study_create import create_study
 from percuss.pipeline.study_model import as_seen
 from percuss.study.folder import StudyFolder
@@ -44,10 +45,24 @@ def test_grey_images_in_hounsfield_units_keep_their_sixteen_bits(scans, tmp_path
         assert float((attacked - clean).abs().max()) * 1500 == pytest.approx(30, abs=0.01)
 
 
+class Said(Progress):
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
 def test_flips_that_were_kept_need_neither_data_nor_model(scans, tmp_path):
     gone = {"preset": "foote", "cases": 3, "seed": 1, "budgets": "linf=30HU"}
-    made = create_study(scans.path, out=tmp_path / "gone", **gone)
-    there = create_study(scans.path, out=tmp_path / "there", data=Scans(), model=Mean(), **gone)
+    said = Said()
+    made = create_study(scans.path, out=tmp_path / "gone", progress=said, **gone)
+    assert said.lines[0].startswith("3 cases, 2 files of each, as the audit kept them, the model being gone: original")
+    said = Said()
+    there = create_study(scans.path, out=tmp_path / "there", data=Scans(), model=Mean(), progress=said, **gone)
+    assert said.lines[0].startswith("3 cases, 2 files of each, judged by the model: original")
     one, two = key_of(made), key_of(there)
     assert one.frozen == two.frozen
     for case, other in zip(one.cases, two.cases, strict=True):

@@ -200,7 +200,8 @@ def _kept(spool: Spool, making: Making, files: Files) -> dict[str, str]:
 
 def _what(making: Making, pools: Sequence[Pool]) -> str:
     cases, files = sum(pool.wanted for pool in pools), making.design.files
-    return f"{cases} cases, {len(files)} files of each, judged by the model: {', '.join(files)}"
+    judged = "judged by the model" if making.work else "as the audit kept them, the model being gone"
+    return f"{cases} cases, {len(files)} files of each, {judged}: {', '.join(files)}"
 
 
 def _left_out(refused: Mapping[str, str]) -> list[str]:

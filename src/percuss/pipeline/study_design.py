@@ -182,12 +182,18 @@ def words(design: Design, protocol: Protocol) -> list[str]:
         sittings += f", {days:g} days or more between them" if days else ", no wash-out between them (--washout-days)"
     found = [
         f"{len(trials)} trials for each reader ({', '.join(parts)}): about {minutes(trials):.0f} minutes, {sittings}",
-        f"{len(protocol.cases)} cases; between two showings of one at least {rules.distance - 1} trials of others",
+        f"{len(protocol.cases)} cases; {_apart(rules.distance - 1)}",
     ]
     if "diagnosis" in protocol.tasks[1:]:
         found.append("diagnoses come after tasks that tell readers of changed images: name diagnosis first in --task")
     tested = [item for item in make_endpoints(design) if item.margin is not None and item.measure == "true-positives"]
     return found + ([_reach(protocol, tested[0].margin or 0.0, tested[0].alpha)] if tested else [])
+
+
+def _apart(others: int) -> str:
+    if not others:
+        return "one may be shown twice in a row"
+    return f"between two showings of one at least {others} {'trial' if others == 1 else 'trials'} of others"
 
 
 def _reach(protocol: Protocol, margin: float, alpha: float) -> str:

@@ -120,7 +120,7 @@ def test_a_database_that_was_typed_is_in_the_next_command(percuss, folder):
 
 
 def commands():
-    """Every command in a text of the stages below the command line, and whether a study, or a value, stands after it."""
+    """Every command in a text of the stages below the command line; whether a study, or a value, stands after it."""
     for path in sorted(Path(package.__file__).parent.rglob("*.py")):
         if "cli" in path.parts:
             continue

@@ -11,7 +11,8 @@ HEAD = """# Commands
 Generated from the commands by `percuss.cli.reference`; a test compares it. Long work goes on after a stop or a kill
 when the same command is given again.
 
-Exit codes: 0 done; 1 the run found what the user asked to fail on; 2 wrong use or input; 3 interrupted, can go on.
+Exit codes: 0 done; 1 the run found what the user asked to fail on; 2 wrong use or input; 3 interrupted, and stderr says
+what is kept; 141 nobody reads stdout any more.
 """
 
 

@@ -122,7 +122,7 @@ def test_a_database_that_was_typed_is_in_the_next_command(percuss, folder):
 def commands():
     """Every command in a text of the stages below the command line; whether a study, or a value, stands after it."""
     for path in sorted(Path(package.__file__).parent.rglob("*.py")):
-        if "cli" in path.parts:
+        if {"cli", "planning"} & set(path.parts):  # a plan speaks of a study that is not there yet
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         documented = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, DOCUMENTED)}

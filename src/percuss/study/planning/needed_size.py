@@ -10,11 +10,12 @@ until that is enough. Where there is a reader share, power is that of ``random_r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from percuss.core.errors import UsageError
 from percuss.study.planning.power import LARGEST, choice_power, choice_size, paired_power, paired_size, variances
 from percuss.study.planning.random_readers import Crossed, crossed_power
+from percuss.study.planning.results_power import enough_cases, results_power
 from percuss.study.planning.simulated_power import Model, Simulated, simulate
 
 QUESTIONS = ("no_loss", "difference", "undetectable", "detectable")
@@ -101,6 +102,10 @@ class Needed:
         independent: answers that one reader alone, or readers who agree no more than chance, would need.
         expected: power by formula (exact binomial for choices, normal for pairs).
         simulated: power by simulation; None where it was not asked for.
+        results: of several readers, power of the analysis that ``percuss study results`` makes, which takes readers as
+            random (``results_power``); None for one reader, or without simulation.
+        enough: about how many cases give ``results`` the wanted power where it is short; None where it is not, or
+            where not even 16 times the cases do.
     """
 
     wanted: Wanted
@@ -110,13 +115,18 @@ class Needed:
     independent: int
     expected: float
     simulated: Simulated | None
+    results: Simulated | None = None
+    enough: int | None = None
 
     @property
     def doubtful(self) -> bool:
         """Whether the simulation falls short of the wanted power by more than 3 of its errors and 2 points."""
-        return self.simulated is not None and self.simulated.power + max(0.02, 3 * self.simulated.error) < (
-            self.wanted.power
-        )
+        return _short(self.simulated, self.wanted.power)
+
+    @property
+    def results_short(self) -> bool:
+        """Whether the results' analysis falls short of it in the same way."""
+        return _short(self.results, self.wanted.power)
 
 
 def needed(wanted: Wanted, *, draws: int = 4000, seed: int = 0) -> Needed:
@@ -157,7 +167,17 @@ def _sized(wanted: Wanted, cases: int, independent: int, *, draws: int, seed: in
     trials = cases * wanted.copies * (2 if wanted.paired else 1)
     simulated = simulate(wanted.model, cases, wanted.readers, draws=draws, seed=seed) if draws else None
     minutes = trials * wanted.seconds / 60
-    return Needed(wanted, cases, trials, minutes, independent, expected_power(wanted, cases), simulated)
+    plan = Needed(wanted, cases, trials, minutes, independent, expected_power(wanted, cases), simulated)
+    if not draws or wanted.readers == 1:
+        return plan
+    plan = replace(plan, results=results_power(wanted.model, cases, wanted.readers, draws=draws, seed=seed))
+    if not plan.results_short:
+        return plan
+    return replace(plan, enough=enough_cases(wanted.model, cases, wanted.readers, power=wanted.power, seed=seed))
+
+
+def _short(found: Simulated | None, power: float) -> bool:
+    return found is not None and found.power + max(0.02, 3 * found.error) < power
 
 
 def effective(wanted: Wanted, cases: int) -> float:

@@ -27,17 +27,27 @@ def needed_text(plan: Needed) -> str:
             f" Answers of two readers on a case are taken to correlate by {wanted.case_share:g}, "
             f"those of a reader on two cases by {wanted.reader_share:g}."
         )
-        text += "" if wanted.reader_share else _these_readers(wanted.readers)
+        text += "" if wanted.reader_share else " The result then holds for these readers, not for readers at large."
+        text += _random_readers(plan)
     if plan.doubtful:
         text += " The simulation falls short of the power asked for: add readers or cases before relying on this size."
     return text
 
 
-def _these_readers(readers: int) -> str:
-    """What a plan without differences between readers leaves out."""
-    text = " The result then holds for these readers, not for readers at large."
-    few = " With so few that costs power: give --reader-share too." if readers < 5 else ""
-    return f"{text} percuss study results takes readers as random all the same.{few}"
+def _random_readers(plan: Needed) -> str:
+    """The power of the analysis that will be made, and what gives it the power asked for where it is short."""
+    told = " percuss study results takes readers as random whatever was planned"
+    if plan.results is None:
+        return f"{told}, which costs power where they are few."
+    text = (
+        f"{told}: by simulation that has a power of {_percent(plan.results.power)} ({_between(plan.results.interval)})"
+    )
+    if not plan.results_short:
+        return f"{text}."
+    asked = f"the {_percent(plan.wanted.power)} asked for"
+    if plan.enough is None:
+        return f"{text}, and not even many times as many cases give it {asked}: add readers."
+    return f"{text}; about {plan.enough} cases, or more readers, give it {asked}."
 
 
 def shown_text(found: Shown) -> str:

@@ -21,7 +21,7 @@ from percuss.core.errors import UsageError
 from percuss.evaluate.intervals import exact
 from percuss.study.planning.power import Floats, held_to_margin
 
-_CELLS = 4_000_000
+CELLS = 4_000_000
 """Answers held at once."""
 
 
@@ -89,13 +89,17 @@ def simulate(model: Model, cases: int, readers: int, *, draws: int = 4000, seed:
     if readers == 1:
         hits = int(_single(model, cases, rng.multinomial(cases, model.shares, size=draws)).sum())
     else:
-        size = max(1, min(draws, _CELLS // (cases * readers)))
+        size = max(1, min(draws, CELLS // (cases * readers)))
         parts = [min(size, draws - start) for start in range(0, draws, size)]
         hits = sum(int(_several(model, answers(model, (part, cases, readers), rng)).sum()) for part in parts)
-    share = hits / draws
+    return counted(hits, draws)
+
+
+def counted(hits: int, draws: int) -> Simulated:
+    """So many of the studies drawn, with its error."""
     # Half a study on either side, so that no error is nought.
     smooth = (hits + 0.5) / (draws + 1)
-    return Simulated(share, math.sqrt(smooth * (1 - smooth) / draws), draws)
+    return Simulated(hits / draws, math.sqrt(smooth * (1 - smooth) / draws), draws)
 
 
 def answers(model: Model, shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.int8]:

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from percuss.study.planning.given_size import Size, reach, reach_text
 from percuss.study.planning.needed_size import Wanted, needed
-from percuss.study.planning.plan_record import needed_record
+from percuss.study.planning.plan_record import needed_record, reach_record
 from percuss.study.planning.plan_text import needed_text
 from percuss.study.planning.results_power import enough_cases, results_power, shown
 from percuss.study.planning.simulated_power import answers
@@ -80,3 +81,13 @@ def test_the_same_seed_gives_the_same_and_enough_is_never_less_than_the_plan():
     model = dataclasses.replace(Wanted("no_loss", 0.1, 0.1, readers=5, case_share=0.3).model)
     assert results_power(model, 46, 5, draws=300, seed=2) == results_power(model, 46, 5, draws=300, seed=2)
     assert enough_cases(model, 200, 5, power=0.8) == 200
+
+
+def test_a_size_of_several_readers_says_what_the_results_leave_where_all_agree():
+    same = [Sample(f"R{reader}", f"c{case}", f"c{case}", 1, 1.0, 1.0) for reader in range(3) for case in range(20)]
+    left = decide(same, expected=20, alpha=0.025, scale="share").value.high
+    several = reach(Size(20, readers=3))
+    assert several.alike == pytest.approx(left) == reach_record(several)["loss_left"]
+    assert f"take a case as one answer: {100 * left:.1f} points then" in reach_text(several)
+    alone = reach(Size(20))
+    assert alone.alike is None and "one answer" not in reach_text(alone)

@@ -9,6 +9,7 @@ from percuss.core.errors import UsageError
 from percuss.study.planning.plan_text import shown_text
 from percuss.study.planning.random_readers import Crossed
 from percuss.study.planning.reach import Shown, shown
+from percuss.study.statistics.paired_share import score_bounds
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ class Reach:
     size: Size
     found: tuple[Shown, ...]
 
+    @property
+    def alike(self) -> float | None:
+        """Of several readers, the loss in [0, 1] that the results leave possible where every pair is answered alike.
+
+        They cannot tell then how far readers agree, and take a case as one answer (Tango, two-sided 95 %).
+        """
+        return score_bounds(0.0, 0.0, float(self.size.cases))[1] if self.size.readers > 1 else None
+
 
 def reach(
     size: Size,
@@ -119,4 +128,9 @@ def reach_text(known: Reach) -> str:
             f"{100 * high:.1f} if every pair is answered alike, {100 * low:.1f} if one flip is helpful "
             "(upper end of the two-sided 95 % interval)."
         )
+        if known.alike is not None:
+            parts[-1] += (
+                " The results of several readers cannot tell how far these agree where every pair is answered alike, "
+                f"and take a case as one answer: {100 * known.alike:.1f} points then."
+            )
     return "\n\n".join([*parts, shown_text(first)])

@@ -43,4 +43,4 @@ def reach_record(known: Reach) -> dict[str, Any]:
     size = known.size
     takes = {"trials": size.trials, "minutes": size.minutes, "independent": size.worth}
     shown = [dataclasses.asdict(found) | {"limit_d_prime": found.limit_d_prime} for found in known.found]
-    return {**dataclasses.asdict(size), **takes, "shown": shown}
+    return {**dataclasses.asdict(size), **takes, "loss_left": known.alike, "shown": shown}

@@ -14,6 +14,7 @@ from percuss.study.planning.needed_size import Wanted, expected_power
 from percuss.study.planning.plan_record import reach_record
 from percuss.study.planning.positives import Positives, positives_of
 from percuss.study.planning.power import d_prime
+from percuss.study.planning.results_power import results_power
 from percuss.study.planning.seconds import SECONDS, minutes_of
 
 
@@ -40,11 +41,13 @@ class EndpointReach:
         cases: that count for it.
         at_most: the true number may be smaller: how many cases are positive is sealed.
         reach: what they show; of true positives and of the choice of two.
-        power: chance to stay within the margin where nothing is lost; None without a margin.
+        power: chance to stay within the margin where nothing is lost, of several readers as the results take them, by
+            simulation; None without a margin.
         agreement: lower end of the exact 95 % interval of raw agreement where every repeated answer agrees, one
             reader; of the measure ``agreement`` only.
         patients: that the cases are of, where several are of one; else 0, also where it is sealed.
-        alike: with such patients, the loss that stays possible where no answer changes; else None.
+        alike: with such patients, or several readers, the loss that stays possible where no answer changes: the
+            results then cannot tell how far answers depend on each other; else None.
     """
 
     endpoint: Endpoint
@@ -102,9 +105,14 @@ def _reach(endpoint: Endpoint, public: PublicProtocol, assumed: Assumed, positiv
             case_share=shares[0],
             reader_share=shares[1],
         )
-        power = expected_power(wanted, cases)
+        # Few readers leave the results' analysis, which takes them as random, less power than any formula here.
+        several = public.readers > 1
+        power = results_power(wanted.model, cases, public.readers).power if several else expected_power(wanted, cases)
     agreement = exact(cases, cases).low if endpoint.measure == "agreement" else None
-    alike = positives.left_possible(endpoint.alpha) if positives and patients else None
+    alike = None
+    if endpoint.measure == "true-positives" and (patients or public.readers > 1):
+        counted = positives if positive_only and positives else Positives(cases)
+        alike = counted.left_possible(endpoint.alpha)
     at_most = positive_only and positives is None
     return EndpointReach(endpoint, cases, at_most, found, power, agreement, patients, alike)
 
@@ -136,7 +144,7 @@ def study_record(public: PublicProtocol, found: tuple[EndpointReach, ...], assum
             "power": item.power,
             "agreement_low": item.agreement,
             "patients": item.patients or None,
-            "loss_left_by_patients": item.alike,
+            "loss_left": item.alike,
             "size": None if item.reach is None else reach_record(item.reach),
         }
         for item in found
@@ -177,7 +185,7 @@ def _says(item: EndpointReach, assumed: Assumed) -> str:
         )
     if item.reach is None:
         return "no size is planned for it; it is told with its interval."
-    none, helped = item.reach.found
+    none = item.reach.found[0]
     pairs = item.reach.size.worth
     if item.endpoint.measure == "detection":
         limit = (
@@ -188,20 +196,33 @@ def _says(item: EndpointReach, assumed: Assumed) -> str:
             f"{pairs} trials can exclude {limit} where readers are at chance, and tell {least} from chance, with a "
             f"power of {100 * assumed.power:.0f} %."
         )
+    return _of_pairs(item, assumed, item.reach)
+
+
+def _of_pairs(item: EndpointReach, assumed: Assumed, known: Reach) -> str:
+    """What so many pairs of true positives leave possible, their power, and the smallest margin."""
+    none, helped = known.found
+    several = known.size.readers > 1
     text = (
-        f"{pairs} pairs; with no harmful flip the true loss may still be {100 * helped.score_two_sided:.1f} to "
-        f"{100 * none.score_two_sided:.1f} points (one helpful flip, or none)."
+        f"{known.size.worth} pairs; with no harmful flip the true loss may still be "
+        f"{100 * helped.score_two_sided:.1f} to {100 * none.score_two_sided:.1f} points (one helpful flip, or none)."
     )
     if item.alike is not None:
-        text += (
-            f" The {item.cases} cases are of {item.patients} patients, which the results take as what varies by "
-            f"chance: where no answer changes, {100 * item.alike:.1f} points stay possible."
+        why = (
+            f" The {item.cases} cases are of {item.patients} patients, which the results take as what varies by chance:"
+            if item.patients
+            else " The results cannot tell how far readers agree where nothing varies, and take a case as one answer:"
         )
+        text += f"{why} where no answer changes, {100 * item.alike:.1f} points stay possible."
     if item.power is not None:
         text += (
             f" Power to stay within the margin of {100 * (item.endpoint.margin or 0):.1f} points where nothing is lost "
-            f"and {100 * assumed.discordance:.0f} % of pairs are answered differently: {100 * item.power:.1f} %."
+            f"and {100 * assumed.discordance:.0f} % of pairs are answered differently: {100 * item.power:.1f} %"
         )
+        text += ", readers taken as random, by simulation." if several else "."
     if none.margin is not None:
-        text += f" The smallest margin with a power of {100 * assumed.power:.0f} % is {100 * none.margin:.1f} points."
+        by = ", by formula and for these readers," if several else ""
+        text += (
+            f" The smallest margin with a power of {100 * assumed.power:.0f} %{by} is {100 * none.margin:.1f} points."
+        )
     return text

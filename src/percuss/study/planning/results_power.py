@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from percuss.study.planning.power import Floats, held_to_margin
-from percuss.study.planning.simulated_power import CELLS, Model, Simulated, answers, counted
+from percuss.study.planning.simulated_power import CELLS, Model, Simulated, answers, check_shares, counted
 from percuss.study.statistics.mrmc import LEAST_ERROR
 
 _SEARCH = 2000
@@ -33,7 +33,11 @@ def results_power(model: Model, cases: int, readers: int, *, draws: int = 4000, 
         readers: 2 or more.
         draws: studies drawn.
         seed: decides all randomness.
+
+    Raises:
+        UsageError: the two shares of the model cannot both be had.
     """
+    check_shares(model)
     rng = np.random.default_rng(seed)
     size = max(1, min(draws, CELLS // (cases * readers)))
     parts = [min(size, draws - start) for start in range(0, draws, size)]

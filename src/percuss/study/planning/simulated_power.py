@@ -78,13 +78,7 @@ def simulate(model: Model, cases: int, readers: int, *, draws: int = 4000, seed:
             allowed="2 cases, 1 reader and 100 draws or more",
             next_step="ask for more draws",
         )
-    if math.sqrt(model.case_share) + math.sqrt(model.reader_share) > 1 + 1e-12:
-        raise UsageError(
-            "these shares of case and reader cannot be simulated together",
-            value=f"{model.case_share} and {model.reader_share}",
-            allowed="square roots that add to 1 at most",
-            next_step="lower one of them",
-        )
+    check_shares(model)
     rng = np.random.default_rng(seed)
     if readers == 1:
         hits = int(_single(model, cases, rng.multinomial(cases, model.shares, size=draws)).sum())
@@ -93,6 +87,17 @@ def simulate(model: Model, cases: int, readers: int, *, draws: int = 4000, seed:
         parts = [min(size, draws - start) for start in range(0, draws, size)]
         hits = sum(int(_several(model, answers(model, (part, cases, readers), rng)).sum()) for part in parts)
     return counted(hits, draws)
+
+
+def check_shares(model: Model) -> None:
+    """UsageError where no mixture of answers has both correlations."""
+    if math.sqrt(model.case_share) + math.sqrt(model.reader_share) > 1 + 1e-12:
+        raise UsageError(
+            "these shares of case and reader cannot be simulated together",
+            value=f"{model.case_share} and {model.reader_share}",
+            allowed="square roots that add to 1 at most",
+            next_step="lower one of them",
+        )
 
 
 def counted(hits: int, draws: int) -> Simulated:

@@ -16,7 +16,8 @@ KEYS = {
 }
 #: What a browser says by itself while it has no connection; asked for only where a test cuts the connection.
 CUT = re.compile(
-    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED|SOCKET_NOT_CONNECTED|TIMED_OUT)"
+    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED|SOCKET_NOT_CONNECTED|TIMED_OUT"
+    r"|CONTENT_LENGTH_MISMATCH|INCOMPLETE_CHUNKED_ENCODING)"  # cut in the middle of a response
     r"|status of 502 "
 )
 #: Refusals that the page asks for, of which a browser speaks by itself: no trial is left, the login has ended.

@@ -21,7 +21,11 @@ def test_a_reload_while_an_answer_is_on_its_way(tmp_path, person) -> None:
     held: list[Route] = []
 
     def hold(route: Route) -> None:
-        held.append(route)
+        # The first never leaves the browser, even after the reload; were it let go, its reply could be in time for it.
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
 
     with serving(study) as served:
         reader = person(served.address, cut=True)
@@ -31,7 +35,7 @@ def test_a_reload_while_an_answer_is_on_its_way(tmp_path, person) -> None:
         expect(reader.page.locator("#status")).to_have_text("Saving …")
         while not held:
             reader.page.wait_for_timeout(10)
-        reader.page.unroute("**/api/v1/answers")
+        assert numbers(study) == []
         reader.page.reload()
         assert reader.reach(2) == []
         reader.saved()

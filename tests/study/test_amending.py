@@ -1,9 +1,7 @@
 """Amendments: sealed, told in public and in the trail, and whole whenever the machine dies."""
 
-import multiprocessing
-import os
-
 import pytest
+from tests.study.dying import killed_in
 from tests.study.reading import at, enrolled, read
 from tests.study.small_study import make
 
@@ -119,29 +117,15 @@ def test_answers_go_on_after_an_amendment(study):
     assert sound(study)
 
 
-def amend_and_die(path, step):
-    """Amend in a process that dies at a call of ``os.fsync``, counted from 1."""
-    study, whole, calls = open_study(path), os.fsync, []
-
-    def dying(handle):
-        calls.append(handle)
-        if len(calls) == step:
-            os._exit(9)
-        whole(handle)
-
-    os.fsync = dying
+def one_more(study):
     amend_study(study, {"readers": 3}, who="Eve", reason="one more")
 
 
 @pytest.mark.parametrize("step", range(1, 7))
 def test_a_kill_leaves_the_old_study_or_the_new_one(study, step):
     """Calls of fsync: three files, two folders, and after the commit the folder whose files have changed places."""
-    context = multiprocessing.get_context("fork")
     amend_study(study, {"target": 0.7}, who="Eve", reason="before the kill")
-    process = context.Process(target=amend_and_die, args=(study.folder.path, step))
-    process.start()
-    process.join()
-    assert process.exitcode == 9 and study.folder.amending.exists()
+    assert killed_in(one_more, study.folder.path, at=step) == 9 and study.folder.amending.exists()
     assert sound(study)
     count = 2 if step == 6 else 1
     assert records(study) == 1 + count and len(again_amendments(study)) == count
@@ -150,9 +134,7 @@ def test_a_kill_leaves_the_old_study_or_the_new_one(study, step):
 
 
 def test_a_server_that_stays_up_amends_after_a_command_was_killed(study):
-    process = multiprocessing.get_context("fork").Process(target=amend_and_die, args=(study.folder.path, 5))
-    process.start()
-    process.join()
+    assert killed_in(one_more, study.folder.path, at=5) == 9
     assert study.folder.amending.exists()
     amend_study(study, {"target": 0.8}, who="Eve", reason="after the kill")
     assert sound(study) and len(again_amendments(study)) == 1

@@ -1,12 +1,11 @@
 """Room for more readers: orders that go on where the first ones ended, in one amendment, whenever the machine dies."""
 
-import multiprocessing
-import os
 from collections import Counter
 
 import pytest
 from sqlalchemy import select, text
 from tests.study.app.served import serving
+from tests.study.dying import killed_in
 from tests.study.reading import enrolled, read
 from tests.study.small_study import make
 
@@ -141,26 +140,10 @@ def test_another_way_of_drawing_is_noticed_before_anything_is_added(local, monke
     assert records(local) == 1 and {row[0] for row in orders(local)} == {0, 1}
 
 
-def die(path, step):
-    """Add orders in a process that dies at a call of ``os.fsync``, counted from 1."""
-    study, whole, calls = open_study(path), os.fsync, []
-
-    def dying(handle):
-        calls.append(handle)
-        if len(calls) == step:
-            os._exit(9)
-        whole(handle)
-
-    os.fsync = dying
-    more_readers(study, 2, **WHY)
-
-
 @pytest.mark.parametrize("step", range(1, 7))
 def test_a_kill_leaves_neither_or_both_of_orders_and_amendment(local, step):
-    process = multiprocessing.get_context("fork").Process(target=die, args=(local.folder.path, step))
-    process.start()
-    process.join()
-    assert process.exitcode == 9 and local.folder.amending.exists()
+    died = killed_in(lambda opened: more_readers(opened, 2, **WHY), local.folder.path, at=step)
+    assert died == 9 and local.folder.amending.exists()
     assert faults(local) == () and not local.folder.amending.exists()
     done = step == 6
     assert records(local) == 1 + done and {row[0] for row in orders(local)} == set(range(4 if done else 2))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from percuss.study.planning.power import Floats, held_to_margin
-from percuss.study.planning.simulated_power import CELLS, Model, Simulated, answers, check_shares, counted
+from percuss.study.planning.simulated_power import Model, Simulated, check_shares, counted, in_parts
 from percuss.study.statistics.mrmc import LEAST_ERROR
 
 _SEARCH = 2000
@@ -39,9 +39,8 @@ def results_power(model: Model, cases: int, readers: int, *, draws: int = 4000, 
     """
     check_shares(model)
     rng = np.random.default_rng(seed)
-    size = max(1, min(draws, CELLS // (cases * readers)))
-    parts = [min(size, draws - start) for start in range(0, draws, size)]
-    return counted(sum(int(shown(model, answers(model, (part, cases, readers), rng)).sum()) for part in parts), draws)
+    hits = sum(int(shown(model, part).sum()) for part in in_parts(model, (draws, cases, readers), rng))
+    return counted(hits, draws)
 
 
 def enough_cases(model: Model, cases: int, readers: int, *, power: float, seed: int = 0) -> int | None:

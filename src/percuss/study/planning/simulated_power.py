@@ -11,6 +11,7 @@ random, degrees of freedom are those of S. L. Hillis, Statistics in Medicine 26 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from percuss.core.errors import UsageError
 from percuss.evaluate.intervals import exact
 from percuss.study.planning.power import Floats, held_to_margin
 
-CELLS = 4_000_000
+_CELLS = 4_000_000
 """Answers held at once."""
 
 
@@ -83,9 +84,7 @@ def simulate(model: Model, cases: int, readers: int, *, draws: int = 4000, seed:
     if readers == 1:
         hits = int(_single(model, cases, rng.multinomial(cases, model.shares, size=draws)).sum())
     else:
-        size = max(1, min(draws, CELLS // (cases * readers)))
-        parts = [min(size, draws - start) for start in range(0, draws, size)]
-        hits = sum(int(_several(model, answers(model, (part, cases, readers), rng)).sum()) for part in parts)
+        hits = sum(int(_several(model, part).sum()) for part in in_parts(model, (draws, cases, readers), rng))
     return counted(hits, draws)
 
 
@@ -122,6 +121,14 @@ def answers(model: Model, shape: tuple[int, int, int], rng: np.random.Generator)
     found = np.where(source < by_case, drawn(draws, cases, 1), found)
     taken = (source >= by_case) & (source < by_case + by_reader)
     return np.where(taken, drawn(draws, 1, readers), found)
+
+
+def in_parts(model: Model, shape: tuple[int, int, int], rng: np.random.Generator) -> Iterator[NDArray[np.int8]]:
+    """As ``answers``, so many draws at a time as are held at once."""
+    draws, cases, readers = shape
+    size = max(1, min(draws, _CELLS // (cases * readers)))
+    for start in range(0, draws, size):
+        yield answers(model, (min(size, draws - start), cases, readers), rng)
 
 
 def _single(model: Model, cases: int, counts: NDArray[np.int64]) -> NDArray[np.bool_]:

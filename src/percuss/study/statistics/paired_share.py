@@ -19,6 +19,7 @@ from scipy.stats import binom, norm
 
 from percuss.core.errors import UsageError
 from percuss.core.results import Interval
+from percuss.study.statistics.worth import wilson_bounds
 
 Verdict = Literal["non-inferior", "inferior", "not shown"]
 
@@ -121,9 +122,10 @@ def hybrid_bounds(cells: tuple[float, float, float, float], *, confidence: float
         cells: as ``PairedTable`` has them, 0 and above, of which one is above 0.
         confidence: as for ``newcombe``.
     """
-    z, n = _quantile(confidence), sum(cells)
+    _quantile(confidence)
+    n = sum(cells)
     one, two = (cells[0] + cells[1]) / n, (cells[0] + cells[2]) / n
-    (low1, high1), (low2, high2) = _wilson(one, n, z), _wilson(two, n, z)
+    (low1, high1), (low2, high2) = (wilson_bounds(share, n, confidence=confidence) for share in (one, two))
     phi = _phi(cells)
     down = _joined(one - low1, high2 - two, phi)
     up = _joined(high1 - one, two - low2, phi)
@@ -194,13 +196,6 @@ def _phi(cells: tuple[float, float, float, float]) -> float:
 
 def _joined(first: float, second: float, phi: float) -> float:
     return math.sqrt(max(0.0, first**2 - 2 * phi * first * second + second**2))
-
-
-def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
-    # evaluate.intervals.wilson knows 95 % alone; this one takes any confidence.
-    middle, scale = share + z**2 / (2 * n), 1 + z**2 / n
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
 def _interval(table: PairedTable, low: float, high: float, method: str) -> Interval:
